@@ -1,0 +1,155 @@
+"""Tasks are born here and die here.
+
+Linux: kernel/fork.c (copy_process, put_task_struct), kernel/exit.c (do_exit).
+Not modelled: kthreadd, the creator itself makes the task; parents and children.
+
+A task is a slot of shared memory and, in the process of its home CPU, an OS
+thread.  The thread may be born after the task has been given its first turn:
+it then finds the turn waiting.  A thread cannot change its process; a task that
+has never run its function can be given a new home, and a new thread there
+(rehome()).
+
+    home.births    <- a stack of slots: pushed by any CPU (cmpxchg), popped whole by
+                      the home process's main thread, which starts the threads
+
+    task.usage     <- references: 1 for the scheduler, until the task is dead and off
+                      its CPU, and 1 for each get_task_struct()
+
+Locks: none of its own.  Callers: kthread, the machine's mailbox, exec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NoReturn
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel.panic import BUG, BUG_ON
+from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
+from kemu.kernel.sched.runqueue import machine, runqueues
+from kemu.kernel.sched.schedule import (TURN_REHOME, finish_task_switch, on_dead_task, schedule)
+from kemu.kernel.sched.state import PF_EXITING, PF_REHOMED, TASK_DEAD, set_special_state
+from kemu.memory import functions
+from kemu.memory.views import Task
+from kemu.native import current, preempt_enable
+
+FORK_PREEMPT_COUNT = 2      # as every task that is switched out: its schedule(), and rq.lock
+
+
+def copy_process(entry: Callable[[Task], None], argument: int, comm: str, *, home: int,
+                 allowed: int, flags: int = 0) -> Task:
+    """A new task, not yet queued: wake_up_new_task() starts it.  Any context; does not sleep.
+
+    entry is run with the task, in the process of the CPU ``home``; allowed is its
+    mask.  Raises OutOfMemory if there is no slot.
+    """
+    published = functions.publish(entry)
+    p = machine.tasks.at(machine.memory.task_alloc())
+    p.pid.store(machine.header.next_pid.add(1) - 1)
+    p.set_comm(comm)
+    p.home.store(home)
+    p.cpu.store(home)
+    p.fn.store(published)
+    p.arg.store(argument)
+    p.flags.store(flags)
+    p.cpus_allowed.store(allowed)
+    p.sched_class.store(FAIR)
+    p.prio.store(DEFAULT_PRIO)
+    p.preempt_count.store(FORK_PREEMPT_COUNT)
+    _bear(p, home)
+    return p
+
+
+def _bear(p: Task, home: int) -> None:
+    """Have the home process start a thread for p."""
+    births = runqueues[home].births
+    head = births.load()
+    while True:
+        p.birth_next.store(head)
+        seen = births.cmpxchg(head, p.slot + 1)
+        if seen == head:
+            break
+        head = seen
+    machine.memory.ring_monitor(home)
+
+
+def rehome(p: Task, home: int) -> None:
+    """Give p a thread in another process.  p is inactive and has not run its function.
+
+    The old thread's next turn is one that ends it (schedule.ThreadEnds); the new
+    one enters the task's entry function again, which sees PF_REHOMED.  May spin.
+    """
+    old = p.tid.load()
+    p.home.store(home)
+    p.flags.store(p.flags.load() | PF_REHOMED)
+    p.turn.store_release(TURN_REHOME)
+    machine.memory.ring_task(p.slot)
+    p.tid.wait_while(old)
+    _bear(p, home)
+
+
+def schedule_tail(last: int) -> None:
+    """The first thing a new task does: finish the switch that brought it."""
+    finish_task_switch(last)
+    preempt_enable()
+
+
+def run_entry(p: Task) -> None:
+    """Run the task's entry function, from its own thread, as its last act but do_exit()."""
+    functions.load(p.fn.load())(p)
+
+
+def get_task_struct(p: Task) -> None:
+    """Keep the task's slot from being given away.  Any context."""
+    p.usage.add(1)
+
+
+def try_get_task_struct(p: Task) -> bool:
+    """get_task_struct() for a handle that may be old; False if the task has been freed.
+
+    Raises UsageError if the slot is another task's by now.  Any context.
+    """
+    usage = p.usage.load()
+    while usage > 0:
+        seen = p.usage.cmpxchg(usage, usage + 1)
+        if seen == usage:
+            break
+        usage = seen
+    if p.generation.load() == p.birth:
+        return bool(usage > 0)
+    if usage > 0:
+        put_task_struct(machine.tasks.at(p.slot))
+    raise UsageError("the task is gone, and its slot is another's: keep a reference "
+                     "(get_task_struct) for as long as you use the handle")
+
+
+def put_task_struct(p: Task) -> None:
+    """Pairs with get_task_struct().  The last one frees the task.  Any context."""
+    left = p.usage.add(-1)
+    BUG_ON(left < 0, f"{p}: more references dropped than taken")
+    if not left:
+        for free in _on_free:
+            free(p)
+        machine.memory.task_free(p.slot)
+
+
+_on_free: list[Callable[[Task], None]] = []
+
+
+def on_free_task(free: Callable[[Task], None]) -> Callable[[Task], None]:
+    """Decorator: call the function when a task is freed (Linux: free_task)."""
+    _on_free.append(free)
+    return free
+
+
+on_dead_task(put_task_struct)
+
+
+def do_exit() -> NoReturn:
+    """End the current task.  Its thread's last switch does not come back."""
+    me = current()
+    me.flags.store(me.flags.load() | PF_EXITING)
+    set_special_state(TASK_DEAD)
+    schedule()
+    BUG(f"{me} is dead and was run again")

@@ -1,0 +1,136 @@
+"""Interrupts: function calls to other CPUs, timers, and what the board raises.
+
+Linux: kernel/smp.c (smp_call_function_single), kernel/softirq.c (irq_exit).
+Not modelled: interrupt descriptors; call batching.
+
+A CPU takes interrupts where it opens itself to them: at unlock, at irq enable,
+in cpu_relax, in idle.  The hardware calls do_IRQ with interrupts off.
+
+    cpu.calls     <- call structures: by any CPU, under call_lock
+    cpu.ipi       |= bits: by any CPU, before it kicks; taken whole by this one
+
+Locks: call_lock.  Callers: the interrupt vector; cpu (hotplug), softirq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues, this_rq
+from kemu.kernel.sched.classes import task_tick
+from kemu.kernel.sched.timer import run_timers
+from kemu.kernel.sched.wakeup import wake_up_process
+from kemu.memory import functions
+from kemu.memory.struct import Struct, Word
+from kemu.native import now_ns, smp_processor_id
+
+_handlers: dict[int, Callable[[], None]] = {}
+_on_irq_exit: list[Callable[[], None]] = []
+
+
+class CallSingleData(Struct):
+    """A call on its way to another CPU (Linux: struct call_single_data)."""
+
+    next = Word()       # the list node
+    prev = Word()
+    function = Word()
+    argument = Word()
+    pending = Word()    # 1 until it has run, if the caller waits; else the callee frees it
+    waits = Word()
+
+
+def request_irq(bit: int, handler: Callable[[], None]) -> None:
+    """Who serves an interrupt of the board; set before the first task runs."""
+    _handlers[bit] = handler
+
+
+def on_irq_exit(run: Callable[[], None]) -> None:
+    """Who runs at the end of each interrupt, interrupts off (softirqs)."""
+    _on_irq_exit.append(run)
+
+
+def do_IRQ() -> None:
+    """The interrupt vector.  Interrupts are off, and stay so."""
+    rq = this_rq()
+    pending = rq.ipi.xchg(0)
+    if pending & native.IPI_CALL_FUNCTION:
+        _run_calls()
+    for bit, handler in _handlers.items():
+        if pending & bit:
+            handler()
+    if rq.next_event.load() <= now_ns():
+        _timer_interrupt()
+    for run in _on_irq_exit:
+        run()
+
+
+def _timer_interrupt() -> None:
+    rq = this_rq()
+    now = now_ns()
+    if 0 < rq.tick_at.load() <= now:
+        rq.lock.lock()
+        task_tick(rq, machine.tasks.at(rq.curr.load()))
+        rq.lock.unlock()
+    run_timers(now, wake_up_process)
+
+
+def _run_calls() -> None:
+    rq = this_rq()
+    while True:
+        rq.call_lock.lock()
+        node = rq.calls.first()
+        if node:
+            machine.memory.list_del(node)
+        rq.call_lock.unlock()
+        if not node:
+            return
+        call = CallSingleData(machine.memory, node)
+        function = functions.load(call.function.load())
+        argument = call.argument.load()
+        waits = call.waits.load()
+        function(argument)
+        if waits:
+            call.pending.store_release(0)       # the caller frees it
+        else:
+            call.free()
+
+
+def raise_ipi(cpu: int, bit: int) -> None:
+    """Raise an interrupt at a CPU.  Any context."""
+    rq = runqueues[cpu]
+    rq.ipi.fetch_or(bit)
+    machine.memory.kick(cpu)
+
+
+def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument: int,
+                             wait: bool) -> None:
+    """Run function(argument) on that CPU, in its interrupt context; wait for it if asked.
+
+    The function is loaded here first, since the callee has interrupts off.  With
+    wait: interrupts must be on, or two CPUs that call each other would hang.
+    Raises UsageError for a CPU that is not online.
+    """
+    if not cpu_online(cpu):
+        raise UsageError(f"CPU {cpu} is not online")
+    if wait and cpu != smp_processor_id() and native.irqs_disabled():
+        raise UsageError("smp_call_function_single() waits: not with interrupts off")
+    call = CallSingleData.alloc()
+    call.function.store(functions.publish(function))
+    call.argument.store(argument)
+    call.waits.store(int(wait))
+    call.pending.store(1)
+    rq = runqueues[cpu]
+    flags = rq.call_lock.lock_irqsave()
+    rq.calls.add_tail(call.base)
+    rq.call_lock.unlock_irqrestore(flags)
+    raise_ipi(cpu, native.IPI_CALL_FUNCTION)
+    if cpu == smp_processor_id():
+        native.cpu_relax()
+    if wait:
+        call.pending.wait_while(1, machine.tasks.at(runqueues[cpu].curr.load()).slot)
+        call.free()
+
+

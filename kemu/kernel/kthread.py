@@ -1,0 +1,360 @@
+"""Kernel threads: create, bind, park, unpark, stop.
+
+Linux: kernel/kthread.c as seeds 004 (3.7) and 000 (3.9) left it, with TASK_PARKED
+a special state (2018).  Not modelled: kthreadd, worker queues, freezing, cgroups.
+
+A parked thread sits in TASK_PARKED, and only kthread_unpark() may wake it: that
+is what keeps it bound to its CPU (races/unpark_wrong_cpu.py).
+
+    flags       <- bits, each atomic.  SHOULD_STOP, SHOULD_PARK: by others, before
+                   they wake.  IS_PARKED: set by the thread, cleared by whoever
+                   unparks it, who thereby owns the wake-up
+    parked      <- complete()d once per parking, before the thread is off its CPU:
+                   kthread_park() returning does not mean that it has slept
+    exited      <- complete()d when the function has returned
+    task.ended  <- 1 from then on: nobody parks a thread that is gone
+
+"Parked" has three meanings: SHOULD_PARK or IS_PARKED is set; the state is
+TASK_PARKED; the task is off its runqueue.  They become true in this order.
+
+Locks: none of its own; pi_lock through sched.  Callers: smpboot, stop_machine, cpu.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from kemu import native
+from kemu.errors import NoTask, UsageError
+from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
+                              try_get_task_struct)
+from kemu.kernel.panic import WARN_ON
+from kemu.kernel.point import point
+from kemu.kernel.sched.migration import do_set_cpus_allowed
+from kemu.kernel.sched.runqueue import cpumask_of, machine, runqueues
+from kemu.kernel.sched.schedule import schedule
+from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, TASK_PARKED,
+                                     TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state,
+                                     set_special_state)
+from kemu.kernel.sched.wait import wait_task_inactive
+from kemu.kernel.sched.wakeup import wake_up_new_task, wake_up_process, wake_up_state
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, Struct, Word
+from kemu.memory.views import Task, check_alive
+from kemu.native import current
+from kemu.trace import events
+
+EINTR = 4
+ENOSYS = 38
+
+KTHREAD_IS_PER_CPU = 0
+KTHREAD_SHOULD_STOP = 1
+KTHREAD_SHOULD_PARK = 2
+KTHREAD_IS_PARKED = 3
+
+ThreadFn = Callable[[Any], int | None]
+
+
+class KThread(Struct):
+    """struct kthread.  Freed with its task."""
+
+    flags = Word()
+    cpu = Word()
+    function = Word()
+    data = Word()
+    parked = Embedded(Completion)
+    exited = Embedded(Completion)
+
+
+class KThreadCreate(Struct):
+    """struct kthread_create_info: the creator's, until the thread says it is there."""
+
+    function = Word()
+    data = Word()
+    done = Embedded(Completion)
+
+
+def to_kthread(k: Task) -> KThread:
+    """The kthread of a task.  Raises NoTask if it is none."""
+    base = k.kthread.load()
+    if k.kt is None or k.kt.base != base:
+        if not base:
+            raise NoTask(f"{k} is no kernel thread: create it with kthread_create_on_cpu()")
+        k.kt = KThread(machine.memory, base)
+    kthread: KThread = k.kt
+    return kthread
+
+
+@on_free_task
+def free_kthread_struct(k: Task) -> None:
+    """The task's last reference is gone."""
+    if k.kthread.load():
+        to_kthread(k).free()
+
+
+def kthread_should_stop() -> bool:
+    """Whether kthread_stop() was called on the current kthread: return from the function then."""
+    return to_kthread(current()).flags.test_bit(KTHREAD_SHOULD_STOP)
+
+
+def kthread_should_park() -> bool:
+    """Whether kthread_park() was called on the current kthread: call kthread_parkme() then."""
+    return to_kthread(current()).flags.test_bit(KTHREAD_SHOULD_PARK)
+
+
+def kthread_data(task: Task) -> Any:
+    """What the thread was created with, as a copy."""
+    block = to_kthread(task).data.load()
+    return functions.peek(block) if block else None
+
+
+def __kthread_parkme(self: KThread) -> None:
+    """Stay parked while SHOULD_PARK is set.  May sleep.
+
+    The state is set before the flag is tested, and complete() comes before
+    schedule(): the parker returns while this thread may still be on its CPU.
+    """
+    set_special_state(TASK_PARKED)
+    while self.flags.test_bit(KTHREAD_SHOULD_PARK):
+        if not self.flags.test_and_set_bit(KTHREAD_IS_PARKED):
+            native.trace(events.KTHREAD_PARKED, -1, 1, 0, 0)
+            complete(self.parked)
+            point("parkme:completed")
+        schedule()
+        point("parkme:woken")
+        set_special_state(TASK_PARKED)
+    self.flags.clear_bit(KTHREAD_IS_PARKED)
+    __set_current_state(TASK_RUNNING)
+    native.trace(events.KTHREAD_PARKED, -1, 0, 0, 0)
+    point("parkme:left")
+
+
+def kthread_parkme() -> None:
+    """Park the current kthread, if it should.  May sleep."""
+    __kthread_parkme(to_kthread(current()))
+
+
+def kthread(me: Task) -> None:
+    """What every kernel thread runs: report, sleep until woken, then the function.
+
+    A thread whose first wake-up is kthread_stop() returns -EINTR and never runs
+    its function.  One that was parked at creation does run it, and is expected
+    to look at kthread_should_stop().
+    """
+    if not me.flags.load() & PF_REHOMED:
+        _report(me)
+        schedule()
+    self = to_kthread(me)
+    threadfn = functions.load(self.function.load())
+    block = self.data.load()
+    data = functions.peek(block) if block else None
+    ret: int | None = -EINTR
+    if not self.flags.test_bit(KTHREAD_SHOULD_STOP):
+        __kthread_parkme(self)
+        ret = threadfn(data)
+    if block:
+        machine.memory.heap_free(block)
+        self.data.store(0)
+    me.exit_code.store(_as_result(ret))
+    me.ended.store(1)
+    complete(self.exited)
+    native.trace(events.SCHED_PROCESS_EXIT, me.slot, 0, 0, 0)
+    do_exit()
+
+
+def _report(me: Task) -> None:
+    """Tell the creator that the thread is there, and get ready to sleep."""
+    create = KThreadCreate(machine.memory, me.arg.load())
+    self = KThread.alloc()
+    self.function.store(create.function.load())
+    self.data.store(create.data.load())
+    me.kthread.store(self.base)
+    __set_current_state(TASK_UNINTERRUPTIBLE)
+    complete(create.done)
+
+
+def _as_result(ret: object) -> int:
+    if ret is None:
+        return 0
+    if isinstance(ret, int) and -1 << 63 <= ret < 1 << 63:
+        return int(ret)
+    raise UsageError(f"a kernel thread's function returns an int or None, not {ret!r:.80}")
+
+
+def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: str,
+                           *args: object, home: int | None = None) -> Task:
+    """Create a kernel thread, not yet running: wake_up_process() or kthread_park() it.
+
+    data is copied to the thread.  namefmt is printf-style, with args.  node is
+    ignored: there is one.  home is the CPU whose process the thread is born in,
+    by default the caller's; it says nothing about where the thread runs.
+    May sleep.  Raises OutOfMemory if there is no task slot left.
+    """
+    if not callable(threadfn):
+        raise TypeError(f"threadfn is called with data: {threadfn!r:.80} is not callable")
+    function = functions.publish(threadfn)
+    comm = namefmt % args if args else namefmt
+    with _create_info() as create:
+        create.function.store(function)
+        create.data.store(functions.post(data) if data is not None else 0)
+        k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
+                         home=native.smp_processor_id() if home is None else home,
+                         allowed=machine.header.possible_mask.load())
+        wake_up_new_task(k)
+        wait_for_completion(create.done)
+    return k
+
+
+class _create_info:
+    """The create structure for the length of a block."""
+
+    def __enter__(self) -> KThreadCreate:
+        self.create = KThreadCreate.alloc()
+        return self.create
+
+    def __exit__(self, *error: object) -> None:
+        self.create.free()
+
+
+def kthread_create(threadfn: ThreadFn, data: Any, namefmt: str, *args: object) -> Task:
+    """kthread_create_on_node() for no node in particular.  May sleep."""
+    return kthread_create_on_node(threadfn, data, -1, namefmt, *args)
+
+
+def kthread_run(threadfn: ThreadFn, data: Any, namefmt: str, *args: object) -> Task:
+    """kthread_create() and wake_up_process().  May sleep."""
+    k = kthread_create(threadfn, data, namefmt, *args)
+    wake_up_process(k)
+    return k
+
+
+def __kthread_bind(p: Task, cpu: int, state: int) -> None:
+    """Bind a thread that sleeps in that state to a CPU.  May sleep.
+
+    It must be off its runqueue, or the mask of a running task would change under
+    it; wait_task_inactive() sees to that, and to the state.
+    """
+    if not wait_task_inactive(p, state):
+        WARN_ON(True, f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to "
+                      f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
+        return
+    do_set_cpus_allowed(p, cpumask_of(cpu))
+    p.flags.store(p.flags.load() | PF_NO_SETAFFINITY)
+    native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
+
+
+def kthread_bind(p: Task, cpu: int) -> None:
+    """Bind a thread just created to a CPU, before it is woken.  May sleep.
+
+    Its OS thread is born anew in that CPU's process.  WARNs if it was woken already.
+    """
+    _check_cpu(cpu)
+    check_alive(p)
+    __kthread_bind(p, cpu, TASK_UNINTERRUPTIBLE)
+    if p.flags.load() & PF_NO_SETAFFINITY and p.home.load() != cpu:
+        rehome(p, cpu)
+
+
+def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str) -> Task:
+    """Create a per-CPU thread and park it; kthread_unpark() binds and starts it.  May sleep.
+
+    namefmt may have one ``%u``, for the CPU.  Until the first unpark the thread
+    is bound to no CPU, and parks wherever it happens to run.
+    """
+    _check_cpu(cpu)
+    p = kthread_create_on_node(threadfn, data, 0, namefmt, *([cpu] if "%" in namefmt else []),
+                               home=cpu)
+    to_kthread(p).flags.set_bit(KTHREAD_IS_PER_CPU)
+    to_kthread(p).cpu.store(cpu)
+    # Parked, to get it out of TASK_UNINTERRUPTIBLE.
+    kthread_park(p)
+    return p
+
+
+def _check_cpu(cpu: int) -> None:
+    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
+        raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
+
+
+def task_get_live_kthread(k: Task) -> KThread | None:
+    """Take a reference and return the kthread; None, and no reference, if it has exited."""
+    if not try_get_task_struct(k):
+        return None
+    if not k.ended.load():
+        return to_kthread(k)
+    put_task_struct(k)
+    return None
+
+
+def __kthread_unpark(k: Task, kthread: KThread) -> None:
+    """Let it run again: clear the flags, bind it if it is per-CPU, wake it.  May sleep.
+
+    IS_PARKED is cleared here, since this does not wait until the thread has left
+    the park loop: a park that follows at once must not find it still set.
+    """
+    kthread.flags.clear_bit(KTHREAD_SHOULD_PARK)
+    point("unpark:cleared")
+    if kthread.flags.test_and_clear_bit(KTHREAD_IS_PARKED):
+        if kthread.flags.test_bit(KTHREAD_IS_PER_CPU):
+            __kthread_bind(k, kthread.cpu.load(), TASK_PARKED)
+            point("unpark:bound")
+        wake_up_state(k, TASK_PARKED)
+
+
+def kthread_unpark(k: Task) -> None:
+    """Let a parked thread run again, on its own CPU if it is per-CPU.  May sleep.
+
+    Does not wait for it to run.
+    """
+    kthread = task_get_live_kthread(k)
+    if kthread:
+        native.trace(events.KTHREAD_UNPARK, k.slot, 0, 0, 0)
+        __kthread_unpark(k, kthread)
+        put_task_struct(k)
+
+
+def kthread_park(k: Task) -> int:
+    """Ask a thread to park, and wait until it says it has.  May sleep.
+
+    Returns 0, or -ENOSYS if the thread has exited.  From k itself only the bit
+    is set.  A thread may be parked instead of woken after it was created: it
+    then parks before it runs its function.
+    """
+    kthread = task_get_live_kthread(k)
+    if not kthread:
+        return -ENOSYS
+    if not kthread.flags.test_bit(KTHREAD_IS_PARKED):
+        kthread.flags.set_bit(KTHREAD_SHOULD_PARK)
+        if k != current():
+            native.trace(events.KTHREAD_PARK, k.slot, 0, 0, 0)
+            wake_up_process(k)
+            wait_for_completion(kthread.parked)
+    put_task_struct(k)
+    return 0
+
+
+def kthread_stop(k: Task) -> int:
+    """Ask a thread to return, wait for it, and return what its function returned.  May sleep.
+
+    -EINTR if it never ran its function.  A thread that has returned by itself
+    still gives its value, until its slot is needed for another task: UsageError then.
+    """
+    kthread = task_get_live_kthread(k)
+    native.trace(events.SCHED_KTHREAD_STOP, k.slot, 0, 0, 0)
+    if kthread:
+        kthread.flags.set_bit(KTHREAD_SHOULD_STOP)
+        __kthread_unpark(k, kthread)
+        wake_up_process(k)
+        wait_for_completion(kthread.exited)
+    ret: int = k.exit_code.load()
+    if kthread:
+        put_task_struct(k)
+    native.trace(events.SCHED_KTHREAD_STOP_RET, -1, ret, 0, 0)
+    return ret
+
+
+def kthread_is_parked(k: Task) -> bool:
+    """Whether IS_PARKED is set; see the head for what that does not mean."""
+    return to_kthread(check_alive(k)).flags.test_bit(KTHREAD_IS_PARKED)

@@ -1,0 +1,69 @@
+"""A sleeping lock with an owner.
+
+Linux: kernel/locking/mutex.c.  Not modelled: optimistic spinning, hand-off.
+
+    owner   <- the task's slot + 1: cmpxchg from 0 by who takes it, 0 by the owner
+    queue   <- who waits: the queue's own lock
+
+Locks: the wait queue's.  Callers: smpboot, cpu; users.
+"""
+
+from __future__ import annotations
+
+from kemu.errors import UsageError
+from kemu.kernel.panic import BUG
+from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
+from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
+from kemu.memory.struct import Embedded, Struct, Word
+from kemu.native import current
+
+
+class Mutex(Struct):
+    """struct mutex; a context manager."""
+
+    owner = Word()
+    queue = Embedded(WaitQueue)
+
+    def __enter__(self) -> Mutex:
+        mutex_lock(self)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        mutex_unlock(self)
+
+
+def mutex_trylock(lock: Mutex) -> bool:
+    """Take it if it is free.  Does not sleep; not in interrupts."""
+    return not lock.owner.cmpxchg(0, current().slot + 1)
+
+
+def mutex_lock(lock: Mutex) -> None:
+    """Take it.  May sleep.  A task that holds it already is a BUG."""
+    if mutex_trylock(lock):
+        return
+    me = current()
+    owner = lock.owner.load()
+    if owner == me.slot + 1:
+        BUG(f"{me} locks a mutex it holds")
+    me.waits_for.store(owner)
+    wait_event(lock.queue, lambda: mutex_trylock(lock), TASK_UNINTERRUPTIBLE)
+    me.waits_for.store(0)
+
+
+def mutex_unlock(lock: Mutex) -> None:
+    """Free it.  Does not sleep.  Raises UsageError if the caller does not hold it."""
+    if lock.owner.load() != current().slot + 1:
+        raise UsageError("mutex_unlock: the current task does not hold it")
+    lock.owner.xchg(0)      # full barrier: freed before the queue is looked at
+    wake_up(lock.queue)
+
+
+def mutex_is_locked(lock: Mutex) -> bool:
+    return bool(lock.owner.load())
+
+
+def mutex_owner(lock: Mutex) -> object:
+    """The task that holds it, or None."""
+    owner = lock.owner.load()
+    return machine.tasks.at(owner - 1) if owner else None

@@ -1,0 +1,107 @@
+"""BUG, WARN, oops: how the emulated kernel stops.
+
+Linux: kernel/panic.c, include/asm-generic/bug.h.  Not modelled: tainting.
+
+The first to panic writes the report into the shared memory, then sets the gate's
+panic bit, then rings every bell: each task's next operation, or the wait it is
+in, raises MachineStopped.  The report takes no emulated lock and outlives the
+process, so the controller can always read it.
+
+    header.panic       <- kind: by whoever panics first (cmpxchg)
+    header.report      <- by that task only
+    header.report_len  <- by that task, after the report (release)
+    header.gate        |= GATE_PANIC, after that
+
+Locks: none.  Callers: everybody.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from enum import IntEnum
+from types import FrameType
+from typing import NoReturn
+
+from kemu import native
+from kemu.errors import MachineStopped
+from kemu.kernel.printk import printk
+from kemu.memory import space
+from kemu.memory.views import Header
+from kemu.trace import events
+
+
+class Kind(IntEnum):
+    """What header.panic says."""
+
+    BUG = 1
+    WARN = 2
+    OOPS = 3
+    HANG = 4
+    CPU_DIED = 5
+
+
+def _stack(frame: FrameType | None) -> str:
+    """The task's Python stack, without kemu's own way into it."""
+    stack = [entry for entry in traceback.extract_stack(frame)
+             if not entry.filename.endswith(("threading.py", "/machine/processor.py"))]
+    return "".join(traceback.format_list(stack))
+
+
+def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
+    """Stop the machine.  Does not return: raises MachineStopped in the caller too."""
+    memory = space.this()
+    header = Header(memory)
+    me = native.current()
+    if header.panic.cmpxchg(0, int(kind)):
+        raise MachineStopped
+    native.trace(events.PANIC, -1, int(kind), 0, 0)
+    report = {
+        "kind": int(kind), "text": text, "cpu": me.cpu.load(), "task": me.comm,
+        "pid": me.pid.load(), "slot": me.slot, "preempt_count": native.preempt_count(),
+        "traceback": stack or _stack(sys._getframe(1)),
+    }
+    data = json.dumps(report).encode()
+    if len(data) > native.REPORT_SIZE:
+        report["traceback"] = report["traceback"][-native.REPORT_SIZE // 4:]
+        data = json.dumps(report | {"text": text[:1000]}).encode()
+    memory.write(native.HEADER["report"], data)
+    header.report_len.store_release(len(data))
+    header.gate.fetch_or(native.GATE_PANIC)
+    memory.wake_all()
+    raise MachineStopped
+
+
+def _caller(depth: int) -> str:
+    frame = sys._getframe(depth + 1)
+    file = frame.f_code.co_filename
+    at = file.rfind("/kemu/")
+    return f"{file[at + 1:] if at >= 0 else file}:{frame.f_lineno}"
+
+
+def BUG(why: str, depth: int = 1) -> NoReturn:
+    """An invariant is broken: stop the machine.  Any context."""
+    panic(Kind.BUG, f"kernel BUG at {_caller(depth)}!\n{why}")
+
+
+def BUG_ON(condition: object, why: str) -> None:
+    """BUG() if the condition holds.  Any context."""
+    if condition:
+        BUG(why, depth=2)
+
+
+def WARN(why: str, depth: int = 1) -> None:
+    """Something that should not be: stops the machine, unless it allows warnings.  Any context."""
+    me = native.current()
+    text = (f"WARNING: CPU: {me.cpu.load()} PID: {me.pid.load()} at {_caller(depth)}\n{why}")
+    if not Header(space.this()).warn_is_allowed.load():
+        panic(Kind.WARN, text)
+    printk(text)
+
+
+def WARN_ON(condition: object, why: str) -> bool:
+    """WARN() if the condition holds; returns whether it does.  Any context."""
+    if condition:
+        WARN(why, depth=2)
+    return bool(condition)

@@ -1,0 +1,58 @@
+"""The scheduler: serialization rules, and the names users import.
+
+Linux: kernel/sched/.  core.c is split by topic: state, runqueue, classes,
+schedule, wakeup, wait, migration, policy, timer, audit.
+
+Lock order:
+
+    a wait queue's or completion's lock, timer_lock
+      p->pi_lock
+        rq->lock, and another's: the lower CPU first
+
+p->state      <- a mask: by p without a lock (set_current_state); by p under pi_lock for
+                 PARKED and DEAD (set_special_state); by wakers under pi_lock
+p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is preempted
+p->on_cpu     <- { 0, 1 }: 1 by the switch to p, under rq->lock; 0 by whoever p was
+                 switched to (release), after everything p did: wakers wait for it (acquire)
+p->cpu        <- under pi_lock (WAKING) or rq->lock (queued)
+p->cpus_allowed <- under pi_lock and rq->lock; by __kthread_bind once p is inactive
+p->sched_class, queue links <- under rq->lock; STOP is given to a task off every rq
+p->preempt_count <- by p; swapper's by whichever thread idles in its name
+rq->curr      <- under rq->lock, by this CPU
+rq->stop      <- any CPU, while the stop task is parked
+rq->need_resched <- 1 by anybody under rq->lock, before a kick; 0 by this CPU in schedule()
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.sched.audit import audit
+from kemu.kernel.sched.migration import do_set_cpus_allowed, set_cpus_allowed_ptr
+from kemu.kernel.sched.policy import (SCHED_FIFO, SCHED_NORMAL, sched_set_stop_task,
+                                      sched_setscheduler)
+from kemu.kernel.sched.runqueue import (cpu_active, cpu_online, cpu_rq, cpumask_of, for_each_cpu,
+                                        idle_cpu, online_cpus, task_cpu, task_curr)
+from kemu.kernel.sched.schedule import cond_resched, schedule, yield_
+from kemu.kernel.sched.state import (TASK_DEAD, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_PARKED,
+                                     TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING,
+                                     __set_current_state, set_current_state, set_special_state)
+from kemu.kernel.sched.timer import MAX_SCHEDULE_TIMEOUT, schedule_timeout
+from kemu.kernel.sched.wait import (WaitQueue, wait_event, wait_task_inactive, waiting, wake_up)
+from kemu.kernel.sched.wakeup import (select_fallback_rq, try_to_wake_up, wake_up_new_task,
+                                      wake_up_process, wake_up_state)
+from kemu.native import (cpu_relax, current, irqs_disabled, local_irq_restore, local_irq_save,
+                         need_resched, preempt_count, preempt_disable, preempt_enable,
+                         smp_mb, smp_processor_id)
+
+__all__ = [
+    "MAX_SCHEDULE_TIMEOUT", "SCHED_FIFO", "SCHED_NORMAL", "TASK_DEAD", "TASK_INTERRUPTIBLE",
+    "TASK_NORMAL", "TASK_PARKED", "TASK_RUNNING", "TASK_UNINTERRUPTIBLE", "TASK_WAKING",
+    "WaitQueue", "__set_current_state", "audit", "cond_resched", "cpu_active", "cpu_online",
+    "cpu_relax", "cpu_rq", "cpumask_of", "current", "do_set_cpus_allowed", "for_each_cpu",
+    "idle_cpu", "irqs_disabled", "local_irq_restore", "local_irq_save", "need_resched",
+    "online_cpus", "preempt_count", "preempt_disable", "preempt_enable", "sched_set_stop_task",
+    "sched_setscheduler", "schedule", "schedule_timeout", "select_fallback_rq",
+    "set_cpus_allowed_ptr", "set_current_state", "set_special_state", "smp_mb",
+    "smp_processor_id", "task_cpu", "task_curr", "try_to_wake_up", "wait_event",
+    "wait_task_inactive", "waiting", "wake_up", "wake_up_new_task", "wake_up_process",
+    "wake_up_state", "yield_",
+]

@@ -1,0 +1,147 @@
+"""The scheduling classes and their queues: stop, then fifo, then fair, then idle.
+
+Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  Not modelled: virtual
+run time (fair is a round of one-tick turns), groups, bandwidth, balancing.
+
+A queued task is linked in its class's queue of its runqueue, also while it runs
+and while it is preempted.  The stop class has no queue: rq.stop is its only
+task, and enqueue and dequeue merely count.  That is why a task must be off every
+runqueue when it is given that class (exhibit stop-class-while-queued).
+
+Locks: rq.lock in every function here.  Callers: core functions of sched.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.panic import BUG_ON
+from kemu.kernel.sched.runqueue import idle_tasks, machine, resched_curr
+from kemu.memory.views import Cpu, Task
+
+IDLE, FAIR, RT, STOP = range(4)
+CLASS_NAMES = ("idle", "fair", "fifo", "stop")
+
+MAX_RT_PRIO = 100
+DEFAULT_PRIO = 120
+HALF = MAX_RT_PRIO // 2         # the bitmap of priorities is in two words
+
+
+def _linked(p: Task) -> bool:
+    following = p.run_next.load()
+    return following not in (0, p.run_node)
+
+
+def _enqueue_rt(rq: Cpu, p: Task) -> None:
+    prio = p.prio.load()
+    rq.rt[prio].add_tail(p.run_node)
+    (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).set_bit(prio % HALF)
+    rq.rt_nr.store(rq.rt_nr.load() + 1)
+
+
+def _dequeue_rt(rq: Cpu, p: Task) -> None:
+    prio = p.prio.load()
+    BUG_ON(not _linked(p), f"S4: {p} is of class fifo but in no queue of it")
+    machine.memory.list_del(p.run_node)
+    if rq.rt[prio].empty():
+        (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).clear_bit(prio % HALF)
+    rq.rt_nr.store(rq.rt_nr.load() - 1)
+
+
+def _enqueue_fair(rq: Cpu, p: Task) -> None:
+    rq.fair.add_tail(p.run_node)
+    rq.fair_nr.store(rq.fair_nr.load() + 1)
+
+
+def _dequeue_fair(rq: Cpu, p: Task) -> None:
+    BUG_ON(not _linked(p), f"S4: {p} is of class fair but in no queue of it")
+    machine.memory.list_del(p.run_node)
+    rq.fair_nr.store(rq.fair_nr.load() - 1)
+
+
+def enqueue_task(rq: Cpu, p: Task) -> None:
+    """Link p into its class's queue of rq."""
+    sched_class = p.sched_class.load()
+    if sched_class == FAIR:
+        _enqueue_fair(rq, p)
+    elif sched_class == RT:
+        _enqueue_rt(rq, p)
+    else:
+        BUG_ON(sched_class == IDLE, "S11: an idle task is never queued")
+    rq.nr_running.store(rq.nr_running.load() + 1)
+
+
+def dequeue_task(rq: Cpu, p: Task) -> None:
+    """Unlink p from its class's queue of rq."""
+    sched_class = p.sched_class.load()
+    if sched_class == FAIR:
+        _dequeue_fair(rq, p)
+    elif sched_class == RT:
+        _dequeue_rt(rq, p)
+    elif sched_class == STOP:
+        BUG_ON(_linked(p), f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
+               "in the queue of another class: it was given the class while it was queued")
+    else:
+        BUG_ON(True, "bad: scheduling from the idle thread!")
+    rq.nr_running.store(rq.nr_running.load() - 1)
+
+
+def activate_task(rq: Cpu, p: Task) -> None:
+    """Queue p and say so.  Caller has set its CPU."""
+    BUG_ON(p.cpu.load() != rq.cpu, f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}")
+    BUG_ON(not machine.header.online_mask.test_bit(rq.cpu), f"S8: {p} queued on dead cpu{rq.cpu}")
+    enqueue_task(rq, p)
+    p.on_rq.store(1)
+
+
+def deactivate_task(rq: Cpu, p: Task) -> None:
+    """Unqueue p and say so."""
+    dequeue_task(rq, p)
+    p.on_rq.store(0)
+
+
+def _first_rt(rq: Cpu) -> Task:
+    low = rq.rt_bitmap0.load()
+    bits, base = (low, 0) if low else (rq.rt_bitmap1.load(), HALF)
+    BUG_ON(not bits, f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
+    return machine.tasks.owning(rq.rt[base + (bits & -bits).bit_length() - 1].first())
+
+
+def pick_next_task(rq: Cpu) -> Task:
+    """The best queued task; the idle task if there is none."""
+    stop = rq.stop.load()
+    if stop:
+        p = machine.tasks.at(stop - 1)
+        if p.on_rq.load() and p.cpu.load() == rq.cpu:
+            return p
+    if rq.rt_nr.load():
+        p = _first_rt(rq)
+    else:
+        first = rq.fair.first()
+        if not first:
+            return idle_tasks[rq.cpu]
+        p = machine.tasks.owning(first)
+    BUG_ON(not p.on_rq.load(), f"S6: cpu{rq.cpu} picked {p}, which sleeps")
+    return p
+
+
+def check_preempt_curr(rq: Cpu, p: Task) -> None:
+    """p was just queued: make rq's CPU look whether it should run instead."""
+    curr = machine.tasks.at(rq.curr.load())
+    mine, its = p.sched_class.load(), curr.sched_class.load()
+    if mine > its or (mine == its == RT and p.prio.load() < curr.prio.load()):
+        resched_curr(rq)
+    elif mine == its == FAIR and rq.fair_nr.load() == 2:
+        resched_curr(rq)        # two share the CPU now: it must start its tick
+
+
+def put_behind(rq: Cpu, p: Task) -> None:
+    """Move a queued fair or fifo task behind its equals (Linux: requeue_task)."""
+    if p.sched_class.load() in (FAIR, RT) and p.on_rq.load():
+        dequeue_task(rq, p)
+        enqueue_task(rq, p)
+
+
+def task_tick(rq: Cpu, curr: Task) -> None:
+    """A fair task has had its turn if another waits."""
+    if curr.sched_class.load() == FAIR and rq.fair_nr.load() > 1:
+        put_behind(rq, curr)
+        resched_curr(rq)

@@ -1,0 +1,76 @@
+"""Affinity: masks, and moving a task that is not where it may be.
+
+Linux: kernel/sched/core.c (do_set_cpus_allowed, set_cpus_allowed_ptr,
+__migrate_task).  Not modelled: NUMA, cpusets.
+
+Locks: pi_lock, then rq.lock; two rq.locks in the order of CPUs.
+Callers: kthread; users; hotplug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
+from kemu.kernel.sched.runqueue import (cpu_rq, double_rq_lock, double_rq_unlock, for_each_cpu,
+                                        machine, task_rq_lock, task_rq_unlock)
+from kemu.kernel.sched.state import PF_KTHREAD, PF_NO_SETAFFINITY
+from kemu.kernel.sched.wakeup import set_task_cpu, usable_mask
+from kemu.memory.views import Cpu, Task, check_alive
+
+EINVAL = 22
+
+
+def do_set_cpus_allowed(p: Task, mask: int) -> None:
+    """Store the mask, and nothing else: the task does not move.
+
+    Right for a task that is off every runqueue: its next wake-up places it.
+    """
+    p.cpus_allowed.store(mask)
+
+
+def move_queued_task(rq: Cpu, p: Task, dest: int) -> None:
+    """Take a queued task that does not run to another CPU.  Caller holds pi_lock, interrupts off.
+
+    rq.lock is dropped on the way; pi_lock keeps the task from being woken meanwhile.
+    """
+    deactivate_task(rq, p)
+    set_task_cpu(p, dest)
+    rq.lock.unlock()
+    dest_rq = cpu_rq(dest)
+    dest_rq.lock.lock()
+    activate_task(dest_rq, p)
+    check_preempt_curr(dest_rq, p)
+    dest_rq.lock.unlock()
+
+
+_migrate_running: Callable[[Task, int], None]
+
+
+def on_forced_migration(migrate: Callable[[Task, int], None]) -> None:
+    """Who moves a task that runs: the stopper of its CPU (stop_machine)."""
+    global _migrate_running
+    _migrate_running = migrate
+
+
+def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
+    """Let p run on these CPUs only, and move it there.  May sleep.
+
+    Returns 0, or -EINVAL if none of them can be used, or if p is bound for good.
+    """
+    check_alive(p)
+    rq, flags = task_rq_lock(p)
+    usable = for_each_cpu(mask & usable_mask(p))
+    if not usable or (p.flags.load() & PF_NO_SETAFFINITY and mask != p.cpus_allowed.load()):
+        task_rq_unlock(rq, p, flags)
+        return -EINVAL
+    do_set_cpus_allowed(p, mask)
+    if mask >> rq.cpu & 1 or not p.on_rq.load():
+        task_rq_unlock(rq, p, flags)
+    elif p.on_cpu.load():
+        task_rq_unlock(rq, p, flags)
+        _migrate_running(p, usable[0])
+    else:
+        move_queued_task(rq, p, usable[0])
+        p.pi_lock.unlock_irqrestore(flags)
+    return 0

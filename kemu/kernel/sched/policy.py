@@ -1,0 +1,60 @@
+"""Policies and priorities: sched_setscheduler, and the stop task.
+
+Linux: kernel/sched/core.c.  Not modelled: deadline, nice values.
+
+Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; stop_machine.
+"""
+
+from __future__ import annotations
+
+from kemu.errors import UsageError
+from kemu.kernel.sched.classes import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, dequeue_task,
+                                       enqueue_task)
+from kemu.kernel.sched.runqueue import (cpu_rq, machine, resched_curr, task_curr, task_rq_lock,
+                                        task_rq_unlock)
+from kemu.memory.views import Task, check_alive
+
+SCHED_NORMAL = 0
+SCHED_FIFO = 1
+
+
+def sched_setscheduler(p: Task, policy: int, priority: int = 0) -> None:
+    """Give p a policy: SCHED_NORMAL, or SCHED_FIFO with a priority of 1 to 99.
+
+    A queued task moves to its new class's queue.  Any context.
+    Raises UsageError for a policy or priority that there is not.
+    """
+    check_alive(p)
+    if policy not in (SCHED_NORMAL, SCHED_FIFO):
+        raise UsageError(f"policy {policy}: only SCHED_NORMAL (0) and SCHED_FIFO (1)")
+    if policy == SCHED_FIFO and not 1 <= priority < MAX_RT_PRIO:
+        raise UsageError(f"FIFO priority {priority}: 1 to {MAX_RT_PRIO - 1}")
+    rq, flags = task_rq_lock(p)
+    queued = p.on_rq.load()
+    if queued:
+        dequeue_task(rq, p)
+    p.policy.store(policy)
+    p.sched_class.store(RT if policy == SCHED_FIFO else FAIR)
+    p.prio.store(MAX_RT_PRIO - 1 - priority if policy == SCHED_FIFO else DEFAULT_PRIO)
+    if queued:
+        enqueue_task(rq, p)
+        if task_curr(p) or p.prio.load() < machine.tasks.at(rq.curr.load()).prio.load():
+            resched_curr(rq)
+    task_rq_unlock(rq, p, flags)
+
+
+def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
+    """Make the task the stop task of that CPU; None takes the office away.  Any context.
+
+    It appears as FIFO 99, and is then given the stop class as it stands: the
+    class has no queue, so the task must be off every runqueue (seed 000, race 2).
+    """
+    rq = cpu_rq(cpu)
+    old = rq.stop.load()
+    if stop is not None:
+        sched_setscheduler(stop, SCHED_FIFO, MAX_RT_PRIO - 1)
+        stop.sched_class.store(STOP)
+    rq.stop.store(stop.slot + 1 if stop is not None else 0)
+    if old:
+        # Back to where it can be scheduled normally, so that it can exit.
+        machine.tasks.at(old - 1).sched_class.store(RT)

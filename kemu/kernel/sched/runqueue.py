@@ -1,0 +1,131 @@
+"""Runqueues: the CPUs as the scheduler sees them, and how they are locked.
+
+Linux: kernel/sched/sched.h and core.c (task_rq_lock, resched_curr).
+
+Locks: this is where rq.lock and pi_lock are taken together; pi_lock first.
+Callers: the rest of sched.
+"""
+
+from __future__ import annotations
+
+from kemu import native
+from kemu.memory import space
+from kemu.memory.views import Cpu, Header, Task, Tasks, tasks_of
+from kemu.native import smp_processor_id
+
+runqueues: list[Cpu] = []
+idle_tasks: list[Task] = []
+
+
+class _Machine:
+    """What the scheduler of this process looks at; filled when it gets its memory."""
+
+    memory: native.Memory
+    header: Header
+    tasks: Tasks
+
+
+machine = _Machine()
+
+
+@space.on_attach
+def _attach(memory: native.Memory) -> None:
+    machine.memory = memory
+    machine.header = Header(memory)
+    machine.tasks = tasks_of(memory)
+    runqueues[:] = [Cpu(memory, cpu) for cpu in range(machine.header.nr_cpus.load())]
+    idle_tasks[:] = [machine.tasks.at(rq.idle.load()) for rq in runqueues]
+
+
+def cpu_rq(cpu: int) -> Cpu:
+    return runqueues[cpu]
+
+
+def this_rq() -> Cpu:
+    return runqueues[smp_processor_id()]
+
+
+def task_rq(p: Task) -> Cpu:
+    return runqueues[p.cpu.load()]
+
+
+def task_cpu(p: Task) -> int:
+    """The CPU p holds; for a sleeper, the one it last held."""
+    return p.cpu.load()
+
+
+def task_curr(p: Task) -> bool:
+    """Whether p is what its CPU's runqueue calls current."""
+    return task_rq(p).curr.load() == p.slot
+
+
+def idle_cpu(cpu: int) -> bool:
+    """Whether that CPU runs its idle task and has nothing queued."""
+    rq = runqueues[cpu]
+    return rq.curr.load() == rq.idle.load() and not rq.nr_running.load()
+
+
+def cpu_online(cpu: int) -> bool:
+    return 0 <= cpu < len(runqueues) and machine.header.online_mask.test_bit(cpu)
+
+
+def cpu_active(cpu: int) -> bool:
+    return 0 <= cpu < len(runqueues) and machine.header.active_mask.test_bit(cpu)
+
+
+def cpumask_of(cpu: int) -> int:
+    return 1 << cpu
+
+
+def for_each_cpu(mask: int) -> list[int]:
+    """The CPUs of a mask, lowest first."""
+    return [cpu for cpu in range(len(runqueues)) if mask >> cpu & 1]
+
+
+def online_cpus() -> list[int]:
+    return for_each_cpu(machine.header.online_mask.load())
+
+
+def task_rq_lock(p: Task) -> tuple[Cpu, int]:
+    """Lock p's pi_lock and the runqueue it is on, whichever that is by then."""
+    while True:
+        flags = p.pi_lock.lock_irqsave()
+        rq = task_rq(p)
+        rq.lock.lock()
+        if rq is task_rq(p):
+            return rq, flags
+        rq.lock.unlock()
+        p.pi_lock.unlock_irqrestore(flags)
+
+
+def task_rq_unlock(rq: Cpu, p: Task, flags: int) -> None:
+    """Pairs with task_rq_lock()."""
+    rq.lock.unlock()
+    p.pi_lock.unlock_irqrestore(flags)
+
+
+def double_rq_lock(one: Cpu, other: Cpu) -> None:
+    """Lock two runqueues, the lower CPU first.  Interrupts are off."""
+    first, second = (one, other) if one.cpu <= other.cpu else (other, one)
+    first.lock.lock()
+    if second is not first:
+        second.lock.lock()
+
+
+def double_rq_unlock(one: Cpu, other: Cpu) -> None:
+    """Pairs with double_rq_lock()."""
+    one.lock.unlock()
+    if other is not one:
+        other.lock.unlock()
+
+
+def resched_curr(rq: Cpu) -> None:
+    """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
+
+    need_resched is stored before the kick looks for an idler: see native/cpu.c.
+    """
+    if rq.need_resched.load():
+        return
+    rq.need_resched.store(1)
+    if rq.cpu != smp_processor_id():
+        machine.memory.kick(rq.cpu)

@@ -1,0 +1,57 @@
+"""Task states, and how a task sets its own.
+
+Linux: include/linux/sched.h as of seed 000 (3.9); set_special_state of 2018.
+
+A state is a bit mask; zero is TASK_RUNNING.  A waker passes the mask of states
+it may wake (try_to_wake_up), which is all the protection TASK_PARKED has: it is
+in nobody's mask but unpark's.
+
+Locks: pi_lock in set_special_state only.  Callers: everybody that sleeps.
+"""
+
+from __future__ import annotations
+
+from kemu.native import current
+
+TASK_RUNNING = 0
+TASK_INTERRUPTIBLE = 1
+TASK_UNINTERRUPTIBLE = 2
+TASK_DEAD = 64
+TASK_WAKEKILL = 128
+TASK_WAKING = 256
+TASK_PARKED = 512
+TASK_STATE_MAX = 1024
+
+TASK_NORMAL = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE
+
+PF_EXITING = 0x4
+PF_KTHREAD = 0x200000
+PF_NO_SETAFFINITY = 0x4000000
+PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another process
+
+
+def set_current_state(state: int) -> None:
+    """Set the current task's state, then a full barrier: what it tests next, it tests after.
+
+    Pairs with the waker's order: change the condition, then wake.
+    """
+    current().state.xchg(state)
+
+
+def __set_current_state(state: int) -> None:
+    """As set_current_state(), without the barrier."""
+    current().state.store(state)
+
+
+def set_special_state(state: int) -> None:
+    """Set a state that is no condition to be tested again: PARKED, DEAD.
+
+    An earlier waker that found the task in TASK_NORMAL stores TASK_RUNNING
+    late, under pi_lock.  A task that loops round a condition does not care; a
+    parked one would be lost.  Under pi_lock the two stores cannot cross.
+    Linux: 2018, b5bf9a90bbeb; exhibit parked-store-collides.
+    """
+    me = current()
+    flags = me.pi_lock.lock_irqsave()
+    me.state.store(state)
+    me.pi_lock.unlock_irqrestore(flags)

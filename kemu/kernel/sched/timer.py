@@ -1,0 +1,99 @@
+"""Time: the tick, and sleeping for a while.
+
+Linux: kernel/time/timer.c (schedule_timeout), kernel/sched/core.c (scheduler_tick).
+Not modelled: the wheel; a CPU's timers are a list, for there are few.
+
+A CPU has one event pending in hardware, cpu.next_event: the earliest of its
+timers and its tick.  The tick runs only where two fair tasks share the CPU.
+
+    task.timer_*    timer_lock of the CPU that timer_cpu names
+    cpu.tick_at     that CPU, interrupts off
+
+Locks: timer_lock; pi_lock nests inside (a timer wakes its task under the lock, so
+that once it is removed it wakes nobody).  Callers: schedule, wait, irq.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from kemu import native
+from kemu.kernel.sched.runqueue import machine, runqueues, this_rq
+from kemu.memory.views import Cpu, Task
+from kemu.native import current, now_ns
+
+MAX_SCHEDULE_TIMEOUT = native.NEVER
+
+
+def _program(rq: Cpu) -> None:
+    """Set the hardware's event.  Caller has interrupts off on rq's CPU, and timer_lock."""
+    due = [machine.tasks.owning(node).timer_expires.load()
+           for node in rq.timers.nodes()]
+    tick = rq.tick_at.load()
+    rq.next_event.store(min(due + [tick or native.NEVER]))
+
+
+def update_tick(rq: Cpu) -> None:
+    """Start or stop the tick.  Caller holds rq.lock, on its CPU."""
+    rq.timer_lock.lock()
+    if rq.fair_nr.load() < 2:
+        rq.tick_at.store(0)
+    elif not rq.tick_at.load():
+        rq.tick_at.store(now_ns() + machine.header.tick_ns.load())
+    _program(rq)
+    rq.timer_lock.unlock()
+
+
+def _add_timer(me: Task, expires: int) -> None:
+    flags = native.local_irq_save()
+    rq = this_rq()
+    rq.timer_lock.lock()
+    me.timer_expires.store(expires)
+    me.timer_cpu.store(rq.cpu)
+    rq.timers.add_tail(me.timer_node)
+    _program(rq)
+    rq.timer_lock.unlock()
+    native.local_irq_restore(flags)
+
+
+def _del_timer(me: Task) -> None:
+    rq = runqueues[me.timer_cpu.load()]
+    flags = rq.timer_lock.lock_irqsave()
+    machine.memory.list_del(me.timer_node)
+    if rq is this_rq():
+        _program(rq)        # another CPU finds out when its event comes and nothing is due
+    rq.timer_lock.unlock_irqrestore(flags)
+
+
+def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
+    """Wake whose time has come.  In the timer interrupt, interrupts off."""
+    rq = this_rq()
+    rq.timer_lock.lock()
+    for node in rq.timers.nodes():
+        p = machine.tasks.owning(node)
+        if p.timer_expires.load() <= now:
+            machine.memory.list_del(node)
+            wake_up(p)
+    if 0 < rq.tick_at.load() <= now:
+        rq.tick_at.store(now + machine.header.tick_ns.load())
+    _program(rq)
+    rq.timer_lock.unlock()
+
+
+def schedule_timeout(jiffies: int) -> int:
+    """Sleep in the state that was set, for at most that many ticks.  May sleep.
+
+    Returns the ticks left, 0 if the time is over.  MAX_SCHEDULE_TIMEOUT: no limit.
+    """
+    from kemu.kernel.sched.schedule import schedule
+
+    if jiffies == MAX_SCHEDULE_TIMEOUT:
+        schedule()
+        return jiffies
+    tick = machine.header.tick_ns.load()
+    expires = now_ns() + jiffies * tick
+    me = current()
+    _add_timer(me, expires)
+    schedule()
+    _del_timer(me)
+    return max(0, -(-(expires - now_ns()) // tick))

@@ -1,0 +1,123 @@
+"""Waiting for a task to be off its CPU, and wait queues.
+
+Linux: kernel/sched/core.c (wait_task_inactive), kernel/sched/wait.c.
+Not modelled: bookmarks, autoremove flags; a queue wakes in order of arrival.
+
+Locks: rq.lock and pi_lock; a queue's own lock, in which pi_lock nests.
+Callers: kthread, smpboot; users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kemu import native
+from kemu.kernel.sched.runqueue import machine, task_rq, task_rq_lock, task_rq_unlock
+from kemu.kernel.sched.schedule import schedule
+from kemu.kernel.sched.state import (TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE,
+                                     set_current_state)
+from kemu.kernel.sched.timer import schedule_timeout
+from kemu.kernel.sched.wakeup import try_to_wake_up
+from kemu.memory.struct import ListHead, Lock, Struct
+from kemu.memory.views import Task
+from kemu.native import cpu_relax, current
+from kemu.trace import events
+
+INACTIVE = 1 << 62      # in the result, so that it is never zero
+
+
+def wait_task_inactive(p: Task, match_state: int) -> int:
+    """Wait until p is off its CPU and off every runqueue.  May sleep.
+
+    Returns its count of voluntary switches, never zero.  If match_state is not
+    zero, p must stay in that state: returns 0 as soon as it does not.
+
+    A task that is queued but does not run may not run for long: this is where
+    the caller sleeps a tick at a time (seed 002).
+    """
+    while True:
+        rq = task_rq(p)
+        while p.on_cpu.load_acquire() and rq is task_rq(p):
+            if match_state and p.state.load() != match_state:
+                return 0
+            machine.memory.waited_for(p.slot)
+            cpu_relax()
+        rq, flags = task_rq_lock(p)
+        native.trace(events.SCHED_WAIT_TASK, p.slot, p.prio.load(), 0, 0)
+        running = p.on_cpu.load()
+        queued = p.on_rq.load()
+        matches = not match_state or p.state.load() == match_state
+        switches: int = p.nvcsw.load()
+        task_rq_unlock(rq, p, flags)
+        if not matches:
+            return 0
+        if running:
+            continue
+        if not queued:
+            return switches | INACTIVE
+        machine.memory.waited_for(p.slot)
+        me = current()
+        me.waits_for.store(p.slot + 1)
+        set_current_state(TASK_UNINTERRUPTIBLE)
+        schedule_timeout(1)
+        me.waits_for.store(0)
+
+
+class WaitQueue(Struct):
+    """A queue of tasks that wait (Linux: wait_queue_head_t)."""
+
+    lock = Lock()
+    waiters = ListHead()
+
+
+@contextmanager
+def waiting(queue: WaitQueue, state: int) -> Iterator[Callable[[], None]]:
+    """Be in the queue (Linux: prepare_to_wait, finish_wait); may sleep where schedule() does.
+
+        with waiting(queue, TASK_INTERRUPTIBLE) as again:
+            while not condition():
+                schedule()
+                again()
+
+    The state is set on entry and by again(), each time before the condition is tested.
+    """
+    me = current()
+
+    def again() -> None:
+        flags = queue.lock.lock_irqsave()
+        if me.wait_next.load() in (0, me.wait_node):
+            queue.waiters.add_tail(me.wait_node)
+        set_current_state(state)
+        queue.lock.unlock_irqrestore(flags)
+
+    again()
+    try:
+        yield again
+    finally:
+        set_current_state(TASK_RUNNING)
+        flags = queue.lock.lock_irqsave()
+        machine.memory.list_del(me.wait_node)
+        queue.lock.unlock_irqrestore(flags)
+
+
+def wait_event(queue: WaitQueue, condition: Callable[[], object],
+               state: int = TASK_UNINTERRUPTIBLE) -> None:
+    """Sleep until the condition holds.  May sleep."""
+    with waiting(queue, state) as again:
+        while not condition():
+            schedule()
+            again()
+
+
+def wake_up(queue: WaitQueue, nr: int = 1) -> int:
+    """Wake the first nr tasks of the queue, 0 for all; returns how many.  Any context."""
+    flags = queue.lock.lock_irqsave()
+    woken = 0
+    for node in queue.waiters.nodes():
+        if nr and woken == nr:
+            break
+        machine.memory.list_del(node)
+        woken += try_to_wake_up(machine.tasks.owning(node), TASK_NORMAL)
+    queue.lock.unlock_irqrestore(flags)
+    return woken

@@ -1,0 +1,164 @@
+"""Waking: try_to_wake_up and its kin, and the first wake-up of a new task.
+
+Linux: kernel/sched/core.c (try_to_wake_up, ttwu_remote, select_task_rq,
+select_fallback_rq, wake_up_new_task).  Not modelled: the remote wake list,
+wake-affine placement; a woken task goes where it last ran if it may.
+
+The order a waker relies on, and that a sleeper must keep:
+
+    sleeper                         waker
+      set_current_state(S)            change the condition
+      test the condition              try_to_wake_up: lock pi_lock, test the state
+      schedule()
+
+Locks: pi_lock, then rq.lock.  Callers: everybody.
+"""
+
+from __future__ import annotations
+
+from kemu import native
+from kemu.kernel.panic import BUG, BUG_ON
+from kemu.kernel.point import point
+from kemu.kernel.sched.classes import activate_task, check_preempt_curr
+from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, resched_curr, runqueues,
+                                        task_cpu)
+from kemu.kernel.sched.state import (PF_KTHREAD, TASK_NORMAL, TASK_RUNNING, TASK_WAKING)
+from kemu.memory.views import Cpu, Task
+from kemu.trace import events
+
+
+def set_task_cpu(p: Task, cpu: int) -> None:
+    """Give p another CPU to hold.  p is WAKING, new, or locked on its runqueue (S10).
+
+    It moves no host thread: the CPU that switches to p does.
+    """
+    if p.cpu.load() != cpu:
+        native.trace(events.SCHED_MIGRATE_TASK, p.slot, p.prio.load(), p.cpu.load(), cpu)
+        p.cpu.store(cpu)
+
+
+def usable_mask(p: Task) -> int:
+    """The CPUs p may run on: kernel threads wherever it is online, others where it is active."""
+    header = machine.header
+    usable = header.online_mask if p.flags.load() & PF_KTHREAD else header.active_mask
+    mask: int = usable.load()
+    return mask
+
+
+def select_fallback_rq(cpu: int, p: Task) -> int:
+    """Some CPU for a task that cannot go where it should.  Caller holds pi_lock or rq.lock.
+
+    If no CPU of its mask is usable the mask is widened to all possible ones: a
+    per-CPU binding is lost without a word.  That is Linux's way (3.6 and later).
+    """
+    usable = usable_mask(p)
+    for dest in for_each_cpu(p.cpus_allowed.load() & usable):
+        return dest
+    p.cpus_allowed.store(machine.header.possible_mask.load())
+    for dest in for_each_cpu(usable):
+        return dest
+    BUG(f"no CPU at all for {p}")
+
+
+def select_task_rq(p: Task, cpu: int) -> int:
+    """Where a waking task goes: where it was, if it may.  Caller holds p.pi_lock."""
+    if p.cpus_allowed.load() & usable_mask(p) & 1 << cpu:
+        return cpu
+    return select_fallback_rq(cpu, p)
+
+
+def _ttwu_do_wakeup(rq: Cpu, p: Task) -> None:
+    """It runs, or will.  Caller holds rq.lock."""
+    check_preempt_curr(rq, p)
+    p.state.store(TASK_RUNNING)
+    native.trace(events.SCHED_WAKEUP, p.slot, p.prio.load(), rq.cpu, 0)
+
+
+def _ttwu_remote(p: Task) -> bool:
+    """p was still queued when its state was tested: take the sleep back.
+
+    The runqueue's lock may take a while to get; only then is TASK_RUNNING stored.
+    """
+    rq = cpu_rq(task_cpu(p))
+    rq.lock.lock()
+    queued = bool(p.on_rq.load())
+    if queued:
+        point("ttwu:remote")
+        _ttwu_do_wakeup(rq, p)
+    rq.lock.unlock()
+    return queued
+
+
+def ttwu_queue(p: Task, cpu: int) -> None:
+    """Queue a waking task.  Caller holds p.pi_lock."""
+    rq = cpu_rq(cpu)
+    rq.lock.lock()
+    activate_task(rq, p)
+    _ttwu_do_wakeup(rq, p)
+    rq.lock.unlock()
+
+
+def try_to_wake_up(p: Task, state: int) -> bool:
+    """Wake p if its state is one of the mask.  Any context; does not sleep.
+
+    Returns whether it was asleep, or about to be.
+    """
+    flags = p.pi_lock.lock_irqsave()
+    woken = bool(p.state.load() & state)
+    if woken:
+        native.trace(events.SCHED_WAKING, p.slot, p.prio.load(), p.cpu.load(), 0)
+        point("ttwu:matched")
+        if not (p.on_rq.load() and _ttwu_remote(p)):
+            if p.on_cpu.load_acquire():
+                # It has left its runqueue and is on its way out of schedule().
+                # Pairs with the release in finish_task_switch().
+                p.on_cpu.wait_while(1, p.slot)
+            p.state.store(TASK_WAKING)
+            cpu = select_task_rq(p, p.cpu.load())
+            set_task_cpu(p, cpu)
+            ttwu_queue(p, cpu)
+    elif p.state.load() == native.POISON:
+        p.pi_lock.unlock_irqrestore(flags)
+        BUG("use after free: a wake-up of a task that is gone")
+    p.pi_lock.unlock_irqrestore(flags)
+    return woken
+
+
+def wake_up_process(p: Task) -> bool:
+    """Wake p from an ordinary sleep (TASK_NORMAL).  Any context."""
+    return try_to_wake_up(p, TASK_NORMAL)
+
+
+def wake_up_state(p: Task, state: int) -> bool:
+    """Wake p if it is in one of these states.  Any context."""
+    return try_to_wake_up(p, state)
+
+
+def _select_new(p: Task) -> int:
+    """The least loaded CPU a new task may use; the first of equals."""
+    allowed = for_each_cpu(p.cpus_allowed.load() & usable_mask(p))
+    if not allowed:
+        return select_fallback_rq(p.cpu.load(), p)
+    return min(allowed, key=lambda cpu: runqueues[cpu].nr_running.load())
+
+
+def wake_up_new_task(p: Task) -> None:
+    """Queue a task for the first time.  Any context."""
+    flags = p.pi_lock.lock_irqsave()
+    BUG_ON(p.on_rq.load(), f"S1: {p} is new and queued already")
+    set_task_cpu(p, _select_new(p))
+    rq = cpu_rq(p.cpu.load())
+    rq.lock.lock()
+    activate_task(rq, p)
+    native.trace(events.SCHED_WAKEUP_NEW, p.slot, p.prio.load(), rq.cpu, 0)
+    check_preempt_curr(rq, p)
+    rq.lock.unlock()
+    p.pi_lock.unlock_irqrestore(flags)
+
+
+def kick_process(p: Task) -> None:
+    """Make the CPU that p runs on enter the scheduler.  Any context."""
+    rq = cpu_rq(task_cpu(p))
+    flags = rq.lock.lock_irqsave()
+    resched_curr(rq)
+    rq.lock.unlock_irqrestore(flags)

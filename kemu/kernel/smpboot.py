@@ -1,0 +1,284 @@
+"""Per-CPU kernel threads: one descriptor, a thread on each CPU.
+
+Linux: kernel/smpboot.c (v4.13).  Not modelled: the idle threads' allocation,
+CPU masks of registration.
+
+A descriptor names what a per-CPU thread does; the loop is here, so that every
+such thread parks when its CPU goes down and unparks when it comes up, on its own
+CPU.  That it does run there is asserted with preemption off (S40).
+
+    hotplug_threads <- descriptors, in order of registration: smpboot_threads_lock
+    store[cpu]      <- the thread of each CPU: under the same lock
+    data.status     <- NONE, ACTIVE, PARKED: by the thread itself
+
+Hooks run in the thread, on its CPU: setup once, then park and unpark in turns, and
+cleanup at the end; create runs in the registering task.
+
+Locks: smpboot_threads_lock, a mutex.  Callers: cpu (hotplug), stop_machine, users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kemu.errors import UsageError
+from kemu.kernel.fork import get_task_struct, put_task_struct
+from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
+                                 kthread_should_park, kthread_should_stop, kthread_stop,
+                                 kthread_unpark)
+from kemu.kernel.mutex import Mutex
+from kemu.kernel.panic import BUG_ON, WARN_ON
+from kemu.kernel.point import point
+from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
+from kemu.kernel.sched.schedule import schedule
+from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_PARKED, TASK_RUNNING,
+                                     __set_current_state, set_current_state)
+from kemu.kernel.sched.wait import wait_task_inactive
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, Word
+from kemu.memory.views import Task
+from kemu.native import Word as Word_
+from kemu.native import (current, preempt_disable, preempt_enable, preempt_enable_no_resched,
+                         smp_processor_id)
+
+HP_THREAD_NONE, HP_THREAD_ACTIVE, HP_THREAD_PARKED = range(3)
+
+Hook = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class SmpHotplugThread:
+    """What a per-CPU thread is (Linux: struct smp_hotplug_thread).
+
+    ``thread_comm`` names it and is unique; it has one ``%u``.  ``thread_should_run``
+    is called with preemption off, ``thread_fn`` with it on.  ``selfparking``: it
+    parks by itself, and is left alone by smpboot_park_threads.
+    """
+
+    thread_comm: str
+    thread_should_run: Callable[[int], object]
+    thread_fn: Hook
+    create: Hook | None = None
+    setup: Hook | None = None
+    cleanup: Callable[[int, bool], None] | None = None
+    park: Hook | None = None
+    unpark: Hook | None = None
+    selfparking: bool = False
+
+    def __post_init__(self) -> None:
+        if self.thread_comm.count("%u") != 1:
+            raise UsageError(f"thread_comm {self.thread_comm!r}: wants one %u, for the CPU")
+
+
+class SmpbootThreadData(Struct):
+    """A thread's own (Linux: struct smpboot_thread_data)."""
+
+    cpu = Word()
+    status = Word()
+    descriptor = Word()
+
+
+class HotplugThread(Struct):
+    """A registered descriptor; behind it, a word per CPU with its thread's slot + 1."""
+
+    next = Word()       # in SmpbootGlobals.threads
+    prev = Word()
+    descriptor = Word()
+
+    def thread(self, cpu: int) -> Word_:
+        return Word_(self.memory, self.base + self.size + 8 * cpu)
+
+
+class SmpbootGlobals(PerCPU):
+    """Of which only CPU 0's is used: there is one for the machine."""
+
+    lock = Embedded(Mutex)
+    threads = ListHead()
+
+
+def _globals() -> SmpbootGlobals:
+    return SmpbootGlobals.on(0)
+
+
+def _registered() -> list[HotplugThread]:
+    """Caller holds smpboot_threads_lock."""
+    return [HotplugThread(machine.memory, node) for node in _globals().threads.nodes()]
+
+
+def _descriptor(ht: HotplugThread) -> SmpHotplugThread:
+    descriptor: SmpHotplugThread = functions.load(ht.descriptor.load())
+    return descriptor
+
+
+def _find(comm: str) -> HotplugThread | None:
+    return next((ht for ht in _registered() if _descriptor(ht).thread_comm == comm), None)
+
+
+def smpboot_thread_fn(td: SmpbootThreadData) -> int:
+    """The loop of every per-CPU thread.  May sleep.
+
+    Preemption is off from the state to the decision, so that the CPU cannot
+    change between the check that it is the right one and the hook that needs it.
+    """
+    ht: SmpHotplugThread = functions.load(td.descriptor.load())
+    cpu = td.cpu.load()
+    while True:
+        set_current_state(TASK_INTERRUPTIBLE)
+        preempt_disable()
+        if kthread_should_stop():
+            __set_current_state(TASK_RUNNING)
+            preempt_enable()
+            if ht.cleanup and td.status.load() != HP_THREAD_NONE:
+                ht.cleanup(cpu, cpu_online(cpu))
+            td.free()
+            return 0
+        if kthread_should_park():
+            __set_current_state(TASK_RUNNING)
+            preempt_enable()
+            if ht.park and td.status.load() == HP_THREAD_ACTIVE:
+                BUG_ON(cpu != smp_processor_id(), _wrong_cpu(cpu))
+                ht.park(cpu)
+                td.status.store(HP_THREAD_PARKED)
+            kthread_parkme()
+            continue
+        BUG_ON(cpu != smp_processor_id(), _wrong_cpu(cpu))
+        if td.status.load() != HP_THREAD_ACTIVE:
+            _activate(ht, td, cpu)
+            continue
+        if not ht.thread_should_run(cpu):
+            preempt_enable_no_resched()
+            point("smpboot:idle")
+            schedule()
+        else:
+            __set_current_state(TASK_RUNNING)
+            preempt_enable()
+            ht.thread_fn(cpu)
+
+
+def _wrong_cpu(cpu: int) -> str:
+    return f"wrong CPU: {current()} is bound to cpu{cpu} and runs on cpu{smp_processor_id()}"
+
+
+def _activate(ht: SmpHotplugThread, td: SmpbootThreadData, cpu: int) -> None:
+    """Run setup or unpark, whichever the last state asks for.  Enables preemption."""
+    __set_current_state(TASK_RUNNING)
+    preempt_enable()
+    first = td.status.load() == HP_THREAD_NONE
+    td.status.store(HP_THREAD_ACTIVE)
+    hook = ht.setup if first else ht.unpark
+    if hook:
+        hook(cpu)
+
+
+def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
+    """Create the CPU's thread, parked, and run the create hook.  May sleep.
+
+    The hook is run only when the thread is off its runqueue: a stop class needs that.
+    """
+    descriptor = _descriptor(ht)
+    if ht.thread(cpu).load():
+        return
+    td = SmpbootThreadData.alloc()
+    td.cpu.store(cpu)
+    td.descriptor.store(ht.descriptor.load())
+    tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm)
+    get_task_struct(tsk)
+    ht.thread(cpu).store(tsk.slot + 1)
+    if descriptor.create:
+        if not wait_task_inactive(tsk, TASK_PARKED):
+            WARN_ON(True, f"__smpboot_create_thread: {tsk} is not asleep in TASK_PARKED")
+        else:
+            descriptor.create(cpu)
+
+
+def smpboot_create_threads(cpu: int) -> int:
+    """A parked thread of each descriptor for a CPU about to come up.  May sleep.  Returns 0."""
+    with _globals().lock:
+        for ht in _registered():
+            __smpboot_create_thread(ht, cpu)
+    return 0
+
+
+def _thread(ht: HotplugThread, cpu: int) -> Task | None:
+    slot = ht.thread(cpu).load()
+    return machine.tasks.at(slot - 1) if slot else None
+
+
+def smpboot_unpark_thread(ht: HotplugThread, cpu: int) -> None:
+    """May sleep."""
+    tsk = _thread(ht, cpu)
+    if tsk and not _descriptor(ht).selfparking:
+        kthread_unpark(tsk)
+
+
+def smpboot_unpark_threads(cpu: int) -> int:
+    """Unpark the CPU's threads, in order.  May sleep.  Returns 0."""
+    with _globals().lock:
+        for ht in _registered():
+            smpboot_unpark_thread(ht, cpu)
+    return 0
+
+
+def smpboot_park_thread(ht: HotplugThread, cpu: int) -> None:
+    """May sleep."""
+    tsk = _thread(ht, cpu)
+    if tsk and not _descriptor(ht).selfparking:
+        kthread_park(tsk)
+
+
+def smpboot_park_threads(cpu: int) -> int:
+    """Park the CPU's threads, in reverse order.  May sleep.  Returns 0."""
+    with _globals().lock:
+        for ht in reversed(_registered()):
+            smpboot_park_thread(ht, cpu)
+    return 0
+
+
+def smpboot_destroy_threads(ht: HotplugThread) -> None:
+    """Stop the threads of all CPUs, also the parked ones.  May sleep."""
+    for cpu in range(len(runqueues)):
+        tsk = _thread(ht, cpu)
+        if tsk:
+            kthread_stop(tsk)
+            put_task_struct(tsk)
+            ht.thread(cpu).store(0)
+
+
+def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
+    """Create a thread on every online CPU, and let them run.  May sleep.
+
+    Returns 0.  Raises UsageError if a descriptor of that name is registered.
+    """
+    with _globals().lock:
+        if _find(plug_thread.thread_comm):
+            raise UsageError(f"{plug_thread.thread_comm!r} is registered already")
+        base = machine.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))
+        ht = HotplugThread(machine.memory, base)
+        ht.descriptor.store(functions.publish(plug_thread))
+        for cpu in online_cpus():
+            __smpboot_create_thread(ht, cpu)
+            smpboot_unpark_thread(ht, cpu)
+        _globals().threads.add_tail(ht.base)
+    return 0
+
+
+def smpboot_unregister_percpu_thread(plug_thread: SmpHotplugThread) -> None:
+    """Stop and forget the threads of a descriptor.  May sleep.
+
+    Raises UsageError if it is not registered.
+    """
+    with _globals().lock:
+        ht = _find(plug_thread.thread_comm)
+        if ht is None:
+            raise UsageError(f"{plug_thread.thread_comm!r} is not registered")
+        machine.memory.list_del(ht.base)
+        smpboot_destroy_threads(ht)
+        ht.free()
+
+
+def smpboot_thread(plug_thread: SmpHotplugThread, cpu: int) -> Task | None:
+    """The thread of a descriptor on a CPU (Linux: *per_cpu_ptr(ht->store, cpu)).  May sleep."""
+    with _globals().lock:
+        ht = _find(plug_thread.thread_comm)
+        return _thread(ht, cpu) if ht else None

@@ -1,0 +1,146 @@
+"""Start the helper, lay out a machine's memory, start its CPUs.
+
+The helper is shared by all machines of the process; a fork of the user's process
+starts its own.  A thread of the controller reads what the helper says and tells
+each machine.
+
+Locks: _lock, for the one helper.  Callers: machine.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import pickle
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from loguru import logger
+
+from kemu import native
+from kemu.errors import MachineError
+from kemu.kernel.sched.classes import IDLE
+from kemu.machine.helper import MESSAGE_SIZE
+from kemu.machine.override import Override
+from kemu.memory import functions
+from kemu.memory.views import Cpu, Header, Tasks
+
+MIB = 1 << 20
+HEAP = 64 * MIB             # of address space: a page costs memory once it is used
+ARENA = 64 * MIB
+HZ = 1000
+
+Told = Callable[[dict[str, Any]], None]
+
+_lock = threading.Lock()
+_helper: HelperLink | None = None
+
+
+class HelperLink:
+    """The controller's end of the helper."""
+
+    def __init__(self) -> None:
+        self.owner = os.getpid()
+        self.machines: dict[int, Told] = {}
+        self.count = 0
+        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        code = (f"import sys; sys.path[:] = {sys.path!r}; "
+                f"from kemu.machine.helper import main; main({its.fileno()}, {self.owner})")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code], pass_fds=[its.fileno()], start_new_session=True,
+            stdin=subprocess.DEVNULL, close_fds=True)
+        its.close()
+        self.link = mine
+        threading.Thread(target=self._listen, name="kemu-helper", daemon=True).start()
+        logger.debug("helper started, pid {}", self.process.pid)
+
+    def alive(self) -> bool:
+        return self.owner == os.getpid() and self.process.poll() is None
+
+    def order(self, fds: Sequence[int] = (), **message: Any) -> None:
+        """Send one order.  Raises MachineError if the helper is gone."""
+        try:
+            socket.send_fds(self.link, [json.dumps(message).encode()], list(fds))
+        except OSError as error:
+            raise MachineError("the helper process is gone; boot again starts another") from error
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                data = self.link.recv(MESSAGE_SIZE)
+            except OSError:
+                data = b""
+            if not data:
+                break
+            said = json.loads(data)
+            number = said.get("booted") or said.get("died") or said.get("closed")
+            told = self.machines.get(number)
+            if told:
+                told(said)
+        self.process.wait()
+        for told in list(self.machines.values()):
+            told({"helper": "gone"})
+
+    def enrol(self, told: Told) -> int:
+        """A number for a machine, of which `told` hears."""
+        with _lock:
+            self.count += 1
+            self.machines[self.count] = told
+            return self.count
+
+
+def the_helper() -> HelperLink:
+    """The process's helper, started if it is not there."""
+    global _helper
+    with _lock:
+        if _helper is None or not _helper.alive():
+            _helper = HelperLink()
+        return _helper
+
+
+def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool) -> native.Memory:
+    """A machine's memory, as the CPUs expect it at power-on."""
+    cpus = len(cores)
+    memory = native.Memory.create(cpus, tasks, HEAP, ARENA)
+    header = Header(memory)
+    everybody = (1 << cpus) - 1
+    header.possible_mask.store(everybody)
+    header.present_mask.store(everybody)
+    header.online_mask.store(everybody)
+    header.active_mask.store(everybody)
+    header.poll_max_ns.store(poll_us * 1000)
+    header.tick_ns.store(1_000_000_000 // HZ)
+    header.warn_is_allowed.store(int(warn))
+    views = Tasks(memory)
+    for cpu, core in enumerate(cores):
+        init_idle(memory, views, cpu, core, list(cores).count(core))
+    return memory
+
+
+def init_idle(memory: native.Memory, views: Tasks, cpu: int, core: int, sharers: int) -> None:
+    """A CPU and its swapper, which is what it runs (Linux: init_idle)."""
+    idle = views.at(memory.task_alloc())
+    idle.set_comm(f"swapper/{cpu}")
+    idle.cpu.store(cpu)
+    idle.home.store(cpu)
+    idle.host_core.store(core + 1)
+    idle.cpus_allowed.store(1 << cpu)
+    idle.sched_class.store(IDLE)
+    idle.prio.store(120)
+    idle.on_cpu.store(1)
+    idle.preempt_count.store(1)
+    rq = Cpu(memory, cpu)
+    rq.host_core.store(core)
+    rq.sharers.store(sharers)
+    rq.idle.store(idle.slot)
+    rq.curr.store(idle.slot)
+
+
+def publish_setup(memory: native.Memory, overrides: Sequence[Override]) -> int:
+    """What each CPU process needs to know before its first task; its place in the arena."""
+    setup = {"path": list(sys.path), "cwd": os.getcwd(), "overrides": functions.dumps(list(overrides))}
+    return memory.publish(pickle.dumps(setup))

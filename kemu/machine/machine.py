@@ -1,0 +1,380 @@
+"""Machine: boot it, run functions on its CPUs, and take it down.
+
+    with kemu.Machine(cpus=4) as m:
+        print(m.run(function, argument, cpu=1))
+
+The machine is the caller's: closed when the block ends, when the process ends,
+however it ends.  Machines may stand side by side and be used from any thread; a
+fork of the process cannot use its parent's machines, nor harm them.
+
+Locks: _lock, for the futures and the state.  A thread per machine reads what the
+CPUs send.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import json
+import os
+import pickle
+import selectors
+import socket
+import sys
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Any, Generic, Self, TypeVar
+
+from loguru import logger
+
+from kemu import native
+from kemu.errors import (KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError,
+                         TaskOops, TaskTimeout, UsageError)
+from kemu.kernel.panic import Kind
+from kemu.kernel.sched.audit import audit
+from kemu.machine import boot, report
+from kemu.machine.override import Override
+from kemu.machine.placement import place
+from kemu.machine.processor import LENGTH
+from kemu.machine.request import post_request
+from kemu.memory import functions, space, views
+from kemu.memory.views import Cpu, Header, Task
+from kemu.trace import reader
+
+T = TypeVar("T")
+
+BOOT_SECONDS = 30.0
+REPORT_SECONDS = 1.0
+SHUTDOWN = 100              # header.panic: the controller closes the machine
+PANICS = {Kind.BUG: KernelBug, Kind.WARN: KernelWarning, Kind.OOPS: TaskOops,
+          Kind.HANG: KernelHang}
+
+
+class Handle(Generic[T]):
+    """A task that was started: its result, when it is there."""
+
+    def __init__(self, machine: Machine, future: Future[T], what: str) -> None:
+        self._machine = machine
+        self._future = future
+        self._what = what
+
+    def done(self) -> bool:
+        """Whether the result is there."""
+        return self._future.done()
+
+    def result(self, timeout: float | None = None) -> T:
+        """What the function returned; what it raised is raised here.
+
+        timeout is in seconds.  Raises TaskTimeout if it is over, and the task runs
+        on; KernelPanic or MachineError if the machine stopped.
+        """
+        try:
+            return self._future.result(timeout)
+        except FutureTimeout:
+            if self._future.done():
+                raise
+            raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
+                              + self._machine.report()) from None
+
+
+class Machine:
+    """An emulated machine.
+
+    ``cpus``: how many, 1 to 62; more than the host has cores is fine.
+    ``placement``: the host core of each CPU; by default one each, then round-robin.
+    ``poll_us``: how long an idle CPU polls at most before it sleeps; 0: never.
+    ``tasks``: room for that many tasks.  ``warn``: "stop" or "print", on a WARN.
+    ``console``: who gets the lines that tasks print; by default standard output.
+    ``trace``: record trace events from the start.
+    """
+
+    def __init__(self, cpus: int = 2, *, placement: Sequence[int] | None = None,
+                 poll_us: int = 200, tasks: int | None = None, warn: str = "stop",
+                 console: Callable[[str], None] | None = None, trace: bool = False,
+                 overrides: Sequence[Override] = ()) -> None:
+        self.placement = place(cpus, placement)
+        if warn not in ("stop", "print"):
+            raise UsageError(f"warn={warn!r}: 'stop' or 'print'")
+        self.cpus = cpus
+        self.console = console or _print_line
+        self._owner = os.getpid()
+        self._lock = threading.Lock()
+        self._futures: dict[int, Future[Any]] = {}
+        self._idents = itertools.count(1)
+        self._failure: BaseException | None = None
+        self._closed = threading.Event()
+        self._up = threading.Semaphore(0)
+        self.pids: dict[int, int] = {}
+        self._memory = boot.new_memory(self.placement, poll_us=poll_us, warn=warn == "print",
+                                       tasks=tasks or 512 + 128 * cpus)
+        self._header = Header(self._memory)
+        if trace:
+            self.trace_on()
+        self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
+        self._boot(overrides)
+
+    # -- up and down -----------------------------------------------------------
+
+    def _boot(self, overrides: Sequence[Override]) -> None:
+        began = time.perf_counter()
+        setup = boot.publish_setup(self._memory, overrides)
+        self._helper = boot.the_helper()
+        self._number = self._helper.enrol(self._told)
+        pairs = [socket.socketpair() for _ in range(self.cpus)]
+        self._links = [mine for mine, _ in pairs]
+        try:
+            self._helper.order([self._memory.fileno(), *(its.fileno() for _, its in pairs)],
+                               do="boot", machine=self._number, cpus=self.cpus, setup=setup)
+        finally:
+            for _, its in pairs:
+                its.close()
+        self._stop_reading, self._stop = socket.socketpair()
+        self._reader = threading.Thread(target=self._read, name="kemu-machine", daemon=True)
+        self._reader.start()
+        self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner)
+        for _ in range(self.cpus):
+            if not self._up.acquire(timeout=BOOT_SECONDS) or self._failure:
+                failure = self._failure or MachineError(f"not booted after {BOOT_SECONDS} s")
+                self.close()
+                raise failure
+        logger.debug("machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
+                     self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the machine down; tasks that still run are ended.  Harmless twice."""
+        if self._owner != os.getpid() or self._closed.is_set() and not self._links:
+            return
+        self._header.panic.cmpxchg(0, SHUTDOWN)
+        self._header.gate.fetch_or(native.GATE_PANIC)
+        self._memory.wake_all()
+        self._fail(MachineError("the machine was closed while the task ran"))
+        if not self._closed.wait(1.0) and self._helper.alive():
+            with contextlib.suppress(MachineError):
+                self._helper.order(do="kill", machine=self._number)
+            self._closed.wait(5.0)
+        self._helper.machines.pop(self._number, None)
+        self._finalizer.detach()
+        self._stop.close()
+        if threading.current_thread() is not self._reader:
+            self._reader.join(5.0)
+        for link in [*self._links, self._stop_reading]:
+            link.close()
+        self._links = []
+        views.forget(self._memory)
+        functions.forget(self._memory)
+
+    # -- running ---------------------------------------------------------------
+
+    def start(self, function: Callable[..., T], *args: Any, cpu: int = 0, **kwargs: Any) -> Handle[T]:
+        """Start function(*args, **kwargs) as a task on a CPU.  Any thread; does not wait.
+
+        The function, its arguments and its result are copied between processes.
+        Raises UsageError for a CPU there is not or is not online, and for what
+        cannot be copied.
+        """
+        self._check_usable()
+        if not callable(function):
+            raise TypeError(f"{function!r:.80} is not callable")
+        if isinstance(cpu, bool) or not isinstance(cpu, int) or not 0 <= cpu < self.cpus:
+            raise UsageError(f"cpu={cpu!r}: this machine has CPUs 0 to {self.cpus - 1}")
+        if not self._header.online_mask.test_bit(cpu):
+            raise UsageError(f"CPU {cpu} is not online")
+        future: Future[T] = Future()
+        ident = next(self._idents)
+        with self._lock:
+            if self._failure:
+                raise self._failure
+            self._futures[ident] = future
+        name = getattr(function, "__name__", type(function).__name__)
+        try:
+            with space.looking_at(self._memory):
+                post_request(self._views[cpu], ident, function, args, kwargs, name)
+        except BaseException:
+            with self._lock:
+                self._futures.pop(ident, None)
+            raise
+        return Handle(self, future, f"{name}() on CPU {cpu}")
+
+    def run(self, function: Callable[..., T], *args: Any, cpu: int = 0,
+            timeout: float | None = None, **kwargs: Any) -> T:
+        """Run function(*args, **kwargs) as a task on a CPU, and wait for what it returns.
+
+        What it raises is raised here, with the task's traceback as a note.
+        timeout is in seconds: TaskTimeout when it is over.
+        """
+        return self.start(function, *args, cpu=cpu, **kwargs).result(timeout)
+
+    def audit(self) -> None:
+        """Check the scheduler's invariants (kernel/sched/audit.py); KernelBug if one is broken."""
+        found = self.run(audit)
+        if found:
+            raise KernelBug("the audit found:\n" + "\n".join(found), report="\n\n".join(
+                ["the audit found:\n" + "\n".join(found), self.report()]))
+
+    # -- looking ---------------------------------------------------------------
+
+    @property
+    def memory(self) -> native.Memory:
+        """The shared memory, to look at."""
+        return self._memory
+
+    def looking(self) -> contextlib.AbstractContextManager[None]:
+        """In this block, per-CPU variables and handles mean this machine's."""
+        return space.looking_at(self._memory)
+
+    def tasks(self) -> list[Task]:
+        """Every task there is now."""
+        return views.tasks_of(self._memory).used()
+
+    def report(self) -> str:
+        """What every CPU and task is doing, and the last events.  Any thread, any time."""
+        return report.whole(self._memory)
+
+    def trace_on(self) -> None:
+        """Record trace events, a ring per CPU."""
+        self._header.gate.fetch_or(native.GATE_TRACE)
+
+    def trace_off(self) -> None:
+        """Stop recording.  What was recorded stays."""
+        self._header.gate.fetch_and(~native.GATE_TRACE)
+
+    def trace(self) -> reader.Trace:
+        """What the rings hold."""
+        return reader.read(self._memory)
+
+    # -- what the CPUs and the helper say ---------------------------------------
+
+    def _check_usable(self) -> None:
+        if self._owner != os.getpid():
+            raise UsageError("this machine belongs to the parent process: boot one of your own")
+        if self._failure:
+            raise self._failure
+
+    def _fail(self, why: BaseException) -> None:
+        with self._lock:
+            self._failure = self._failure or why
+            futures = list(self._futures.values())
+            self._futures.clear()
+        for future in futures:
+            future.set_exception(self._failure)
+        self._up.release(self.cpus)
+
+    def _read(self) -> None:
+        """The reader thread: take every CPU's messages until the machine is closed."""
+        buffers = {link: bytearray() for link in self._links}
+        with selectors.DefaultSelector() as selector:
+            for link in [*self._links, self._stop_reading]:
+                selector.register(link, selectors.EVENT_READ)
+            while True:
+                for key, _ in selector.select():
+                    link = key.fileobj
+                    if link is self._stop_reading:
+                        return
+                    data = link.recv(1 << 16)  # type: ignore[union-attr]
+                    if not data:
+                        selector.unregister(link)
+                        continue
+                    self._split(buffers[link], data)  # type: ignore[index]
+
+    def _split(self, buffer: bytearray, data: bytes) -> None:
+        buffer += data
+        while len(buffer) >= LENGTH.size:
+            (length,) = LENGTH.unpack_from(buffer)
+            if len(buffer) < LENGTH.size + length:
+                return
+            message = bytes(buffer[LENGTH.size:LENGTH.size + length])
+            del buffer[:LENGTH.size + length]
+            try:
+                self._heard(*pickle.loads(message))
+            except Exception as error:
+                self._fail(MachineError(f"a message of a CPU made no sense: {error!r}"))
+
+    def _heard(self, kind: str, *said: Any) -> None:
+        if kind == "result":
+            self._take_result(*said)
+        elif kind == "print":
+            self.console(said[0])
+        elif kind == "up":
+            self._up.release()
+        elif kind == "stopped":
+            self._take_panic()
+        elif kind == "failed":
+            self._fail(MachineError(f"CPU {said[0]} did not boot:\n{said[1]}"))
+
+    def _take_result(self, ident: int, ok: bool, data: bytes) -> None:
+        with self._lock:
+            future = self._futures.pop(ident, None)
+        if future is None:
+            return
+        try:
+            with space.looking_at(self._memory):
+                value = pickle.loads(data)
+        except Exception as error:
+            ok, value = False, (UsageError(f"the result cannot be loaded here: {error!r}"), "")
+        if ok:
+            future.set_result(value)
+        else:
+            error, text = value
+            if text:
+                error.add_note("in the task:\n" + text)
+            future.set_exception(error)
+
+    def _take_panic(self) -> None:
+        kind = self._header.panic.load()
+        if self._failure or kind not in PANICS:
+            return
+        until = time.monotonic() + REPORT_SECONDS
+        while not self._header.report_len.load_acquire() and time.monotonic() < until:
+            time.sleep(0.001)
+        self._fail(self._panic(Kind(kind)))
+
+    def _panic(self, kind: Kind) -> KernelPanic | MachineError:
+        length = self._header.report_len.load_acquire()
+        if not length:
+            return MachineError(f"the machine stopped ({kind.name}), and left no report")
+        said = json.loads(self._memory.read(native.HEADER["report"], length))
+        return PANICS[kind](said["text"], cpu=said["cpu"], task=said["task"],
+                            traceback=said["traceback"], trace=report.trace_text(self._memory),
+                            report=report.panic_report(self._memory, said))
+
+    def _told(self, said: dict[str, Any]) -> None:
+        """The helper's word, in the helper's thread."""
+        if "booted" in said:
+            self.pids = {int(cpu): pid for cpu, pid in said["pids"].items()}
+        elif "died" in said:
+            self._fail(MachineError(_death(said, self._memory)))
+        elif "closed" in said:
+            self._closed.set()
+        elif "helper" in said:
+            self._fail(MachineError("the helper process died, and its CPUs with it"))
+            self._closed.set()
+
+
+def _death(said: dict[str, Any], memory: native.Memory) -> str:
+    status = said["status"]
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    ran = views.tasks_of(memory).at(said["task"]).comm
+    return (f"the process of CPU {said['cpu']} died {how}, while the CPU ran {ran}; "
+            f"the machine is gone.\n\n{report.whole(memory)}")
+
+
+def _kill(helper: boot.HelperLink, number: int, owner: int) -> None:
+    """A machine that was never closed."""
+    if owner == os.getpid() and helper.alive():
+        helper.machines.pop(number, None)
+        with contextlib.suppress(MachineError):
+            helper.order(do="kill", machine=number)
+
+
+def _print_line(line: str) -> None:
+    print(line, file=sys.stdout, flush=True)

@@ -1,0 +1,94 @@
+"""Put a pre-fix function in the place of a fixed one, in a CPU process.
+
+The function's ``__code__`` is swapped, so that every holder of the function sees
+it, whatever it imported and when.  The new code calls the replacement, which
+keeps its own globals: a race's file reads like any other.  Each call is counted
+in a shared word, since a side whose override was never called proves nothing.
+
+In the user's own process nothing is ever swapped.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.memory import space
+
+COUNT = "override:"
+
+
+@dataclass(frozen=True)
+class Override:
+    """``replacement`` stands for the function ``name`` of ``module``."""
+
+    module: str
+    name: str
+    replacement: Callable[..., Any]
+
+    @property
+    def symbol(self) -> str:
+        """The name of the shared word that counts its calls."""
+        return f"{COUNT}{self.module}.{self.name}"[-native.SYMBOL_NAME + 1:]
+
+
+def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -> Override:
+    """Check that the one can stand for the other.  Raises UsageError if not."""
+    for function in (target, replacement):
+        if not isinstance(function, FunctionType):
+            raise UsageError(f"override: {function!r:.80} is not a Python function")
+    if target.__closure__:
+        raise UsageError(f"override: {target.__qualname__} is a closure: nobody else can reach it")
+    wanted, given = inspect.signature(target), inspect.signature(replacement)
+    if _shape(wanted) != _shape(given):
+        raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: "
+                         f"{replacement.__qualname__}{given} takes other parameters")
+    return Override(target.__module__, target.__qualname__, replacement)
+
+
+def _shape(signature: inspect.Signature) -> list[tuple[str, Any]]:
+    return [(p.name, p.kind) for p in signature.parameters.values()]
+
+
+def _find(override: Override) -> FunctionType:
+    """The function to replace, in this process; UsageError if there is none of that name."""
+    try:
+        found = importlib.import_module(override.module)
+        for part in override.name.split("."):
+            found = getattr(found, part)
+    except (ImportError, AttributeError) as error:
+        raise UsageError(f"override: no function {override.module}.{override.name}") from error
+    if not isinstance(found, FunctionType):
+        raise UsageError(f"override: {override.module}.{override.name} is no function")
+    return found
+
+
+def install(override: Override, target: FunctionType | None = None) -> None:
+    """Put it in place.  Before the first task of the process runs."""
+    target = target or _find(override)
+    memory = space.this()
+    calls = native.Word(memory, memory.symbol(override.symbol))
+    replacement = override.replacement
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        calls.add(1)
+        return replacement(*args, **kwargs)
+
+    hidden = f"__kemu_override_{target.__name__}"
+    target.__globals__[hidden] = counted
+    names = list(inspect.signature(target).parameters)
+    source = f"def {target.__name__}({', '.join(names)}): return {hidden}({', '.join(names)})"
+    scope: dict[str, Any] = {}
+    exec(compile(source, f"<override of {override.module}>", "exec"), scope)  # noqa: S102
+    target.__code__ = scope[target.__name__].__code__
+
+
+def calls_of(override: Override, memory: native.Memory) -> int:
+    """How often the override was called in that machine."""
+    return native.Word(memory, memory.symbol(override.symbol)).load()

@@ -1,0 +1,54 @@
+"""Which host core each emulated CPU gets.
+
+The default gives each CPU a physical core of its own while there are enough, then
+their siblings, then begins again: more CPUs than cores share them round-robin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import psutil
+
+from kemu import native
+from kemu.errors import UsageError
+
+TOPOLOGY = Path("/sys/devices/system/cpu")
+
+
+def usable_cores() -> list[int]:
+    """The host cores this process may use, one thread of each physical core first."""
+    mask = psutil.Process().cpu_affinity() or [0]
+    order: list[tuple[int, int]] = []
+    seen: dict[tuple[str, str], int] = {}
+    for core in sorted(mask):
+        place = _physical(core)
+        order.append((seen.get(place, 0), core))
+        seen[place] = seen.get(place, 0) + 1
+    return [core for _, core in sorted(order)]
+
+
+def _physical(core: int) -> tuple[str, str]:
+    topology = TOPOLOGY / f"cpu{core}" / "topology"
+    try:
+        return ((topology / "physical_package_id").read_text().strip(),
+                (topology / "core_id").read_text().strip())
+    except OSError:
+        return "", str(core)        # no topology to be seen: each is its own
+
+
+def place(cpus: int, placement: Sequence[int] | None = None) -> list[int]:
+    """The host core of each CPU.  Raises UsageError for what this process may not use."""
+    if isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= native.MAX_CPUS:
+        raise UsageError(f"cpus={cpus!r}: 1 to {native.MAX_CPUS}")
+    cores = usable_cores()
+    if placement is None:
+        return [cores[cpu % len(cores)] for cpu in range(cpus)]
+    if len(placement) != cpus:
+        raise UsageError(f"placement names {len(placement)} host cores for {cpus} CPUs")
+    for core in placement:
+        if core not in cores:
+            raise UsageError(f"placement: host core {core!r} is not in this process's affinity "
+                             f"mask {sorted(cores)}")
+    return list(placement)

@@ -1,0 +1,188 @@
+"""One emulated CPU: a process with its own interpreter, pinned to a host core.
+
+The main thread is no task.  It is the process's firmware: it starts the threads of
+tasks whose home this CPU is, and carries messages to the controller.  Everything
+else is a task: swapper/N from the start, the others as they are born.
+
+    main thread    sleeps on cpu.monitor_bell; rung by births, messages and panics
+    swapper/N      the idle loop
+    a task         waits for its first turn, runs its entry function, dies
+
+Locks: none.  Callers: helper, which forks it.
+"""
+
+from __future__ import annotations
+
+import _thread
+import builtins
+import gc
+import os
+import pickle
+import signal
+import socket
+import struct
+import sys
+import traceback
+from collections import deque
+from typing import Any
+
+from kemu import native
+from kemu.errors import MachineStopped, UsageError
+from kemu.kernel import fork, irq, printk
+from kemu.kernel.panic import Kind, panic
+from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
+from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
+from kemu.kernel.sched.state import PF_KTHREAD
+from kemu.machine import override, request
+from kemu.memory import space
+from kemu.memory.views import Task
+
+MONITOR_LOOK_NS = 1_000_000_000     # the main thread looks at signals at least this often
+LENGTH = struct.Struct("<Q")
+
+
+class Processor:
+    """The main thread's view of its CPU."""
+
+    def __init__(self, cpu: int, link: socket.socket) -> None:
+        self.cpu = cpu
+        self.link = link
+        self.outbox: deque[bytes] = deque()
+
+    def post(self, message: tuple[Any, ...]) -> None:
+        """Have the main thread send a message.  Any thread; does not wait."""
+        data = pickle.dumps(message)
+        self.outbox.append(LENGTH.pack(len(data)) + data)
+        machine.memory.ring_monitor(self.cpu)
+
+    def flush(self) -> None:
+        while self.outbox:
+            self.link.sendall(self.outbox.popleft())
+
+    def run(self) -> None:
+        """Serve until the machine stops, and the controller has been told all."""
+        rq = runqueues[self.cpu]
+        while not machine.header.gate.load() & native.GATE_PANIC:     # set after the report
+            slot = rq.births.xchg(0)
+            while slot:
+                p = machine.tasks.at(slot - 1)
+                slot = p.birth_next.load()
+                _thread.start_new_thread(task_main, (p,))
+            self.flush()
+            machine.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
+        self.flush()
+        self.post(("stopped",))
+        self.flush()
+
+
+def task_main(p: Task) -> None:
+    """A task's thread, from its first turn to its last."""
+    try:
+        native.enter(machine.memory, p.slot, p)
+        fork.schedule_tail(native.wait_turn())
+        fork.run_entry(p)
+    except (MachineStopped, ThreadEnds):
+        pass
+    except BaseException as error:
+        _oops(p, error)
+
+
+def _oops(p: Task, error: BaseException) -> None:
+    """An exception left a kernel thread, or kemu itself: the machine stops."""
+    kind = "a kernel thread" if p.flags.load() & PF_KTHREAD else "a task"
+    try:
+        panic(Kind.OOPS, f"Oops: {type(error).__name__} left {kind}, {p.comm}: {error}",
+              stack="".join(traceback.format_exception(error)))
+    except MachineStopped:
+        pass
+
+
+def swapper_main(processor: Processor) -> None:
+    """swapper/N: preemption is off, as the start-up code leaves it."""
+    idle = idle_tasks[processor.cpu]
+    try:
+        native.enter(machine.memory, idle.slot, idle)
+        processor.post(("up", processor.cpu))
+        while True:
+            do_idle()
+    except MachineStopped:
+        pass
+    except BaseException as error:
+        _oops(idle, error)
+
+
+class Console:
+    """sys.stdout of a CPU process: whole lines, labelled with CPU and task."""
+
+    encoding = "utf-8"
+    errors = "replace"
+
+    def __init__(self) -> None:
+        self.partial: dict[int, str] = {}
+
+    def write(self, text: str) -> int:
+        thread = _thread.get_ident()
+        *lines, rest = (self.partial.pop(thread, "") + text).split("\n")
+        for line in lines:
+            printk.printk(line)
+        if rest:
+            self.partial[thread] = rest
+        return len(text)
+
+    def flush(self) -> None:
+        rest = self.partial.pop(_thread.get_ident(), "")
+        if rest:
+            printk.printk(rest)
+
+    def isatty(self) -> bool:
+        return False
+
+    def writable(self) -> bool:
+        return True
+
+
+def _no_terminal(*args: object, **kwargs: object) -> Any:
+    raise UsageError("a task has no terminal: breakpoint() and input() work in your own process "
+                     "only.  print() does arrive; m.report() shows where every task is")
+
+
+def _set_up_python(processor: Processor) -> None:
+    """What a task finds: labelled output, no terminal, no garbage collector."""
+    console = Console()
+    sys.stdout = sys.stderr = console  # type: ignore[assignment]
+    sys.breakpointhook = _no_terminal
+    builtins.input = _no_terminal
+    printk.register_console(lambda line: processor.post(("print", line)))
+    gc.disable()
+    gc.freeze()
+
+
+def start(memory: native.Memory, cpu: int, link: socket.socket, setup: int, parent: int) -> None:
+    """What the forked process runs, to its end.  Never returns."""
+    native.die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    processor = Processor(cpu, link)
+    status = 0
+    try:
+        space.attach(memory)
+        native.pin(0, runqueues[cpu].host_core.load())
+        wanted = pickle.loads(memory.published(setup))
+        sys.path[:] = wanted["path"]
+        os.chdir(wanted["cwd"])
+        for wants in pickle.loads(wanted["overrides"]):
+            override.install(wants)
+        native.set_vectors(irq.do_IRQ, preempt_schedule)
+        irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
+        request.send_results_with(processor.post)
+        runqueues[cpu].os_pid.store(os.getpid())
+        _set_up_python(processor)
+        _thread.start_new_thread(swapper_main, (processor,))
+        processor.run()
+    except BaseException as error:
+        status = 1
+        processor.post(("failed", cpu, "".join(traceback.format_exception(error))))
+        processor.flush()
+    finally:
+        os._exit(status)

@@ -1,0 +1,130 @@
+"""A function on its way from the controller to a CPU, and its result on the way back.
+
+The controller is a device: it puts a request into the CPU's mailbox and raises an
+interrupt there.  The CPU makes a task of it.  Function and arguments are loaded by
+the task itself, never in the interrupt.
+
+    cpu.mailbox   <- a stack of requests: pushed by the controller (cmpxchg), popped
+                     whole by the CPU (xchg), oldest last
+
+Locks: none.  Callers: machine; processor.
+"""
+
+from __future__ import annotations
+
+import pickle
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from kemu import native
+from kemu.errors import KernelPanic, MachineStopped, RemoteError
+from kemu.kernel.fork import copy_process, do_exit
+from kemu.kernel.panic import Kind, panic
+from kemu.kernel.sched.runqueue import machine, this_rq
+from kemu.kernel.sched.schedule import ThreadEnds
+from kemu.kernel.sched.wakeup import wake_up_new_task
+from kemu.memory import functions
+from kemu.memory.struct import Struct, Word
+from kemu.memory.views import Cpu, Task, comm_words
+
+
+class Request(Struct):
+    """What the controller wants run."""
+
+    next = Word()
+    ident = Word()
+    function = Word()
+    arguments = Word()
+    comm0 = Word()
+    comm1 = Word()
+
+
+def post_request(cpu: Cpu, ident: int, function: Callable[..., Any], args: tuple[Any, ...],
+                 kwargs: dict[str, Any], name: str) -> None:
+    """Put a request into a CPU's mailbox, and interrupt it.  In the controller."""
+    published = functions.publish(function)
+    arguments = functions.post((args, kwargs))
+    request = Request.alloc()
+    request.ident.store(ident)
+    request.function.store(published)
+    request.arguments.store(arguments)
+    comm = comm_words(name)
+    request.comm0.store(comm[0])
+    request.comm1.store(comm[1])
+    head = cpu.mailbox.load()
+    while True:
+        request.next.store(head)
+        seen = cpu.mailbox.cmpxchg(head, request.base)
+        if seen == head:
+            break
+        head = seen
+    cpu.ipi.fetch_or(native.IPI_MAILBOX)
+    cpu.memory.kick(cpu.cpu)
+
+
+def open_mailbox() -> None:
+    """The mailbox interrupt: a task for each request, oldest first.  Interrupts are off."""
+    rq = this_rq()
+    requests = []
+    base = rq.mailbox.xchg(0)
+    while base:
+        requests.append(Request(machine.memory, base))
+        base = requests[-1].next.load()
+    for request in reversed(requests):
+        p = copy_process(user_task, request.base, "", home=rq.cpu, allowed=1 << rq.cpu)
+        p.comm0.store(request.comm0.load())
+        p.comm1.store(request.comm1.load())
+        wake_up_new_task(p)
+
+
+_send: Callable[[tuple[Any, ...]], None]
+
+
+def send_results_with(send: Callable[[tuple[Any, ...]], None]) -> None:
+    """Who takes messages to the controller: set once per CPU process."""
+    global _send
+    _send = send
+
+
+def user_task(me: Task) -> None:
+    """What a task made of a request runs."""
+    request = Request(machine.memory, me.arg.load())
+    ident = request.ident.load()
+    try:
+        function = functions.load(request.function.load())
+        args, kwargs = functions.take(request.arguments.load())
+        request.free()
+        value = function(*args, **kwargs)
+        _check_clean(me, None)
+        answer = ("result", ident, True, functions.dumps(value))
+    except (MachineStopped, ThreadEnds):
+        raise
+    except BaseException as error:
+        _check_clean(me, error)
+        answer = ("result", ident, False, _dump_error(error))
+    _send(answer)
+    do_exit()
+
+
+def _check_clean(me: Task, error: BaseException | None) -> None:
+    """A task that ends with a lock held or preemption off is an oops, with or without an error."""
+    if me.preempt_count.load() or native.irqs_disabled():
+        how = f"raised {type(error).__name__}" if error else "returned"
+        panic(Kind.OOPS, f"Oops: {me.comm} {how} with {me.locks.load()} locks held, "
+                         f"preempt_count {me.preempt_count.load():#x}",
+              stack="".join(traceback.format_exception(error)) if error else "")
+
+
+def _dump_error(error: BaseException) -> bytes:
+    """An exception and its traceback, as it can travel."""
+    text = "".join(traceback.format_exception(error))
+    plain = isinstance(error, Exception) and not isinstance(error, KernelPanic)
+    if plain:
+        try:
+            data = functions.dumps((error, text))
+            pickle.loads(data)      # an exception may pickle and yet not come back
+            return data
+        except Exception:  # noqa: S110 - it cannot travel; its text can
+            pass
+    return functions.dumps((RemoteError(f"the task raised {type(error).__name__}: {error}"), text))

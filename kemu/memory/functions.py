@@ -1,0 +1,127 @@
+"""Functions and arguments that another process will load.
+
+A function is published once into an append-only arena of the shared memory and
+named by its offset there.  What every process can import (kemu's own code,
+installed packages, the standard library) travels by name; everything else by
+value, so that scripts without a ``__main__`` guard, notebooks and test modules
+work.  A closure that travels by value is a copy: what its cells hold is not
+shared.  Share words, completions and tasks; their handles mean the same everywhere.
+
+The arguments of one call are no functions to keep: they travel in a block of
+the heap, which the reader frees (:func:`post`, :func:`take`).
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+import site
+import sys
+import sysconfig
+import threading
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import cloudpickle
+
+from kemu.errors import UsageError
+from kemu.memory import space
+
+_loaded: dict[tuple[int, int], Any] = {}
+_published: dict[tuple[int, int], tuple[Any, int]] = {}
+_by_value_lock = threading.Lock()
+_looked_at: set[str] = set()
+
+
+def _installed_places() -> tuple[str, ...]:
+    paths = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages(),
+             os.path.dirname(os.path.dirname(os.path.abspath(__file__))), sys.base_prefix + "/lib"]
+    return tuple(os.path.join(os.path.realpath(path), "") for path in paths)
+
+
+_PLACES = _installed_places()
+
+
+def _travels_by_value(module: ModuleType) -> bool:
+    file = getattr(module, "__file__", None)
+    if not isinstance(file, str):
+        return False        # built in, or __main__, which cloudpickle knows
+    return not os.path.realpath(file).startswith(_PLACES)
+
+
+def _register_user_modules() -> None:
+    for name, module in list(sys.modules.items()):
+        if name in _looked_at or not isinstance(module, ModuleType):
+            continue
+        _looked_at.add(name)
+        if name != "__main__" and module.__name__ == name and _travels_by_value(module):
+            cloudpickle.register_pickle_by_value(module)
+
+
+def dumps(thing: Any) -> bytes:
+    """Pickle; raises UsageError that names what cannot travel, and why."""
+    with _by_value_lock:
+        _register_user_modules()
+    try:
+        out = io.BytesIO()
+        cloudpickle.Pickler(out, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
+        return out.getvalue()
+    except Exception as error:
+        raise UsageError(
+            f"{thing!r:.80} cannot go to another CPU: {error}.  CPUs are processes of their own: "
+            "pass plain values, or handles of kemu (tasks, words, completions); create files, "
+            "locks and sockets inside the task"
+        ) from error
+
+
+def publish(function: Callable[..., Any]) -> int:
+    """The function's offset in the arena of the memory in view; the same for the same object."""
+    memory = space.this()
+    known = _published.get((id(memory), id(function)))
+    if known and known[0] is function:
+        return known[1]
+    offset = memory.publish(dumps(function))
+    _published[id(memory), id(function)] = (function, offset)
+    _loaded[id(memory), offset] = function
+    return offset
+
+
+def load(offset: int) -> Any:
+    """The function published at the offset; loaded on first use.  Never with interrupts off."""
+    memory = space.this()
+    function = _loaded.get((id(memory), offset))
+    if function is None:
+        function = _loaded[id(memory), offset] = pickle.loads(memory.published(offset))
+    return function
+
+
+def post(thing: Any) -> int:
+    """Put one thing where one reader will :func:`take` it; returns its offset."""
+    memory = space.this()
+    data = dumps(thing)
+    block = memory.heap_alloc(8 + len(data))
+    memory.write(block, len(data).to_bytes(8, "little") + data)
+    return block
+
+
+def peek(block: int) -> Any:
+    """A copy of what was posted there."""
+    memory = space.this()
+    length = int.from_bytes(memory.read(block, 8), "little")
+    return pickle.loads(memory.read(block + 8, length))
+
+
+def take(block: int) -> Any:
+    """What was posted there; the block is freed."""
+    thing = peek(block)
+    space.this().heap_free(block)
+    return thing
+
+
+def forget(memory: Any) -> None:
+    """Drop what is cached for a machine that is gone."""
+    for cache in (_loaded, _published):
+        for key in [key for key in cache if key[0] == id(memory)]:
+            del cache[key]

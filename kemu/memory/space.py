@@ -1,0 +1,59 @@
+"""Which memory this process, or this thread, is looking at.
+
+A CPU process belongs to one machine for life and calls :func:`attach` once.
+The controller may hold several machines, and names one for the time it unpickles
+something of it (:func:`looking_at`).  Handles that travel (tasks, words,
+structures) resolve through :func:`this`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from kemu.errors import NoTask
+from kemu.native import Memory
+
+_attached: Memory | None = None
+_looking = threading.local()
+_on_attach: list[Callable[[Memory], None]] = []
+
+
+def attach(memory: Memory) -> None:
+    """Make ``memory`` this process's.  Everybody who registered is told, in order."""
+    global _attached
+    _attached = memory
+    for tell in _on_attach:
+        tell(memory)
+
+
+def on_attach(tell: Callable[[Memory], None]) -> Callable[[Memory], None]:
+    """Decorator: call the function with the memory when the process gets one."""
+    _on_attach.append(tell)
+    return tell
+
+
+def attached() -> Memory | None:
+    """This process's memory, or None outside a CPU process."""
+    return _attached
+
+
+def this() -> Memory:
+    """The memory in view.  Raises NoTask where there is none."""
+    memory = getattr(_looking, "memory", None) or _attached
+    if memory is None:
+        raise NoTask("no machine in view: do this in a task (Machine.run), "
+                     "or say which machine you mean")
+    return memory
+
+
+@contextmanager
+def looking_at(memory: Memory) -> Iterator[None]:
+    """Let the calling thread resolve handles in ``memory``."""
+    before = getattr(_looking, "memory", None)
+    _looking.memory = memory
+    try:
+        yield
+    finally:
+        _looking.memory = before

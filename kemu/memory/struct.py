@@ -1,0 +1,213 @@
+"""Structures in shared memory.
+
+    class Reactor(PerCPU):
+        work = Word()
+
+declares a structure; an instance of it is a view of one, at an address.  Fields
+are :func:`Word`, :func:`Lock`, :func:`ListHead` and :func:`Embedded`.  A field
+is zero until it is written.  Views pickle as their address.
+"""
+
+from __future__ import annotations
+
+import copyreg
+from collections.abc import Callable
+from typing import Any, ClassVar, Self, TypeVar, cast
+
+from kemu import native
+from kemu.memory import space
+
+WORD = 8
+
+
+class Field:
+    """A field's size, and how to view it at an address."""
+
+    def __init__(self, size: int, view: Callable[[native.Memory, int], Any]) -> None:
+        self.size = size
+        self.view = view
+
+
+def Word() -> native.Word:
+    """One 64-bit word.  In an instance: a :class:`kemu.native.Word`."""
+    return cast(native.Word, Field(WORD, native.Word))
+
+
+def Lock() -> native.SpinLock:
+    """A spinlock.  In an instance: a :class:`kemu.native.SpinLock`."""
+    return cast(native.SpinLock, Field(WORD, native.SpinLock))
+
+
+class List:
+    """A list head: a circular list of offsets (Linux: include/linux/list.h).
+
+    Caller of every method holds the lock that guards the list.
+    """
+
+    __slots__ = ("memory", "head")
+
+    def __init__(self, memory: native.Memory, head: int) -> None:
+        self.memory = memory
+        self.head = head
+
+    def add(self, node: int) -> None:
+        """In front of all others."""
+        self.memory.list_add(self.head, node)
+
+    def add_tail(self, node: int) -> None:
+        """Behind all others."""
+        self.memory.list_add_tail(self.head, node)
+
+    def first(self) -> int:
+        """The first node's offset, or 0 if the list is empty."""
+        node = self.memory.list_next(self.head)
+        return 0 if node == self.head else node
+
+    def nodes(self) -> list[int]:
+        """All nodes, in order; no more than a machine can have, should it be broken."""
+        found: list[int] = []
+        node = self.memory.list_next(self.head)
+        while node != self.head and len(found) <= native.MAX_TASKS:
+            found.append(node)
+            node = self.memory.list_next(node)
+        return found
+
+    def empty(self) -> bool:
+        return self.memory.list_next(self.head) == self.head
+
+
+def _list_at(memory: native.Memory, head: int) -> List:
+    # A head of zeroes is an empty list only once it points at itself.
+    word = native.Word(memory, head)
+    if not word.load():
+        native.Word(memory, head + WORD).store(head)
+        word.store(head)
+    return List(memory, head)
+
+
+def ListHead() -> List:
+    """A list head.  In an instance: a :class:`List`."""
+    return cast(List, Field(2 * WORD, _list_at))
+
+
+S = TypeVar("S", bound="Struct")
+
+
+def Embedded(struct: type[S]) -> S:
+    """A structure inside a structure."""
+    return cast(S, Field(struct.size, struct))
+
+
+class Struct:
+    """A structure at an address; subclasses declare its fields."""
+
+    fields: ClassVar[dict[str, tuple[int, Field]]] = {}
+    size: ClassVar[int] = 0
+
+    def __init_subclass__(cls) -> None:
+        cls.fields = dict(cls.fields)
+        for name, field in list(vars(cls).items()):
+            if isinstance(field, Field):
+                cls.fields[name] = (cls.size, field)
+                cls.size += field.size
+
+    def __init__(self, memory: native.Memory, base: int) -> None:
+        self.memory = memory
+        self.base = base
+        for name, (offset, field) in self.fields.items():
+            setattr(self, name, field.view(memory, base + offset))
+
+    @classmethod
+    def alloc(cls) -> Self:
+        """A new one, zero, in the shared heap; :meth:`free` gives it back."""
+        memory = space.this()
+        return cls(memory, memory.heap_alloc(cls.size))
+
+    def free(self) -> None:
+        """Give it back.  Raises UsageError the second time."""
+        self.memory.heap_free(self.base)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self.base == cast(Struct, other).base
+
+    def __hash__(self) -> int:
+        return hash((type(self), self.base))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} at {self.base:#x}>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resolve_struct, (type(self), self.base)
+
+
+def _resolve_struct(cls: type[Struct], base: int) -> Struct:
+    return cls(space.this(), base)
+
+
+def _resolve_word(offset: int) -> native.Word:
+    return native.Word(space.this(), offset)
+
+
+def _resolve_lock(offset: int) -> native.SpinLock:
+    return native.SpinLock(space.this(), offset)
+
+
+copyreg.pickle(native.Word, lambda word: (_resolve_word, (word.offset,)))
+copyreg.pickle(native.SpinLock, lambda lock: (_resolve_lock, (lock.offset,)))
+
+
+class PerCPU(Struct):
+    """A structure of which each CPU has one (Linux: DEFINE_PER_CPU).
+
+    Subclasses are declared anywhere, before or after boot; :meth:`on` finds a
+    CPU's one by the class's full name, which is the same in every process.
+    """
+
+    _areas: ClassVar[dict[tuple[int, int], PerCPU]]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls._areas = {}
+
+    @classmethod
+    def on(cls, cpu: int) -> Self:
+        """The one of that CPU.  Raises UsageError for a CPU the machine has not."""
+        memory = space.this()
+        area = cls._areas.get((id(memory), cpu))
+        if area is None:
+            area = cls._areas[id(memory), cpu] = cls(memory, _area_of(cls, memory, cpu))
+        return cast(Self, area)
+
+    @classmethod
+    def this_cpu(cls) -> Self:
+        """The one of the CPU the caller runs on; stable while preemption is off."""
+        return cls.on(native.smp_processor_id())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resolve_percpu, (type(self), self.base)
+
+
+def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
+    return cls(space.this(), base)
+
+
+PREFIX = "percpu:"
+
+
+def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
+    """Where the CPU's structure is: the symbol's block, allocated by the first to ask."""
+    from kemu.errors import UsageError
+
+    nr_cpus = native.Word(memory, native.HEADER["nr_cpus"]).load()
+    if not 0 <= cpu < nr_cpus:
+        raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")
+    name = f"{PREFIX}{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 1:]
+    symbol = native.Word(memory, memory.symbol(name))
+    base = symbol.load_acquire()
+    if not base:
+        mine = memory.heap_alloc(WORD + max(cls.size, WORD) * nr_cpus)
+        native.Word(memory, mine).store(cls.size * nr_cpus)
+        base = symbol.cmpxchg(0, mine) or mine
+        if base != mine:
+            memory.heap_free(mine)
+    return base + WORD + cls.size * cpu

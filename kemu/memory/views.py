@@ -1,0 +1,179 @@
+"""Views of what the hardware lays out: the header, a CPU, a task.
+
+Every field is a :class:`kemu.native.Word` of the same name as in
+``native/layout.h``, where the fields are grouped by the lock that guards them.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.memory import space
+from kemu.memory.struct import List
+
+LOCKS = frozenset({"pi_lock", "rq_lock", "call_lock", "timer_lock"})
+
+
+def _fill(view: object, memory: native.Memory, base: int, layout: dict[str, int]) -> None:
+    for name, offset in layout.items():
+        if name not in ("sizeof", "rt_queue", "holds", "report"):
+            kind = native.SpinLock if name in LOCKS else native.Word
+            setattr(view, name, kind(memory, base + offset))
+
+
+class Header:
+    """The machine as a whole: masks, the gate, the panic word."""
+
+    def __init__(self, memory: native.Memory) -> None:
+        self.memory = memory
+        _fill(self, memory, 0, native.HEADER)
+
+    def __getattr__(self, name: str) -> Any:  # fields are set from the layout
+        raise AttributeError(name)
+
+
+class Cpu:
+    """One emulated CPU and its runqueue (Linux: struct rq, and per-CPU hardware state)."""
+
+    def __init__(self, memory: native.Memory, cpu: int) -> None:
+        self.memory = memory
+        self.cpu = cpu
+        base = _cpus(memory) + cpu * native.CPU["sizeof"]
+        _fill(self, memory, base, native.CPU)
+        self.lock = native.SpinLock(memory, base + native.CPU["rq_lock"])
+        self.fair = List(memory, base + native.CPU["fair_next"])
+        self.timers = List(memory, base + native.CPU["timer_next"])
+        self.calls = List(memory, base + native.CPU["call_next"])
+        queues = base + native.CPU["rt_queue"]
+        self.rt = [List(memory, queues + 16 * prio) for prio in range(native.MAX_RT_PRIO)]
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def __repr__(self) -> str:
+        return f"<cpu {self.cpu}>"
+
+
+def _cpus(memory: native.Memory) -> int:
+    return native.Word(memory, native.HEADER["cpus"]).load()
+
+
+def _tasks(memory: native.Memory) -> int:
+    return native.Word(memory, native.HEADER["tasks"]).load()
+
+
+class Task:
+    """A task (Linux: struct task_struct): a handle that means the same everywhere.
+
+    A handle outlives its task; :meth:`alive` tells, and the kernel's functions
+    refuse a handle whose slot has been given to another task.
+    """
+
+    def __init__(self, memory: native.Memory, slot: int) -> None:
+        self.memory = memory
+        self.slot = slot
+        base = _tasks(memory) + slot * native.TASK["sizeof"]
+        _fill(self, memory, base, native.TASK)
+        self.run_node = base + native.TASK["run_next"]
+        self.wait_node = base + native.TASK["wait_next"]
+        self.timer_node = base + native.TASK["timer_next"]
+        self.birth = self.generation.load()
+        self.kt: Any = None     # this process's view of the kthread, once looked up
+
+    def __getattr__(self, name: str) -> Any:
+        raise AttributeError(name)
+
+    def alive(self) -> bool:
+        """Whether the slot still is this task's."""
+        return bool(self.used.load()) and self.generation.load() == self.birth
+
+    @property
+    def comm(self) -> str:
+        """The name, at most 15 bytes (Linux: TASK_COMM_LEN)."""
+        raw = b"".join(part.load().to_bytes(8, "little", signed=True)
+                       for part in (self.comm0, self.comm1))
+        return raw.rstrip(b"\0").decode(errors="replace")
+
+    def set_comm(self, name: str) -> None:
+        self.comm0.store(comm_words(name)[0])
+        self.comm1.store(comm_words(name)[1])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Task) and (self.slot, self.birth) == (other.slot, other.birth)
+
+    def __hash__(self) -> int:
+        return hash((self.slot, self.birth))
+
+    def __repr__(self) -> str:
+        return f"<task {self.comm} pid {self.pid.load()}>" if self.alive() else "<task, gone>"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _resolve_task, (self.slot, self.birth)
+
+
+def comm_words(name: str) -> tuple[int, int]:
+    """A task's name as the two words that hold it."""
+    raw = name.encode()[:native.COMM_LEN - 1].ljust(native.COMM_LEN, b"\0")
+    return (int.from_bytes(raw[:8], "little", signed=True),
+            int.from_bytes(raw[8:], "little", signed=True))
+
+
+class Tasks:
+    """All task slots of a memory; one view per life of a slot and process."""
+
+    def __init__(self, memory: native.Memory) -> None:
+        self.memory = memory
+        header = Header(memory)
+        self.nr = header.nr_tasks.load()
+        self.base = header.tasks.load()
+        self._views: list[Task | None] = [None] * self.nr
+
+    def at(self, slot: int) -> Task:
+        """The task that is in the slot now."""
+        view = self._views[slot]
+        if view is None or view.generation.load() != view.birth:
+            view = self._views[slot] = Task(self.memory, slot)
+        return view
+
+    def owning(self, node: int) -> Task:
+        """The task that a list node is part of (Linux: container_of)."""
+        return self.at((node - self.base) // native.TASK["sizeof"])
+
+    def used(self) -> list[Task]:
+        return [task for task in map(self.at, range(self.nr)) if task.used.load()]
+
+
+_tables: dict[int, Tasks] = {}
+
+
+def tasks_of(memory: native.Memory) -> Tasks:
+    """The process's table of views for that memory."""
+    table = _tables.get(id(memory))
+    if table is None or table.memory is not memory:
+        table = _tables[id(memory)] = Tasks(memory)
+    return table
+
+
+def forget(memory: native.Memory) -> None:
+    """Drop the views of a machine that is gone, so that its memory can be unmapped."""
+    _tables.pop(id(memory), None)
+
+
+def _resolve_task(slot: int, birth: int) -> Task:
+    task = tasks_of(space.this()).at(slot)
+    if task.birth == birth:
+        return task
+    gone = Task(space.this(), slot)     # a handle of a task that is gone stays one
+    gone.birth = birth
+    return gone
+
+
+def check_alive(task: Task) -> Task:
+    """Raise UsageError if the handle is no task's any more."""
+    if not isinstance(task, Task):
+        raise TypeError(f"a task is wanted, not {type(task).__name__}")
+    if not task.alive():
+        raise UsageError("the task is gone: its last reference was dropped")
+    return task

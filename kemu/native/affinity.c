@@ -1,0 +1,40 @@
+/*
+ * affinity.c - which host core a thread may use, and which it is on.
+ *
+ * A thread is named by its host tid, so that the CPU that switches to a task
+ * can move the task's thread, whatever process it lives in.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "native.h"
+
+int kemu_pin(u64 tid, u64 core)
+{
+	cpu_set_t *set = CPU_ALLOC(core + 1);
+	size_t size = CPU_ALLOC_SIZE(core + 1);
+	int status, error;
+
+	if (!set)
+		return KEMU_OSERROR;
+	CPU_ZERO_S(size, set);
+	CPU_SET_S(core, size, set);
+	status = sched_setaffinity((pid_t)tid, size, set) ? KEMU_OSERROR : KEMU_OK;
+	error = errno;
+	CPU_FREE(set);
+	errno = error;
+	return status;
+}
+
+u64 kemu_tid(void)
+{
+	return (u64)syscall(SYS_gettid);
+}
+
+int kemu_getcpu(void)
+{
+	return sched_getcpu();
+}

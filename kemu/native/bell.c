@@ -1,0 +1,160 @@
+/*
+ * bell.c - the one sleep and the one wake.
+ *
+ * A bell is a word: QUIET, RUNG or ASLEEP.  Each OS thread sleeps on its own.
+ *
+ *	the ringer			the sleeper
+ *	  store what changed		  bell: QUIET -> ASLEEP  (cmpxchg, full)
+ *	  xchg(bell, RUNG)  (full)	  FUTEX_WAIT while ASLEEP
+ *	  was ASLEEP: FUTEX_WAKE	  xchg(bell, QUIET)  (full)
+ *					  look at what may have changed
+ *
+ * Either the ringer's exchange comes before the sleeper's, which then fails and
+ * looks again, or it finds ASLEEP and wakes.  A ring that comes late is only a
+ * needless look.  Looking is the caller's condition, so a ring carries no news.
+ *
+ * FUTEX_WAIT may return because it was woken, because the word no longer says
+ * ASLEEP, at the deadline, for a signal, or for nothing: in each case look.
+ *
+ * | may run beside -> | ring | sleep |
+ * | ring              | -    | -     |
+ * | sleep             | -    | X (one sleeper to a bell) |
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <linux/futex.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "native.h"
+
+#define SPINS		200	/* polls with the interpreter's lock still held */
+#define YIELDS		2000	/* then this many yields, before it naps */
+#define NAP_NS		50000
+
+u64 kemu_now(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return (u64)t.tv_sec * 1000000000ULL + (u64)t.tv_nsec;
+}
+
+/* True if a signal ended it. */
+static bool futex_wait(u64 *word, u32 value, u64 deadline)
+{
+	struct timespec t = { (time_t)(deadline / 1000000000), (long)(deadline % 1000000000) };
+
+	/* The mapping is shared: not FUTEX_PRIVATE.  The deadline is absolute. */
+	return syscall(SYS_futex, (u32 *)word, FUTEX_WAIT_BITSET, value,
+		       deadline >= KEMU_NEVER ? NULL : &t, NULL, FUTEX_BITSET_MATCH_ANY) &&
+	       errno == EINTR;
+}
+
+void kemu_ring(u64 *bell)
+{
+	if (xchg(bell, BELL_RUNG) == BELL_ASLEEP)
+		syscall(SYS_futex, (u32 *)bell, FUTEX_WAKE, 1, NULL, NULL, 0);
+}
+
+/* The one sleep: until rung, at most; the caller looks again.  True for a signal. */
+bool kemu_sleep_once(u64 *bell, u64 deadline)
+{
+	bool signalled = cmpxchg(bell, BELL_QUIET, BELL_ASLEEP) == BELL_QUIET &&
+			 futex_wait(bell, BELL_ASLEEP, deadline);
+
+	xchg(bell, BELL_QUIET);
+	return signalled;
+}
+
+/*
+ * Waits until cond, polling for poll_ns before it sleeps.  KEMU_OK: cond holds.
+ * KEMU_PENDING: the deadline has passed.  No interpreter's lock may be held.
+ */
+int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
+		     kemu_cond cond, void *arg)
+{
+	u64 poll_until = poll_ns ? kemu_now() + poll_ns : 0;
+
+	for (;;) {
+		if (cond(arg))
+			return KEMU_OK;
+		if (load(&k->hdr->gate) & GATE_PANIC)
+			return KEMU_STOPPED;
+		if (deadline < KEMU_NEVER && kemu_now() >= deadline)
+			return KEMU_PENDING;
+		if (poll_until) {
+			for (int i = 0; i < 32 && !cond(arg); i++)
+				cpu_pause();
+			if (kemu_now() >= poll_until)
+				poll_until = 0;
+			continue;
+		}
+		/* Signals are for the process's main thread, which is no task. */
+		kemu_sleep_once(bell, deadline);
+	}
+}
+
+/* One step of a wait for somebody who runs: let it run if it shares our core. */
+void kemu_backoff(struct kemu *k, unsigned int round, bool shared)
+{
+	struct timespec nap = { 0, NAP_NS };
+
+	(void)k;
+	if (!shared && round < SPINS)
+		cpu_pause();
+	else if (round < SPINS + YIELDS)
+		sched_yield();
+	else
+		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
+}
+
+/*
+ * Polls until the word no longer has the value: for what another CPU is about
+ * to do, not for what may take long.  Reads are acquires.  whom, if not NULL,
+ * is the task that will change it; a script that holds it lets it go.
+ * KEMU_PENDING: an interrupt or a reschedule is due first.  KEMU_SIGNAL: the
+ * caller is no task; it may look after its signals, and wait again.
+ */
+int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
+{
+	struct kemu_self *s = &kemu_self;
+	struct kemu_cpu *cpu = s->k == k && s->task ? kemu_this_cpu(s) : NULL;
+	bool shared = !cpu || cpu->sharers > 1;
+	int status = KEMU_OK;
+	void *host;
+
+	for (int i = 0; i < (shared ? 1 : SPINS); i++, cpu_pause())
+		if (load_acquire(word) != value)
+			return KEMU_OK;
+	host = kemu_host.release();
+	for (unsigned int round = 0; load_acquire(word) == value; round++) {
+		u64 gate = load(&k->hdr->gate);
+
+		if (gate & GATE_PANIC)
+			status = KEMU_STOPPED;
+		else if (cpu && (kemu_irq_pending(cpu) || kemu_resched_due(s, cpu)))
+			status = KEMU_PENDING;
+		else if (!cpu && round > SPINS + YIELDS)
+			status = KEMU_SIGNAL;
+		if (status)
+			break;
+		if (gate & GATE_HOLD && whom)
+			kemu_waited_for(k, whom);
+		kemu_backoff(k, round, shared);
+	}
+	kemu_host.acquire(host);
+	return status;
+}
+
+/* After header.gate has GATE_PANIC: nobody sleeps through it. */
+void kemu_wake_all(struct kemu *k)
+{
+	for (u64 i = 0; i < k->hdr->nr_tasks; i++)
+		if (load(&k->tasks[i].used))
+			kemu_ring(&k->tasks[i].bell);
+	for (u64 i = 0; i < k->hdr->nr_cpus; i++)
+		kemu_ring(&k->cpus[i].monitor_bell);
+}

@@ -1,0 +1,221 @@
+/*
+ * cpu.c - what an emulated CPU does in hardware: run one task, idle, be interrupted.
+ *
+ *	task.turn	<- who ran before, plus one: by the task that switches away
+ *			   (release); taken by the thread whose turn it is (acquire)
+ *	cpu.idler	<- whose thread idles there, plus one: by that thread
+ *	cpu.need_resched, cpu.ipi <- by any CPU, before it kicks
+ *	cpu.rq_lock	handed with the turn: its owner is always who runs
+ *
+ * Kick and idle exclude a lost wake-up as Dekker would:
+ *
+ *	kemu_kick			kemu_idle
+ *	  need_resched = 1 (by caller)	  idler = me
+ *	  smp_mb			  smp_mb
+ *	  read idler, ring it		  read need_resched
+ *
+ * A task that blocks while nothing else can run idles in place, in swapper's
+ * name (kemu_stand_in()): waking it again then costs no switch of threads.  If
+ * its turn comes on another CPU, it hands the idle duty to swapper's own thread
+ * first (kemu_resign()).
+ */
+#include "native.h"
+
+#define POLL_START_NS	10000
+
+struct kemu_cpu *kemu_this_cpu(struct kemu_self *s)
+{
+	return &s->k->cpus[load(&s->task->cpu)];
+}
+
+static u64 slot_of(struct kemu *k, struct kemu_task *t)
+{
+	return (u64)(t - k->tasks);
+}
+
+bool kemu_irq_pending(struct kemu_cpu *cpu)
+{
+	u64 event = cpu->next_event;
+
+	if (load(&cpu->irqs_off))
+		return false;
+	return load(&cpu->ipi) || (event < KEMU_NEVER && kemu_now() >= event);
+}
+
+bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	return !load(&s->task->preempt_count) && load(&cpu->need_resched) &&
+	       !load(&cpu->irqs_off);
+}
+
+static bool my_turn(void *me)
+{
+	return load_acquire(&((struct kemu_task *)me)->turn) != 0;
+}
+
+static void take_turn(struct kemu_self *s, u64 *last)
+{
+	*last = load_acquire(&s->thread->turn) - 1;
+	store(&s->thread->turn, 0);
+	s->task = s->thread;
+}
+
+/* Waits until some CPU switches to this thread's task; last: who ran there before. */
+int kemu_wait_turn(struct kemu_self *s, u64 *last)
+{
+	void *host = kemu_host.release();
+	int status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
+
+	kemu_host.acquire(host);
+	if (status == KEMU_OK)
+		take_turn(s, last);
+	return status;
+}
+
+/*
+ * Gives next its turn.  It may live in another process and be born only now:
+ * host_core is stored before tid is read, and a newborn does the reverse
+ * (module.c, enter), so that one of the two moves the thread.
+ */
+static void give_turn(struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
+{
+	u64 core = cpu->host_core + 1, tid;
+
+	if (load(&next->host_core) != core) {
+		store(&next->host_core, core);
+		smp_mb();
+		tid = load(&next->tid);
+		if (tid)
+			kemu_pin(tid, core - 1);
+	}
+	store_release(&next->turn, turn);
+}
+
+static void hand_lock(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next)
+{
+	store(&cpu->rq_lock, slot_of(s->k, next) + 1);
+	s->task->locks--;
+	next->locks++;
+}
+
+/* Runs next on this CPU; returns when it is this thread's turn again. rq_lock is held. */
+int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 from = slot_of(s->k, s->task);
+	void *host;
+	int status;
+
+	hand_lock(s, cpu, next);
+	if (next == s->thread) {		/* the stand-in was woken */
+		s->task = next;
+		*last = from;
+		return KEMU_OK;
+	}
+	give_turn(cpu, next, from + 1);
+	host = kemu_host.release();
+	kemu_ring(&next->bell);
+	status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
+	kemu_host.acquire(host);
+	if (status == KEMU_OK)
+		take_turn(s, last);
+	return status;
+}
+
+/* The last switch of a dead task: its slot may be another's as soon as next runs. */
+void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 from = slot_of(s->k, s->task);
+
+	hand_lock(s, cpu, next);
+	s->task = s->thread = NULL;
+	give_turn(cpu, next, from + 1);
+	kemu_ring(&next->bell);
+}
+
+/* From here the thread runs as swapper, which its CPU's runqueue says already. */
+void kemu_stand_in(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	struct kemu_task *swapper = &s->k->tasks[cpu->idle];
+
+	hand_lock(s, cpu, swapper);
+	s->task = swapper;
+}
+
+/* Its turn has come elsewhere: swapper's own thread idles here from now on. */
+int kemu_resign(struct kemu_self *s, u64 *last)
+{
+	struct kemu_task *swapper = s->task;
+
+	give_turn(kemu_this_cpu(s), swapper, KEMU_TURN_IDLE + 1);
+	kemu_ring(&swapper->bell);
+	return kemu_wait_turn(s, last);
+}
+
+struct idler {
+	struct kemu_cpu *cpu;
+	struct kemu_task *me;
+};
+
+static bool idle_over(void *arg)
+{
+	struct idler *i = arg;
+
+	return load(&i->cpu->need_resched) || load(&i->cpu->ipi) || load_acquire(&i->me->turn);
+}
+
+/* As haltpoll does: longer after a wake-up that polling would have caught, else shorter. */
+static void adapt_poll(struct kemu_cpu *cpu, u64 waited, u64 max)
+{
+	u64 poll = cpu->poll_ns;
+
+	if (waited > max)
+		cpu->poll_ns = poll / 2 < POLL_START_NS ? 0 : poll / 2;
+	else if (waited > poll)
+		cpu->poll_ns = poll ? (poll * 2 < max ? poll * 2 : max) : POLL_START_NS;
+}
+
+/* Idles until something is due; why: a set of WHY_ bits.  Interrupts are on. */
+int kemu_idle(struct kemu_self *s, u64 *why)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	struct idler me = { cpu, s->thread };
+	u64 max = cpu->sharers > 1 ? 0 : load(&s->k->hdr->poll_max_ns), began = kemu_now();
+	void *host = kemu_host.release();
+	int status;
+
+	store(&cpu->idler, slot_of(s->k, s->thread) + 1);
+	store(&cpu->idling, CPU_IDLE);
+	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */
+	if (load(&s->k->hdr->gate) & (GATE_HOLD | GATE_QUIESCE) && !idle_over(&me))
+		kemu_went_idle(s->k);
+	status = kemu_sleep_until(s->k, &s->thread->bell, max ? cpu->poll_ns : 0,
+				  cpu->next_event, idle_over, &me);
+	store(&cpu->idling, CPU_BUSY);
+	store(&cpu->idler, 0);
+	smp_mb();		/* busy before it takes what woke it */
+	kemu_host.acquire(host);
+	if (max)
+		adapt_poll(cpu, kemu_now() - began, max);
+	*why = (load(&cpu->need_resched) ? WHY_RESCHED : 0) |
+	       (load(&s->thread->turn) ? WHY_TURN : 0) |
+	       (kemu_irq_pending(cpu) ? WHY_IRQ : 0);
+	return status == KEMU_PENDING ? KEMU_OK : status;
+}
+
+/* After a store to need_resched or ipi: whoever idles at that CPU looks at it. */
+void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
+{
+	u64 idler;
+
+	smp_mb();		/* pairs with kemu_idle() */
+	idler = load(&cpu->idler);
+	if (idler && idler <= k->hdr->nr_tasks) {
+		void *host = kemu_host.release();
+
+		kemu_ring(&k->tasks[idler - 1].bell);
+		kemu_host.acquire(host);
+	}
+}

@@ -1,0 +1,226 @@
+/*
+ * gate.c - what stands between an operation and its effect when something is armed.
+ *
+ * header.gate is one word, read by every operation; zero is the usual case and
+ * costs one predictable branch.  From simplest to strongest: the panic, the
+ * trace, jitter, holds.  A chooser (GATE_CONTROL) would stand in kemu_gate()
+ * and kemu_point(), where every operation already comes by.
+ *
+ *	hold.state	<- ARMED: by the script; HELD: by the task that reaches the
+ *			   point (cmpxchg); how it ended: by whoever ends it (cmpxchg),
+ *			   who then rings the held thread's bell
+ *
+ * A hold ends when the awaited point is passed, when another task waits for the
+ * held one, or when nothing else can run: so a kernel that rightly waits for the
+ * held task is no deadlock of the script.
+ */
+#include <sched.h>
+
+#include "native.h"
+
+enum { EVENT_POINT = 1, EVENT_OP = 2 };		/* trace/events.py knows the rest */
+
+#define HOLD_POLL_NS	20000
+
+/* xorshift64*: one stream per task, from the machine's seed. */
+static u64 draw(struct kemu *k, struct kemu_task *t)
+{
+	u64 x = t->prng;
+
+	if (!x)
+		x = (load(&k->hdr->jitter_seed) + 1) * 0x9e3779b97f4a7c15ULL ^
+		    (t->comm0 * 31 + t->comm1) * 0xbf58476d1ce4e5b9ULL;
+	x ^= x >> 12;
+	x ^= x << 25;
+	x ^= x >> 27;
+	t->prng = x ? x : 1;
+	return x * 0x2545f4914f6cdd1dULL >> 11;
+}
+
+static void delay(struct kemu_self *s)
+{
+	struct kemu_header *h = s->k->hdr;
+	u64 odds = load(&h->jitter_odds), max = load(&h->jitter_max_ns), until;
+	bool shared = kemu_this_cpu(s)->sharers > 1;
+	void *host;
+
+	if (!odds || !max || draw(s->k, s->task) % odds)
+		return;
+	until = kemu_now() + draw(s->k, s->task) % max;
+	host = kemu_host.release();
+	while (kemu_now() < until && !(load(&h->gate) & GATE_PANIC)) {
+		if (shared)
+			sched_yield();
+		else
+			cpu_pause();
+	}
+	kemu_host.acquire(host);
+}
+
+/* Before an operation of a task, when header.gate is not zero. */
+int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
+{
+	u64 gate = load(&k->hdr->gate);
+
+	if (s->k != k || !s->task)
+		return KEMU_OK;		/* the controller may look at a stopped machine */
+	if (gate & GATE_PANIC)
+		return KEMU_STOPPED;
+	if (gate & GATE_JITTER_OPS)
+		delay(s);
+	if (gate & GATE_OPS)
+		kemu_trace(s, EVENT_OP, NULL, op, off, value);
+	return KEMU_OK;
+}
+
+static bool is_named(struct kemu_task *t, u64 comm0, u64 comm1)
+{
+	return t->comm0 == comm0 && t->comm1 == comm1;
+}
+
+static void end_hold(struct kemu *k, struct kemu_hold *h, enum kemu_hold_state how)
+{
+	if (cmpxchg(&h->state, HOLD_HELD, how) == HOLD_HELD)
+		kemu_ring(&k->tasks[h->task].bell);
+}
+
+/* Another task is about to wait for this one: it must be let go. */
+void kemu_waited_for(struct kemu *k, struct kemu_task *whom)
+{
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+		struct kemu_hold *h = &k->hdr->holds[i];
+
+		if (load_acquire(&h->state) == HOLD_HELD &&
+		    is_named(whom, h->comm0, h->comm1))
+			end_hold(k, h, HOLD_WAITED_FOR);
+	}
+}
+
+static void passed(struct kemu_self *s, u64 point)
+{
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+		struct kemu_hold *h = &s->k->hdr->holds[i];
+
+		if (h->until_point != point ||
+		    (h->until_comm0 && !is_named(s->task, h->until_comm0, h->until_comm1)))
+			continue;
+		if (cmpxchg(&h->state, HOLD_ARMED, HOLD_PASSED) != HOLD_ARMED)
+			end_hold(s->k, h, HOLD_PASSED);
+	}
+}
+
+/* Every CPU idles with nothing due, or is held.  Read after the caller's smp_mb(). */
+bool kemu_all_blocked(struct kemu *k)
+{
+	u64 online = load(&k->hdr->online_mask);
+
+	for (u64 i = 0; i < k->hdr->nr_cpus; i++) {
+		struct kemu_cpu *cpu = &k->cpus[i];
+		u64 idling = load(&cpu->idling);
+
+		if (!(online & 1ULL << i) || idling == CPU_HELD)
+			continue;
+		if (idling == CPU_BUSY || load(&cpu->need_resched) || load(&cpu->ipi) ||
+		    load(&cpu->next_event) < KEMU_NEVER)
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The calling CPU has said that it idles or is held.  The last to say so finds
+ * all blocked: it lets held tasks go, or tells the kernel that all is quiet.
+ */
+void kemu_went_idle(struct kemu *k)
+{
+	struct kemu_self *s = &kemu_self;
+	bool held = false;
+
+	if (!kemu_all_blocked(k))
+		return;
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++)
+		if (load_acquire(&k->hdr->holds[i].state) == HOLD_HELD) {
+			end_hold(k, &k->hdr->holds[i], HOLD_ALL_BLOCKED);
+			held = true;
+		}
+	/* One of them claims the news: whoever takes the bit away. */
+	if (!held && fetch_and(&k->hdr->gate, ~(u64)GATE_QUIESCE) & GATE_QUIESCE)
+		fetch_or(&kemu_this_cpu(s)->ipi, IPI_QUIESCENT);
+}
+
+struct held {
+	struct kemu_self *s;
+	struct kemu_cpu *cpu;
+	struct kemu_hold *hold;
+};
+
+static bool let_go(void *arg)
+{
+	struct held *h = arg;
+
+	if (load_acquire(&h->hold->state) != HOLD_HELD)
+		return true;
+	return h->hold->kind == HOLD_PREEMPTIBLE &&
+	       (kemu_irq_pending(h->cpu) || kemu_resched_due(h->s, h->cpu));
+}
+
+/* KEMU_PENDING: still held, but the CPU is wanted; call again after that. */
+int kemu_held(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	struct held h = { s, cpu, NULL };
+	void *host;
+	int status;
+
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+		struct kemu_hold *hold = &s->k->hdr->holds[i];
+
+		if (load(&hold->state) == HOLD_HELD && is_named(s->task, hold->comm0, hold->comm1))
+			h.hold = hold;
+	}
+	if (!h.hold)
+		return KEMU_OK;
+	host = kemu_host.release();
+	store(&cpu->idler, (u64)(s->thread - s->k->tasks) + 1);
+	store(&cpu->idling, CPU_HELD);
+	smp_mb();		/* as in kemu_idle() */
+	kemu_went_idle(s->k);
+	status = kemu_sleep_until(s->k, &s->thread->bell, cpu->sharers > 1 ? 0 : HOLD_POLL_NS,
+				  KEMU_NEVER, let_go, &h);
+	store(&cpu->idling, CPU_BUSY);
+	store(&cpu->idler, 0);
+	smp_mb();
+	kemu_host.acquire(host);
+	if (status)
+		return status;
+	return load(&h.hold->state) == HOLD_HELD ? KEMU_PENDING : KEMU_OK;
+}
+
+/* A named point of the kernel or of a user's race. */
+int kemu_point(struct kemu_self *s, u64 point)
+{
+	u64 gate = load(&s->k->hdr->gate);
+
+	if (gate & GATE_PANIC)
+		return KEMU_STOPPED;
+	if (gate & GATE_TRACE)
+		kemu_trace(s, EVENT_POINT, NULL, point, 0, 0);
+	if (gate & GATE_HOLD) {
+		passed(s, point);
+		for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+			struct kemu_hold *h = &s->k->hdr->holds[i];
+
+			if (load(&h->state) != HOLD_ARMED || h->point != point ||
+			    !is_named(s->task, h->comm0, h->comm1))
+				continue;
+			if (s->task->locks && h->kind != HOLD_LOCKED)
+				return KEMU_ATOMIC;
+			h->task = (u64)(s->thread - s->k->tasks);
+			if (cmpxchg(&h->state, HOLD_ARMED, HOLD_HELD) == HOLD_ARMED)
+				return kemu_held(s);
+		}
+	}
+	if (gate & GATE_JITTER)
+		delay(s);
+	return KEMU_OK;
+}

@@ -1,0 +1,222 @@
+/*
+ * memory.c - the shape of the shared memory, and the slots in it.
+ *
+ * | may run beside ->	| task_alloc | symbol | publish | readers |
+ * | task_alloc/free	| task_lock  | -      | -       | -       |
+ * | symbol		| -          | symbol_lock for a new name; look-up is free |
+ * | publish		| -          | -      | arena_lock | -    |
+ *
+ * A symbol is complete before nr_symbols counts it (release), and is never
+ * removed, so that look-up reads nr_symbols (acquire) and takes no lock.
+ */
+#include <string.h>
+
+#include "native.h"
+
+__thread struct kemu_self kemu_self;
+
+static void *no_release(void)		{ return NULL; }
+static void no_acquire(void *state)	{ (void)state; }
+
+struct kemu_host kemu_host = { no_release, no_acquire };
+
+static u64 round_up(u64 n, u64 to)
+{
+	return (n + to - 1) / to * to;
+}
+
+static u64 place(u64 *brk, u64 bytes)
+{
+	u64 at = *brk;
+
+	*brk = round_up(at + bytes, 64);
+	return at;
+}
+
+/* Lays the parts out one after another; returns the size of the whole. */
+static u64 lay_out(struct kemu_header *h, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
+{
+	u64 brk = 0;
+
+	place(&brk, sizeof(struct kemu_header));
+	h->nr_cpus = nr_cpus;
+	h->nr_tasks = nr_tasks;
+	h->cpus = place(&brk, nr_cpus * sizeof(struct kemu_cpu));
+	h->tasks = place(&brk, nr_tasks * sizeof(struct kemu_task));
+	h->symbols = place(&brk, KEMU_NR_SYMBOLS * sizeof(struct kemu_symbol));
+	h->rings = place(&brk, nr_cpus * KEMU_NR_EVENTS * sizeof(struct kemu_event));
+	h->heap = place(&brk, heap);
+	h->heap_end = brk;
+	h->arena = place(&brk, arena);
+	h->arena_end = brk;
+	h->size = round_up(brk, 4096);
+	return h->size;
+}
+
+u64 kemu_size(u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
+{
+	static struct kemu_header scratch;
+
+	return lay_out(&scratch, nr_cpus, nr_tasks, heap, arena);
+}
+
+static int look(struct kemu *k, void *base, u64 size)
+{
+	k->base = base;
+	k->size = size;
+	k->hdr = base;
+	k->cpus = (struct kemu_cpu *)(k->base + k->hdr->cpus);
+	k->tasks = (struct kemu_task *)(k->base + k->hdr->tasks);
+	return KEMU_OK;
+}
+
+static void format_cpu(struct kemu *k, struct kemu_cpu *cpu, u64 id)
+{
+	cpu->id = id;
+	cpu->next_event = KEMU_NEVER;
+	kemu_list_init(k, (char *)&cpu->fair_next - k->base);
+	kemu_list_init(k, (char *)&cpu->timer_next - k->base);
+	kemu_list_init(k, (char *)&cpu->call_next - k->base);
+	for (int prio = 0; prio < KEMU_MAX_RT_PRIO; prio++)
+		kemu_list_init(k, (char *)cpu->rt_queue[prio] - k->base);
+}
+
+/* The memory is zero and nobody else has seen it. */
+int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
+{
+	struct kemu_header *h = (struct kemu_header *)k->base;
+
+	if (lay_out(h, nr_cpus, nr_tasks, heap, arena) > k->size)
+		return KEMU_RANGE;
+	look(k, k->base, k->size);
+	h->heap_brk = h->heap;
+	h->arena_brk = h->arena;
+	h->next_pid = 1;
+	for (u64 id = 0; id < nr_cpus; id++)
+		format_cpu(k, &k->cpus[id], id);
+	for (u64 slot = 0; slot < nr_tasks; slot++)
+		k->tasks[slot].state = KEMU_POISON;
+	store_release(&h->magic, KEMU_MAGIC);
+	return KEMU_OK;
+}
+
+int kemu_attach(struct kemu *k, void *base, u64 size)
+{
+	struct kemu_header *h = base, want;
+
+	if (size < sizeof(*h) || load_acquire(&h->magic) != KEMU_MAGIC)
+		return KEMU_RANGE;
+	if (h->nr_cpus < 1 || h->nr_cpus > KEMU_MAX_CPUS || h->nr_tasks > KEMU_MAX_TASKS ||
+	    h->heap_end < h->heap || h->arena_end < h->arena)
+		return KEMU_RANGE;
+	if (lay_out(&want, h->nr_cpus, h->nr_tasks, h->heap_end - h->heap,
+		    h->arena_end - h->arena) > size || want.arena_end != h->arena_end)
+		return KEMU_RANGE;
+	return look(k, base, size);
+}
+
+/* The word at an offset, or NULL if there is none. */
+u64 *kemu_word(struct kemu *k, u64 off)
+{
+	if (off % sizeof(u64) || off > k->size - sizeof(u64))
+		return NULL;
+	return (u64 *)(k->base + off);
+}
+
+/* A free slot, its words zero but for the generation, which counts its lives. */
+int kemu_task_alloc(struct kemu *k, u64 *slot)
+{
+	struct kemu_header *h = k->hdr;
+	int status = KEMU_FULL;
+
+	kemu_raw_lock(k, &h->task_lock);
+	for (u64 i = 0; i < h->nr_tasks; i++) {
+		/* Round and round, so that a slot rests as long as it can. */
+		u64 at = (h->task_hint + i) % h->nr_tasks;
+		struct kemu_task *t = &k->tasks[at];
+		u64 generation = t->generation + 1;
+
+		if (load(&t->used))
+			continue;
+		memset(t, 0, sizeof(*t));
+		t->generation = generation;
+		t->usage = 1;
+		store_release(&t->used, 1);
+		h->task_hint = at + 1;
+		*slot = at;
+		status = KEMU_OK;
+		break;
+	}
+	kemu_raw_unlock(&h->task_lock);
+	return status;
+}
+
+int kemu_task_free(struct kemu *k, u64 slot)
+{
+	struct kemu_task *t = &k->tasks[slot];
+
+	if (slot >= k->hdr->nr_tasks || !load(&t->used))
+		return KEMU_RANGE;
+	kemu_raw_lock(k, &k->hdr->task_lock);
+	store(&t->state, KEMU_POISON);
+	store_release(&t->used, 0);
+	kemu_raw_unlock(&k->hdr->task_lock);
+	return KEMU_OK;
+}
+
+static bool find_symbol(struct kemu *k, const char *name, u64 len, u64 from, u64 to, u64 *index)
+{
+	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->hdr->symbols);
+
+	for (u64 i = from; i < to; i++)
+		if (!strncmp(table[i].name, name, len) && !table[i].name[len]) {
+			*index = i;
+			return true;
+		}
+	return false;
+}
+
+/* The number of a name, the same in every process; a new name gets the next. */
+int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
+{
+	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->hdr->symbols);
+	u64 seen = load_acquire(&k->hdr->nr_symbols), nr;
+	int status = KEMU_OK;
+
+	if (len >= KEMU_SYMBOL_NAME || !len || memchr(name, 0, len))
+		return KEMU_RANGE;
+	if (find_symbol(k, name, len, 0, seen, index))
+		return KEMU_OK;
+	kemu_raw_lock(k, &k->hdr->symbol_lock);
+	nr = load(&k->hdr->nr_symbols);
+	if (!find_symbol(k, name, len, seen, nr, index)) {
+		if (nr == KEMU_NR_SYMBOLS) {
+			status = KEMU_FULL;
+		} else {
+			memcpy(table[nr].name, name, len);
+			*index = nr;
+			store_release(&k->hdr->nr_symbols, nr + 1);
+		}
+	}
+	kemu_raw_unlock(&k->hdr->symbol_lock);
+	return status;
+}
+
+/* Appends a length and bytes to the arena: what is there stays, and never moves. */
+int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off)
+{
+	struct kemu_header *h = k->hdr;
+	int status = KEMU_FULL;
+
+	kemu_raw_lock(k, &h->arena_lock);
+	if (len < h->arena_end - h->arena_brk && h->arena_end - h->arena_brk - len > 64) {
+		*off = h->arena_brk;
+		memcpy(k->base + *off + sizeof(u64), data, len);
+		store_release((u64 *)(k->base + *off), len);
+		h->arena_brk = round_up(*off + sizeof(u64) + len, 64);
+		h->nr_published++;
+		status = KEMU_OK;
+	}
+	kemu_raw_unlock(&h->arena_lock);
+	return status;
+}

@@ -1,0 +1,136 @@
+/*
+ * native.h - the one header: what each .c file offers, under its name.
+ *
+ * No file but module.c knows Python.  A function that may wait calls
+ * kemu_host.release() first, and module.c makes that drop the interpreter's lock.
+ */
+#ifndef KEMU_NATIVE_H
+#define KEMU_NATIVE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "atomic.h"
+
+#define unlikely(x)	__builtin_expect(!!(x), 0)
+
+/* Zero, or why an operation did not do what was asked. */
+enum kemu_status {
+	KEMU_OK = 0,
+	KEMU_PENDING,		/* not an error: an interrupt or a reschedule is due */
+	KEMU_STOPPED = -1,	/* the machine has panicked */
+	KEMU_NOTASK = -2,	/* the calling thread is no task of a machine */
+	KEMU_RANGE = -3,	/* an offset, slot or size outside the memory */
+	KEMU_NOTOWNER = -4,	/* unlock of a lock that another task holds */
+	KEMU_RECURSION = -5,	/* lock of a lock the task holds already */
+	KEMU_FULL = -6,		/* no slot, symbol or memory left */
+	KEMU_OSERROR = -7,	/* errno says what */
+	KEMU_CORRUPT = -8,	/* a list or free list that contradicts itself */
+	KEMU_ATOMIC = -9,	/* a hold point reached with a spinlock held */
+	KEMU_BUSY = -10,	/* a node that is on a list already, a slot in use */
+	KEMU_SIGNAL = -11,	/* not a task's business: a signal may be waiting for its handler */
+};
+
+struct kemu {
+	char *base;
+	u64 size;
+	struct kemu_header *hdr;
+	struct kemu_cpu *cpus;
+	struct kemu_task *tasks;
+};
+
+/* The calling OS thread: whose turn it is, and whose thread it is. */
+struct kemu_self {
+	struct kemu *k;
+	struct kemu_task *task;		/* who it runs as: its own task, or swapper/N */
+	struct kemu_task *thread;	/* whose bell it sleeps on: never changes */
+};
+
+extern __thread struct kemu_self kemu_self;
+
+/* Set by module.c: drop and retake the interpreter's lock round a wait. */
+struct kemu_host {
+	void *(*release)(void);
+	void (*acquire)(void *state);
+};
+
+extern struct kemu_host kemu_host;
+
+/* memory.c: the mapping, bounds, the allocators of slots, symbols, heap, arena */
+u64 kemu_size(u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena);
+int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena);
+int kemu_attach(struct kemu *k, void *base, u64 size);
+u64 *kemu_word(struct kemu *k, u64 off);
+int kemu_task_alloc(struct kemu *k, u64 *slot);
+int kemu_task_free(struct kemu *k, u64 slot);
+int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index);
+int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off);
+
+/* heap.c: blocks of shared memory by powers of two */
+int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off);
+int kemu_heap_free(struct kemu *k, u64 off);
+u64 kemu_heap_usable(struct kemu *k, u64 off);
+
+/* bell.c: the one sleep and the one wake; waiting for a word to change */
+u64 kemu_now(void);
+typedef bool (*kemu_cond)(void *arg);
+void kemu_ring(u64 *bell);
+bool kemu_sleep_once(u64 *bell, u64 deadline);
+int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
+		     kemu_cond cond, void *arg);
+int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom);
+void kemu_backoff(struct kemu *k, unsigned int round, bool shared);
+void kemu_wake_all(struct kemu *k);
+
+/* spinlock.c */
+int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner);
+int kemu_spin_unlock(u64 *lock, u64 owner);
+void kemu_raw_lock(struct kemu *k, u64 *lock);
+void kemu_raw_unlock(u64 *lock);
+
+/* cpu.c: turns, idling, interrupts, preemption */
+struct kemu_cpu *kemu_this_cpu(struct kemu_self *s);
+int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last);
+void kemu_switch_away(struct kemu_self *s, struct kemu_task *next);
+int kemu_wait_turn(struct kemu_self *s, u64 *last);
+void kemu_stand_in(struct kemu_self *s);
+int kemu_resign(struct kemu_self *s, u64 *last);
+int kemu_idle(struct kemu_self *s, u64 *why);
+void kemu_kick(struct kemu *k, struct kemu_cpu *cpu);
+bool kemu_irq_pending(struct kemu_cpu *cpu);
+bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu);
+
+/* What ended kemu_idle(). */
+enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
+
+/* A turn that brings the idle duty, and no task to finish switching from. */
+#define KEMU_TURN_IDLE	(1ULL << 32)
+#define KEMU_NEVER	(~0ULL >> 1)
+
+/* list.c: circular lists of offsets */
+void kemu_list_init(struct kemu *k, u64 head);
+int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail);
+int kemu_list_del(struct kemu *k, u64 node);
+int kemu_list_next(struct kemu *k, u64 node, u64 *next);
+
+/* gate.c: what stands between an operation and its effect when something is armed */
+int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
+int kemu_point(struct kemu_self *s, u64 point);
+int kemu_held(struct kemu_self *s);
+void kemu_waited_for(struct kemu *k, struct kemu_task *whom);
+bool kemu_all_blocked(struct kemu *k);
+void kemu_went_idle(struct kemu *k);
+
+/* ring.c: one trace ring per CPU, one writer at a time */
+void kemu_trace(struct kemu_self *s, u64 id, struct kemu_task *subject, u64 a, u64 b, u64 c);
+struct kemu_event *kemu_ring_of(struct kemu *k, u64 cpu);
+
+/* affinity.c: which host core a thread runs on */
+int kemu_pin(u64 tid, u64 core);
+u64 kemu_tid(void);
+int kemu_getcpu(void);
+
+/* process.c */
+int kemu_die_with_parent(void);
+
+#endif

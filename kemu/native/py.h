@@ -1,0 +1,69 @@
+/*
+ * py.h - what the Python-facing files (py_*.c) share; the one file that names Python.h.
+ *
+ * Nothing that Python passes can crash the interpreter: offsets, slots and
+ * sizes are checked, and wrong ones raise kemu.errors.
+ */
+#ifndef KEMU_PY_H
+#define KEMU_PY_H
+
+#define PY_SSIZE_T_CLEAN
+#include <Python.h>
+
+#include "native.h"
+
+/* A mapping.  Words of it keep it alive, and so mapped. */
+typedef struct {
+	PyObject_HEAD
+	struct kemu k;
+	int fd;
+} Memory;
+
+typedef struct {
+	PyObject_HEAD
+	u64 *p;
+	u64 *gate;
+	Memory *memory;
+} Word;
+
+extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type;
+extern PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
+
+/* py_module.c: errors and arguments */
+PyObject *fail(int status);
+PyObject *done(int status);
+PyObject *status_or(int status, u64 value);
+bool as_word(PyObject *arg, u64 *value);
+bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values);
+
+static inline PyObject *from_word(u64 value)
+{
+	return PyLong_FromLongLong((long long)value);
+}
+
+/* py_task.c: what the calling thread is, and what is due on its CPU */
+extern PyMethodDef task_functions[];
+bool is_task(void);
+bool take_pending(void);
+PyObject *then_pending(void);
+
+/* py_word.c */
+enum op {
+	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
+};
+
+int word_gate(Word *w, enum op op, u64 value);
+
+/* The gate: one branch when nothing is armed. */
+static inline bool enter(Word *w, enum op op, u64 value)
+{
+	return !unlikely(load(w->gate)) || word_gate(w, op, value) >= 0;
+}
+
+/* Method table rows; the text before -- is the signature that help() shows. */
+#define NOARGS(name, fn, doc)	{ name, (PyCFunction)fn, METH_NOARGS, name "($self, /)\n--\n\n" doc }
+#define ONE(name, fn, arg, doc)	{ name, (PyCFunction)fn, METH_O, name "($self, " arg ", /)\n--\n\n" doc }
+#define FAST(name, fn, sig, doc) \
+	{ name, (PyCFunction)(void (*)(void))fn, METH_FASTCALL, name "($self, " sig ", /)\n--\n\n" doc }
+
+#endif

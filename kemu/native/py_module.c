@@ -1,0 +1,182 @@
+/*
+ * py_module.c - the module kemu.native: errors, arguments, constants.
+ */
+#include "py.h"
+
+PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
+
+static const struct { int status; PyObject **type; const char *text; } failures[] = {
+	{ KEMU_STOPPED, &MachineStopped, "the machine has stopped" },
+	{ KEMU_NOTASK, &NoTask, "only a task of a machine may do this; use Machine.run()" },
+	{ KEMU_RANGE, &UsageError, "an offset, slot, size or name that this memory does not have" },
+	{ KEMU_NOTOWNER, &UsageError, "the lock is not held by the current task" },
+	{ KEMU_RECURSION, &UsageError, "spinlock recursion: the current task holds the lock already" },
+	{ KEMU_FULL, &OutOfMemory, "no task slot, symbol or shared memory left; boot with more" },
+	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself" },
+	{ KEMU_ATOMIC, &UsageError, "a task cannot be held at a point with a spinlock held" },
+	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
+};
+
+PyObject *fail(int status)
+{
+	for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++)
+		if (failures[i].status == status) {
+			PyErr_SetString(*failures[i].type, failures[i].text);
+			return NULL;
+		}
+	return PyErr_SetFromErrno(PyExc_OSError);
+}
+
+PyObject *done(int status)
+{
+	if (unlikely(status < 0))
+		return fail(status);
+	Py_RETURN_NONE;
+}
+
+static bool want(Py_ssize_t given, Py_ssize_t wanted)
+{
+	if (given == wanted)
+		return true;
+	PyErr_Format(PyExc_TypeError, "takes %zd arguments, %zd given", wanted, given);
+	return false;
+}
+
+bool as_word(PyObject *arg, u64 *value)
+{
+	long long v = PyLong_AsLongLong(arg);
+
+	*value = (u64)v;
+	return v != -1 || !PyErr_Occurred();
+}
+
+bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values)
+{
+	if (!want(given, wanted))
+		return false;
+	for (Py_ssize_t i = 0; i < wanted; i++)
+		if (!as_word(args[i], &values[i]))
+			return false;
+	return true;
+}
+
+PyObject *status_or(int status, u64 value)
+{
+	return status < 0 ? fail(status) : from_word(value);
+}
+
+static bool borrow(PyObject *errors, const char *name, PyObject **type)
+{
+	*type = PyObject_GetAttrString(errors, name);
+	return *type != NULL;
+}
+
+static bool borrow_errors(void)
+{
+	PyObject *errors = PyImport_ImportModule("kemu.errors");
+	bool ok = errors && borrow(errors, "UsageError", &UsageError) &&
+		  borrow(errors, "NoTask", &NoTask) &&
+		  borrow(errors, "OutOfMemory", &OutOfMemory) &&
+		  borrow(errors, "MachineError", &MachineError) &&
+		  borrow(errors, "MachineStopped", &MachineStopped);
+
+	Py_XDECREF(errors);
+	return ok;
+}
+
+/* ---- layout.h, read by kemu.memory: no offset is typed twice ------------- */
+
+struct field { const char *name; size_t offset; };
+
+#define HEADER_FIELD(f)	{ #f, offsetof(struct kemu_header, f) },
+#define CPU_FIELD(f)	{ #f, offsetof(struct kemu_cpu, f) },
+#define TASK_FIELD(f)	{ #f, offsetof(struct kemu_task, f) },
+#define HOLD_FIELD(f)	{ #f, offsetof(struct kemu_hold, f) },
+
+static const struct field header_fields[] = {
+	KEMU_HEADER_FIELDS(HEADER_FIELD) HEADER_FIELD(holds) HEADER_FIELD(report) { 0 }
+};
+static const struct field cpu_fields[] = {
+	KEMU_CPU_FIELDS(CPU_FIELD) CPU_FIELD(rt_queue) { "sizeof", sizeof(struct kemu_cpu) }, { 0 }
+};
+static const struct field task_fields[] = {
+	KEMU_TASK_FIELDS(TASK_FIELD) { "sizeof", sizeof(struct kemu_task) }, { 0 }
+};
+static const struct field hold_fields[] = {
+	KEMU_HOLD_FIELDS(HOLD_FIELD) { "sizeof", sizeof(struct kemu_hold) }, { 0 }
+};
+
+static bool add_layout(PyObject *module, const char *name, const struct field *fields)
+{
+	PyObject *dict = PyDict_New();
+
+	for (const struct field *f = fields; dict && f->name; f++) {
+		PyObject *offset = PyLong_FromSize_t(f->offset);
+
+		if (!offset || PyDict_SetItemString(dict, f->name, offset))
+			Py_CLEAR(dict);
+		Py_XDECREF(offset);
+	}
+	return dict && !PyModule_AddObject(module, name, dict);
+}
+
+#define CONSTANT(name)	{ #name, (long long)name }
+
+static const struct { const char *name; long long value; } constants[] = {
+	CONSTANT(KEMU_MAX_CPUS), CONSTANT(KEMU_MAX_TASKS), CONSTANT(KEMU_MAX_RT_PRIO),
+	CONSTANT(KEMU_MAX_HOLDS), CONSTANT(KEMU_NR_EVENTS), CONSTANT(KEMU_REPORT_SIZE),
+	CONSTANT(KEMU_COMM_LEN), CONSTANT(KEMU_POISON), CONSTANT(KEMU_NEVER),
+	CONSTANT(KEMU_TURN_IDLE), CONSTANT(KEMU_NR_SYMBOLS), CONSTANT(KEMU_SYMBOL_NAME),
+	CONSTANT(GATE_PANIC), CONSTANT(GATE_TRACE), CONSTANT(GATE_OPS), CONSTANT(GATE_HOLD),
+	CONSTANT(GATE_JITTER), CONSTANT(GATE_JITTER_OPS), CONSTANT(GATE_QUIESCE),
+	CONSTANT(IPI_CALL_FUNCTION), CONSTANT(IPI_MAILBOX), CONSTANT(IPI_QUIESCENT),
+	CONSTANT(CPU_BUSY), CONSTANT(CPU_IDLE), CONSTANT(CPU_HELD),
+	CONSTANT(HOLD_STALL), CONSTANT(HOLD_PREEMPTIBLE), CONSTANT(HOLD_LOCKED),
+	CONSTANT(HOLD_ARMED), CONSTANT(HOLD_HELD), CONSTANT(HOLD_PASSED),
+	CONSTANT(HOLD_WAITED_FOR), CONSTANT(HOLD_ALL_BLOCKED),
+	CONSTANT(WHY_RESCHED), CONSTANT(WHY_IRQ), CONSTANT(WHY_TURN),
+};
+
+static bool add_constants(PyObject *module)
+{
+	for (size_t i = 0; i < sizeof(constants) / sizeof(*constants); i++) {
+		const char *name = constants[i].name;
+		PyObject *value = PyLong_FromLongLong(constants[i].value);
+
+		if (!strncmp(name, "KEMU_", 5))
+			name += 5;
+		if (!value || PyModule_AddObject(module, name, value))
+			return false;
+	}
+	return true;
+}
+
+static bool add_type(PyObject *module, const char *name, PyTypeObject *type)
+{
+	return !PyType_Ready(type) && !PyModule_AddObject(module, name, Py_NewRef((PyObject *)type));
+}
+
+static struct PyModuleDef module_def = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "kemu.native._hardware",
+	.m_doc = PyDoc_STR("Shared words, turns, bells, locks, the gate and the trace rings."),
+	.m_size = -1,
+};
+
+static void *drop_gil(void)		{ return PyEval_SaveThread(); }
+static void take_gil(void *state)	{ PyEval_RestoreThread(state); }
+
+PyMODINIT_FUNC PyInit__hardware(void)
+{
+	PyObject *module = PyModule_Create(&module_def);
+
+	kemu_host = (struct kemu_host) { drop_gil, take_gil };
+	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
+	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
+	    add_type(module, "SpinLock", &SpinLock_Type) && add_constants(module) &&
+	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
+	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
+		return module;
+	Py_XDECREF(module);
+	return NULL;
+}

@@ -1,0 +1,263 @@
+/*
+ * py_word.c - kemu.native.Word: one shared word, and the operations on it.
+ *
+ * A Word is checked once, when it is made, and keeps its Memory mapped for as
+ * long as it lives: the operations themselves need no check.  What the
+ * orderings mean stands in atomic.h.
+ */
+#include "py.h"
+
+static inline u64 offset_of(Word *w)
+{
+	return (u64)((char *)w->p - w->memory->k.base);
+}
+
+int word_gate(Word *w, enum op op, u64 value)
+{
+	int status = kemu_gate(&kemu_self, &w->memory->k, op, offset_of(w), value);
+
+	if (status < 0)
+		fail(status);
+	return status;
+}
+
+static PyObject *Word_load(Word *w, PyObject *unused)
+{
+	(void)unused;
+	return enter(w, OP_LOAD, 0) ? from_word(load(w->p)) : NULL;
+}
+
+static PyObject *Word_load_acquire(Word *w, PyObject *unused)
+{
+	(void)unused;
+	return enter(w, OP_LOAD, 0) ? from_word(load_acquire(w->p)) : NULL;
+}
+
+static PyObject *Word_store(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
+		return NULL;
+	store(w->p, v);
+	Py_RETURN_NONE;
+}
+
+static PyObject *Word_store_release(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
+		return NULL;
+	store_release(w->p, v);
+	Py_RETURN_NONE;
+}
+
+static PyObject *Word_xchg(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	return as_word(arg, &v) && enter(w, OP_XCHG, v) ? from_word(xchg(w->p, v)) : NULL;
+}
+
+static PyObject *Word_cmpxchg(Word *w, PyObject *const *args, Py_ssize_t nargs)
+{
+	u64 v[2];
+
+	if (!as_words(args, nargs, 2, v) || !enter(w, OP_CMPXCHG, v[1]))
+		return NULL;
+	return from_word(cmpxchg(w->p, v[0], v[1]));
+}
+
+static PyObject *Word_add(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	return as_word(arg, &v) && enter(w, OP_ADD, v) ? from_word(fetch_add(w->p, v) + v) : NULL;
+}
+
+static PyObject *Word_or(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	return as_word(arg, &v) && enter(w, OP_OR, v) ? from_word(fetch_or(w->p, v)) : NULL;
+}
+
+static PyObject *Word_and(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	return as_word(arg, &v) && enter(w, OP_AND, v) ? from_word(fetch_and(w->p, v)) : NULL;
+}
+
+static bool as_bit(PyObject *arg, u64 *mask)
+{
+	u64 nr;
+
+	if (!as_word(arg, &nr))
+		return false;
+	if (nr > 62) {
+		PyErr_Format(UsageError, "bit %lld: a word has bits 0 to 62", (long long)nr);
+		return false;
+	}
+	*mask = 1ULL << nr;
+	return true;
+}
+
+static PyObject *Word_test_bit(Word *w, PyObject *arg)
+{
+	u64 m;
+
+	return as_bit(arg, &m) && enter(w, OP_LOAD, m) ? PyBool_FromLong(!!(load(w->p) & m)) : NULL;
+}
+
+static PyObject *Word_set_bit(Word *w, PyObject *arg)
+{
+	u64 m;
+
+	if (!as_bit(arg, &m) || !enter(w, OP_OR, m))
+		return NULL;
+	fetch_or(w->p, m);
+	Py_RETURN_NONE;
+}
+
+static PyObject *Word_clear_bit(Word *w, PyObject *arg)
+{
+	u64 m;
+
+	if (!as_bit(arg, &m) || !enter(w, OP_AND, ~m))
+		return NULL;
+	fetch_and(w->p, ~m);
+	Py_RETURN_NONE;
+}
+
+static PyObject *Word_test_and_set_bit(Word *w, PyObject *arg)
+{
+	u64 m;
+
+	return as_bit(arg, &m) && enter(w, OP_OR, m) ?
+	       PyBool_FromLong(!!(fetch_or(w->p, m) & m)) : NULL;
+}
+
+static PyObject *Word_test_and_clear_bit(Word *w, PyObject *arg)
+{
+	u64 m;
+
+	return as_bit(arg, &m) && enter(w, OP_AND, ~m) ?
+	       PyBool_FromLong(!!(fetch_and(w->p, ~m) & m)) : NULL;
+}
+
+/* wait_while(value[, slot of the task that will change it]) */
+static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t nargs)
+{
+	struct kemu *k = &w->memory->k;
+	struct kemu_task *whom = NULL;
+	u64 v[2];
+	int status;
+
+	if (!as_words(args, nargs, nargs == 2 ? 2 : 1, v) || !enter(w, OP_WAIT, v[0]))
+		return NULL;
+	if (nargs != 2)
+		v[1] = ~0ULL;
+	if (v[1] != ~0ULL && v[1] >= k->hdr->nr_tasks)
+		return fail(KEMU_RANGE);
+	if (v[1] != ~0ULL)
+		whom = &k->tasks[v[1]];
+	while ((status = kemu_wait_while(k, w->p, v[0], whom)) != KEMU_OK) {
+		if (status == KEMU_STOPPED)
+			return fail(status);
+		if (status == KEMU_PENDING ? !take_pending() : PyErr_CheckSignals())
+			return NULL;
+	}
+	return from_word(load(w->p));
+}
+
+static PyObject *Word_repr(Word *w)
+{
+	return PyUnicode_FromFormat("<%s at %llu: %lld>", Py_TYPE(w)->tp_name,
+				    (unsigned long long)offset_of(w), (long long)load(w->p));
+}
+
+static PyObject *Word_offset(Word *w, void *unused)
+{
+	(void)unused;
+	return from_word(offset_of(w));
+}
+
+static PyObject *Word_memory(Word *w, void *unused)
+{
+	(void)unused;
+	return Py_NewRef((PyObject *)w->memory);
+}
+
+static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+	PyObject *memory, *off_arg;
+	u64 off, *p;
+	Word *w;
+
+	if (kwds && PyDict_GET_SIZE(kwds)) {
+		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+		return NULL;
+	}
+	if (!PyArg_ParseTuple(args, "O!O", &Memory_Type, &memory, &off_arg) || !as_word(off_arg, &off))
+		return NULL;
+	p = ((Memory *)memory)->k.base ? kemu_word(&((Memory *)memory)->k, off) : NULL;
+	if (!p)
+		return fail(KEMU_RANGE);
+	w = (Word *)type->tp_alloc(type, 0);
+	if (!w)
+		return NULL;
+	w->p = p;
+	w->gate = &((Memory *)memory)->k.hdr->gate;
+	w->memory = (Memory *)Py_NewRef(memory);
+	return (PyObject *)w;
+}
+
+static void Word_dealloc(Word *w)
+{
+	PyTypeObject *type = Py_TYPE(w);
+
+	Py_XDECREF(w->memory);
+	type->tp_free(w);
+}
+
+static PyGetSetDef word_getset[] = {
+	{ "offset", (getter)Word_offset, NULL, "Where the word is in its memory, in bytes.", NULL },
+	{ "memory", (getter)Word_memory, NULL, "The Memory it is in.", NULL },
+	{ 0 },
+};
+
+static PyMethodDef word_methods[] = {
+	NOARGS("load", Word_load, "The value.  No ordering."),
+	NOARGS("load_acquire", Word_load_acquire, "The value, read before all that follows."),
+	ONE("store", Word_store, "value", "No ordering."),
+	ONE("store_release", Word_store_release, "value", "Written after all that precedes."),
+	ONE("xchg", Word_xchg, "value", "Returns the old value.  Full barrier."),
+	FAST("cmpxchg", Word_cmpxchg, "old, new", "Returns the old value.  Full barrier."),
+	ONE("add", Word_add, "value", "Returns the new value.  Full barrier."),
+	ONE("fetch_or", Word_or, "mask", "Returns the old value.  Full barrier."),
+	ONE("fetch_and", Word_and, "mask", "Returns the old value.  Full barrier."),
+	ONE("test_bit", Word_test_bit, "nr", "No ordering."),
+	ONE("set_bit", Word_set_bit, "nr", "Full barrier."),
+	ONE("clear_bit", Word_clear_bit, "nr", "Full barrier."),
+	ONE("test_and_set_bit", Word_test_and_set_bit, "nr", "What it was.  Full barrier."),
+	ONE("test_and_clear_bit", Word_test_and_clear_bit, "nr", "What it was.  Full barrier."),
+	FAST("wait_while", Word_wait_while, "value, slot=-1",
+	     "Poll until the word differs from value; return it.  Acquire.  Takes interrupts,\n"
+	     "and may be preempted where they are on.  slot: the task that will change it."),
+	{ 0 },
+};
+
+PyTypeObject Word_Type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "kemu.native.Word",
+	.tp_doc = PyDoc_STR("Word(memory, offset, /)\n--\n\nOne 64-bit word that all CPUs share."),
+	.tp_basicsize = sizeof(Word),
+	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+	.tp_new = Word_new,
+	.tp_dealloc = (destructor)Word_dealloc,
+	.tp_repr = (reprfunc)Word_repr,
+	.tp_methods = word_methods,
+	.tp_getset = word_getset,
+};

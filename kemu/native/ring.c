@@ -1,0 +1,36 @@
+/*
+ * ring.c - a trace ring per CPU.
+ *
+ * One writer at a time: the task that the CPU runs.  The turn that passes from
+ * task to task (kemu_switch_to()) orders the writers.  head counts events ever
+ * written; a reader that finds it more than KEMU_NR_EVENTS ahead knows how many
+ * it lost.  Time is CLOCK_MONOTONIC, on which all host cores agree.
+ *
+ * An event is written before head counts it (release), so a reader sees whole
+ * events, but for those that are overwritten while it reads: it reads head again.
+ */
+#include "native.h"
+
+struct kemu_event *kemu_ring_of(struct kemu *k, u64 cpu)
+{
+	return (struct kemu_event *)(k->base + k->hdr->rings) + cpu * KEMU_NR_EVENTS;
+}
+
+void kemu_trace(struct kemu_self *s, u64 id, struct kemu_task *subject, u64 a, u64 b, u64 c)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 head = cpu->ring_head;
+	struct kemu_event *e = kemu_ring_of(s->k, cpu->id) + head % KEMU_NR_EVENTS;
+
+	*e = (struct kemu_event) {
+		.ns = kemu_now(), .id = id, .cpu = cpu->id,
+		.pid = s->task->pid, .comm0 = s->task->comm0, .comm1 = s->task->comm1,
+		.a = a, .b = b, .c = c,
+	};
+	if (subject) {
+		e->subject_pid = subject->pid;
+		e->subject_comm0 = subject->comm0;
+		e->subject_comm1 = subject->comm1;
+	}
+	store_release(&cpu->ring_head, head + 1);
+}

@@ -1,0 +1,79 @@
+/*
+ * spinlock.c - a word that is zero, or one more than the slot of its owner.
+ *
+ * Taking it is a full barrier, freeing it a release: what was written under it
+ * is seen by the next owner.  Not fair; a waiter spins a little, then yields
+ * its host core, since the owner may share it (see kemu_backoff()).
+ *
+ * The owner is a task and not a thread: a runqueue's lock is taken by the task
+ * that switches away and freed by the task that comes (kemu_switch_to()).
+ *
+ * The raw form guards the allocators.  It has no task for an owner, is held
+ * for a few instructions and never across another lock or a wait.
+ */
+#include "native.h"
+
+#define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
+
+static bool shares_core(struct kemu *k)
+{
+	struct kemu_self *s = &kemu_self;
+
+	return s->k != k || !s->task || kemu_this_cpu(s)->sharers > 1;
+}
+
+int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
+{
+	u64 seen = cmpxchg(lock, 0, owner);
+	bool shared;
+	void *host;
+	int status = KEMU_OK;
+
+	if (!seen)
+		return KEMU_OK;
+	if (seen == owner)
+		return KEMU_RECURSION;
+	shared = shares_core(k);
+	for (int i = 0; i < (shared ? 0 : SPINS); i++, cpu_pause())
+		if (!load(lock) && !cmpxchg(lock, 0, owner))
+			return KEMU_OK;
+	/* The owner may need the interpreter's lock that this thread holds. */
+	host = kemu_host.release();
+	for (unsigned int round = 0;; round++) {
+		seen = load(lock);
+		if (!seen && !(seen = cmpxchg(lock, 0, owner)))
+			break;
+		if (load(&k->hdr->gate) & GATE_PANIC) {
+			status = KEMU_STOPPED;
+			break;
+		}
+		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->hdr->nr_tasks && seen)
+			kemu_waited_for(k, &k->tasks[seen - 1]);
+		kemu_backoff(k, round, shared);
+	}
+	kemu_host.acquire(host);
+	return status;
+}
+
+int kemu_spin_unlock(u64 *lock, u64 owner)
+{
+	if (load(lock) != owner)
+		return KEMU_NOTOWNER;
+	store_release(lock, 0);
+	return KEMU_OK;
+}
+
+void kemu_raw_lock(struct kemu *k, u64 *lock)
+{
+	for (unsigned int round = 0; cmpxchg(lock, 0, ~0ULL); round++) {
+		/* A dead owner never frees it; the machine is gone, so take it. */
+		if (load(&k->hdr->gate) & GATE_PANIC)
+			return;
+		kemu_backoff(k, round, true);
+	}
+}
+
+void kemu_raw_unlock(u64 *lock)
+{
+	store_release(lock, 0);
+}
