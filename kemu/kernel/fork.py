@@ -25,7 +25,7 @@ from typing import NoReturn
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel.panic import BUG, BUG_ON
+from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
 from kemu.kernel.sched.runqueue import machine, runqueues
 from kemu.kernel.sched.schedule import (TURN_REHOME, finish_task_switch, on_dead_task, schedule)
@@ -127,7 +127,8 @@ def try_get_task_struct(p: Task) -> bool:
 def put_task_struct(p: Task) -> None:
     """Pairs with get_task_struct().  The last one frees the task.  Any context."""
     left = p.usage.add(-1)
-    BUG_ON(left < 0, f"{p}: more references dropped than taken")
+    if left < 0:
+        BUG(f"{p}: more references dropped than taken")
     if not left:
         for free in _on_free:
             free(p)

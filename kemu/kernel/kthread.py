@@ -30,7 +30,7 @@ from kemu.errors import NoTask, UsageError
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
                               try_get_task_struct)
-from kemu.kernel.panic import WARN_ON
+from kemu.kernel.panic import WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.runqueue import cpumask_of, machine, runqueues
@@ -237,8 +237,8 @@ def __kthread_bind(p: Task, cpu: int, state: int) -> None:
     it; wait_task_inactive() sees to that, and to the state.
     """
     if not wait_task_inactive(p, state):
-        WARN_ON(True, f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to "
-                      f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
+        WARN(f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to "
+             f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
         return
     do_set_cpus_allowed(p, cpumask_of(cpu))
     p.flags.store(p.flags.load() | PF_NO_SETAFFINITY)

@@ -81,14 +81,11 @@ def _caller(depth: int) -> str:
 
 
 def BUG(why: str, depth: int = 1) -> NoReturn:
-    """An invariant is broken: stop the machine.  Any context."""
+    """An invariant is broken: stop the machine.  Any context.
+
+    There is no BUG_ON: its message would be made each time the condition is tested.
+    """
     panic(Kind.BUG, f"kernel BUG at {_caller(depth)}!\n{why}")
-
-
-def BUG_ON(condition: object, why: str) -> None:
-    """BUG() if the condition holds.  Any context."""
-    if condition:
-        BUG(why, depth=2)
 
 
 def WARN(why: str, depth: int = 1) -> None:
@@ -98,10 +95,3 @@ def WARN(why: str, depth: int = 1) -> None:
     if not Header(space.this()).warn_is_allowed.load():
         panic(Kind.WARN, text)
     printk(text)
-
-
-def WARN_ON(condition: object, why: str) -> bool:
-    """WARN() if the condition holds; returns whether it does.  Any context."""
-    if condition:
-        WARN(why, depth=2)
-    return bool(condition)

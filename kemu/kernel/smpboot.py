@@ -28,7 +28,7 @@ from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_pa
                                  kthread_should_park, kthread_should_stop, kthread_stop,
                                  kthread_unpark)
 from kemu.kernel.mutex import Mutex
-from kemu.kernel.panic import BUG_ON, WARN_ON
+from kemu.kernel.panic import BUG, WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.schedule import schedule
@@ -137,12 +137,14 @@ def smpboot_thread_fn(td: SmpbootThreadData) -> int:
             __set_current_state(TASK_RUNNING)
             preempt_enable()
             if ht.park and td.status.load() == HP_THREAD_ACTIVE:
-                BUG_ON(cpu != smp_processor_id(), _wrong_cpu(cpu))
+                if cpu != smp_processor_id():
+                    BUG(_wrong_cpu(cpu))
                 ht.park(cpu)
                 td.status.store(HP_THREAD_PARKED)
             kthread_parkme()
             continue
-        BUG_ON(cpu != smp_processor_id(), _wrong_cpu(cpu))
+        if cpu != smp_processor_id():
+            BUG(_wrong_cpu(cpu))
         if td.status.load() != HP_THREAD_ACTIVE:
             _activate(ht, td, cpu)
             continue
@@ -187,7 +189,7 @@ def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
     ht.thread(cpu).store(tsk.slot + 1)
     if descriptor.create:
         if not wait_task_inactive(tsk, TASK_PARKED):
-            WARN_ON(True, f"__smpboot_create_thread: {tsk} is not asleep in TASK_PARKED")
+            WARN(f"__smpboot_create_thread: {tsk} is not asleep in TASK_PARKED")
         else:
             descriptor.create(cpu)
 

@@ -13,7 +13,7 @@ Locks: rq.lock in every function here.  Callers: core functions of sched.
 
 from __future__ import annotations
 
-from kemu.kernel.panic import BUG_ON
+from kemu.kernel.panic import BUG
 from kemu.kernel.sched.runqueue import idle_tasks, machine, resched_curr
 from kemu.memory.views import Cpu, Task
 
@@ -39,7 +39,8 @@ def _enqueue_rt(rq: Cpu, p: Task) -> None:
 
 def _dequeue_rt(rq: Cpu, p: Task) -> None:
     prio = p.prio.load()
-    BUG_ON(not _linked(p), f"S4: {p} is of class fifo but in no queue of it")
+    if not _linked(p):
+        BUG(f"S4: {p} is of class fifo but in no queue of it")
     machine.memory.list_del(p.run_node)
     if rq.rt[prio].empty():
         (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).clear_bit(prio % HALF)
@@ -52,7 +53,8 @@ def _enqueue_fair(rq: Cpu, p: Task) -> None:
 
 
 def _dequeue_fair(rq: Cpu, p: Task) -> None:
-    BUG_ON(not _linked(p), f"S4: {p} is of class fair but in no queue of it")
+    if not _linked(p):
+        BUG(f"S4: {p} is of class fair but in no queue of it")
     machine.memory.list_del(p.run_node)
     rq.fair_nr.store(rq.fair_nr.load() - 1)
 
@@ -65,7 +67,8 @@ def enqueue_task(rq: Cpu, p: Task) -> None:
     elif sched_class == RT:
         _enqueue_rt(rq, p)
     else:
-        BUG_ON(sched_class == IDLE, "S11: an idle task is never queued")
+        if sched_class == IDLE:
+            BUG("S11: an idle task is never queued")
     rq.nr_running.store(rq.nr_running.load() + 1)
 
 
@@ -77,17 +80,21 @@ def dequeue_task(rq: Cpu, p: Task) -> None:
     elif sched_class == RT:
         _dequeue_rt(rq, p)
     elif sched_class == STOP:
-        BUG_ON(_linked(p), f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
-               "in the queue of another class: it was given the class while it was queued")
+        if _linked(p):
+            BUG(f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
+                "in the queue of another class: it was given the class while it was queued")
     else:
-        BUG_ON(True, "bad: scheduling from the idle thread!")
+        if True:
+            BUG("bad: scheduling from the idle thread!")
     rq.nr_running.store(rq.nr_running.load() - 1)
 
 
 def activate_task(rq: Cpu, p: Task) -> None:
     """Queue p and say so.  Caller has set its CPU."""
-    BUG_ON(p.cpu.load() != rq.cpu, f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}")
-    BUG_ON(not machine.header.online_mask.test_bit(rq.cpu), f"S8: {p} queued on dead cpu{rq.cpu}")
+    if p.cpu.load() != rq.cpu:
+        BUG(f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}")
+    if not machine.header.online_mask.test_bit(rq.cpu):
+        BUG(f"S8: {p} queued on dead cpu{rq.cpu}")
     enqueue_task(rq, p)
     p.on_rq.store(1)
 
@@ -101,7 +108,8 @@ def deactivate_task(rq: Cpu, p: Task) -> None:
 def _first_rt(rq: Cpu) -> Task:
     low = rq.rt_bitmap0.load()
     bits, base = (low, 0) if low else (rq.rt_bitmap1.load(), HALF)
-    BUG_ON(not bits, f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
+    if not bits:
+        BUG(f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
     return machine.tasks.owning(rq.rt[base + (bits & -bits).bit_length() - 1].first())
 
 
@@ -119,7 +127,8 @@ def pick_next_task(rq: Cpu) -> Task:
         if not first:
             return idle_tasks[rq.cpu]
         p = machine.tasks.owning(first)
-    BUG_ON(not p.on_rq.load(), f"S6: cpu{rq.cpu} picked {p}, which sleeps")
+    if not p.on_rq.load():
+        BUG(f"S6: cpu{rq.cpu} picked {p}, which sleeps")
     return p
 
 

@@ -17,7 +17,7 @@ Locks: pi_lock, then rq.lock.  Callers: everybody.
 from __future__ import annotations
 
 from kemu import native
-from kemu.kernel.panic import BUG, BUG_ON
+from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.sched.classes import activate_task, check_preempt_curr
 from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, resched_curr, runqueues,
@@ -145,7 +145,8 @@ def _select_new(p: Task) -> int:
 def wake_up_new_task(p: Task) -> None:
     """Queue a task for the first time.  Any context."""
     flags = p.pi_lock.lock_irqsave()
-    BUG_ON(p.on_rq.load(), f"S1: {p} is new and queued already")
+    if p.on_rq.load():
+        BUG(f"S1: {p} is new and queued already")
     set_task_cpu(p, _select_new(p))
     rq = cpu_rq(p.cpu.load())
     rq.lock.lock()
