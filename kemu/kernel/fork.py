@@ -28,11 +28,12 @@ from kemu.errors import UsageError
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
 from kemu.kernel.sched.runqueue import machine, runqueues
-from kemu.kernel.sched.schedule import (TURN_REHOME, finish_task_switch, on_dead_task, schedule)
+from kemu.kernel.sched.schedule import (TURN_REHOME, __schedule, finish_task_switch,
+                                        on_dead_task)
 from kemu.kernel.sched.state import PF_EXITING, PF_REHOMED, TASK_DEAD, set_special_state
 from kemu.memory import functions
 from kemu.memory.views import Task
-from kemu.native import current, preempt_enable
+from kemu.native import current, preempt_disable, preempt_enable
 
 FORK_PREEMPT_COUNT = 2      # as every task that is switched out: its schedule(), and rq.lock
 
@@ -148,9 +149,14 @@ on_dead_task(put_task_struct)
 
 
 def do_exit() -> NoReturn:
-    """End the current task.  Its thread's last switch does not come back."""
+    """End the current task.  Its thread's last switch does not come back.
+
+    Preemption is off before the state says DEAD: a task preempted in between would
+    be taken for dead, and freed, while it is still queued.  Linux: do_task_dead.
+    """
     me = current()
     me.flags.store(me.flags.load() | PF_EXITING)
+    preempt_disable()
     set_special_state(TASK_DEAD)
-    schedule()
+    __schedule(False)
     BUG(f"{me} is dead and was run again")

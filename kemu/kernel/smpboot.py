@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from kemu.errors import UsageError
 from kemu.kernel.fork import get_task_struct, put_task_struct
@@ -53,7 +54,8 @@ class SmpHotplugThread:
 
     ``thread_comm`` names it and is unique; it has one ``%u``.  ``thread_should_run``
     is called with preemption off, ``thread_fn`` with it on.  ``selfparking``: it
-    parks by itself, and is left alone by smpboot_park_threads.
+    parks by itself, and is left alone by smpboot_park_threads.  ``store``: a per-CPU
+    variable whose ``thread`` is set to the task before any hook is run.
     """
 
     thread_comm: str
@@ -65,6 +67,7 @@ class SmpHotplugThread:
     park: Hook | None = None
     unpark: Hook | None = None
     selfparking: bool = False
+    store: Any = None
 
     def __post_init__(self) -> None:
         if self.thread_comm.count("%u") != 1:
@@ -90,7 +93,7 @@ class HotplugThread(Struct):
         return Word_(self.memory, self.base + self.size + 8 * cpu)
 
 
-class SmpbootGlobals(PerCPU):
+class SmpbootGlobals(PerCPU, keep=True):
     """Of which only CPU 0's is used: there is one for the machine."""
 
     lock = Embedded(Mutex)
@@ -173,25 +176,40 @@ def _activate(ht: SmpHotplugThread, td: SmpbootThreadData, cpu: int) -> None:
         hook(cpu)
 
 
-def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
-    """Create the CPU's thread, parked, and run the create hook.  May sleep.
+def run_create_hook(descriptor: SmpHotplugThread, tsk: Task, cpu: int) -> None:
+    """Run the create hook once the thread is off its runqueue.  May sleep.
 
-    The hook is run only when the thread is off its runqueue: a stop class needs that.
+    Not a function of its own in Linux.  A hook that gives the thread the stop class
+    needs it so (exhibit stop-class-while-queued).
     """
-    descriptor = _descriptor(ht)
-    if ht.thread(cpu).load():
-        return
+    assert descriptor.create is not None
+    if not wait_task_inactive(tsk, TASK_PARKED):
+        WARN(f"__smpboot_create_thread: {tsk} is not asleep in TASK_PARKED")
+    else:
+        descriptor.create(cpu)
+
+
+def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
+    """Create a CPU's thread, parked, with a reference to it; run the create hook.  May sleep.
+
+    Linux: __smpboot_create_thread, but for where it keeps the task.
+    """
     td = SmpbootThreadData.alloc()
     td.cpu.store(cpu)
-    td.descriptor.store(ht.descriptor.load())
+    td.descriptor.store(functions.publish(descriptor))
     tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm)
     get_task_struct(tsk)
-    ht.thread(cpu).store(tsk.slot + 1)
+    if descriptor.store:
+        descriptor.store.on(cpu).thread.set(tsk)
     if descriptor.create:
-        if not wait_task_inactive(tsk, TASK_PARKED):
-            WARN(f"__smpboot_create_thread: {tsk} is not asleep in TASK_PARKED")
-        else:
-            descriptor.create(cpu)
+        run_create_hook(descriptor, tsk, cpu)
+    return tsk
+
+
+def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
+    """Create the CPU's thread, if it has none.  May sleep."""
+    if not ht.thread(cpu).load():
+        ht.thread(cpu).store(create_thread(_descriptor(ht), cpu).slot + 1)
 
 
 def smpboot_create_threads(cpu: int) -> int:

@@ -29,6 +29,8 @@ from kemu.machine.override import Override
 from kemu.memory import functions
 from kemu.memory.views import Cpu, Header, Tasks
 
+logger.disable("kemu")      # a library is silent; the command line enables it
+
 MIB = 1 << 20
 HEAP = 64 * MIB             # of address space: a page costs memory once it is used
 ARENA = 64 * MIB
@@ -76,14 +78,17 @@ class HelperLink:
                 data = b""
             if not data:
                 break
-            said = json.loads(data)
-            number = said.get("booted") or said.get("died") or said.get("closed")
-            told = self.machines.get(number)
-            if told:
-                told(said)
+            self._tell(json.loads(data))
         self.process.wait()
-        for told in list(self.machines.values()):
-            told({"helper": "gone"})
+        for number in list(self.machines):
+            self._tell({"helper": number})
+
+    def _tell(self, said: dict[str, Any]) -> None:
+        # In a frame of its own: the listener, at rest, must keep no machine alive.
+        told = self.machines.get(said.get("booted") or said.get("died") or said.get("closed")
+                                 or said.get("helper"))
+        if told:
+            told(said)
 
     def enrol(self, told: Told) -> int:
         """A number for a machine, of which `told` hears."""

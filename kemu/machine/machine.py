@@ -13,6 +13,7 @@ CPUs send.
 
 from __future__ import annotations
 
+import concurrent.futures
 import contextlib
 import itertools
 import json
@@ -65,6 +66,10 @@ class Handle(Generic[T]):
     def done(self) -> bool:
         """Whether the result is there."""
         return self._future.done()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait until the result is there, for at most that many seconds; whether it is."""
+        return bool(concurrent.futures.wait([self._future], timeout).done)
 
     def result(self, timeout: float | None = None) -> T:
         """What the function returned; what it raised is raised here.

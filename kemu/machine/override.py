@@ -19,7 +19,7 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import space
+from kemu.memory import functions, space
 
 COUNT = "override:"
 
@@ -31,6 +31,7 @@ class Override:
     module: str
     name: str
     replacement: Callable[..., Any]
+    by_value: bool = False          # the function cannot be imported: who loads it installs this
 
     @property
     def symbol(self) -> str:
@@ -49,7 +50,8 @@ def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -
     if _shape(wanted) != _shape(given):
         raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: "
                          f"{replacement.__qualname__}{given} takes other parameters")
-    return Override(target.__module__, target.__qualname__, replacement)
+    return Override(target.__module__, target.__qualname__, replacement,
+                    functions.goes_by_value(target.__module__))
 
 
 def _shape(signature: inspect.Signature) -> list[tuple[str, Any]]:

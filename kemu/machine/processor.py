@@ -28,7 +28,7 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
-from kemu.kernel import fork, irq, printk
+from kemu.kernel import fork, irq, printk, quiesce
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
@@ -175,6 +175,7 @@ def start(memory: native.Memory, cpu: int, link: socket.socket, setup: int, pare
             override.install(wants)
         native.set_vectors(irq.do_IRQ, preempt_schedule)
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
+        irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.post)
         runqueues[cpu].os_pid.store(os.getpid())
         _set_up_python(processor)

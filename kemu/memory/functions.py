@@ -51,6 +51,12 @@ def _travels_by_value(module: ModuleType) -> bool:
     return not os.path.realpath(file).startswith(_PLACES)
 
 
+def goes_by_value(module: str) -> bool:
+    """Whether functions of the module of that name travel by value."""
+    return module == "__main__" or (module in sys.modules
+                                    and _travels_by_value(sys.modules[module]))
+
+
 def _register_user_modules() -> None:
     for name, module in list(sys.modules.items()):
         if name in _looked_at or not isinstance(module, ModuleType):

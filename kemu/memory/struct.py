@@ -76,6 +76,34 @@ class List:
         return self.memory.list_next(self.head) == self.head
 
 
+class Ref:
+    """A reference to a task, by slot and generation; it keeps nothing alive."""
+
+    __slots__ = ("memory", "slot", "birth")
+
+    def __init__(self, memory: native.Memory, base: int) -> None:
+        self.memory = memory
+        self.slot = native.Word(memory, base)
+        self.birth = native.Word(memory, base + WORD)
+
+    def set(self, task: Any) -> None:
+        """Refer to a task, or to None."""
+        self.birth.store(task.birth if task is not None else 0)
+        self.slot.store_release(task.slot + 1 if task is not None else 0)
+
+    def get(self) -> Any:
+        """The task's handle, or None."""
+        from kemu.memory.views import resolve_task
+
+        slot = self.slot.load_acquire()
+        return resolve_task(self.memory, slot - 1, self.birth.load()) if slot else None
+
+
+def TaskRef() -> Ref:
+    """A reference to a task.  In an instance: a :class:`Ref`."""
+    return cast(Ref, Field(2 * WORD, Ref))
+
+
 def _list_at(memory: native.Memory, head: int) -> List:
     # A head of zeroes is an empty list only once it points at itself.
     word = native.Word(memory, head)
@@ -156,18 +184,24 @@ copyreg.pickle(native.Word, lambda word: (_resolve_word, (word.offset,)))
 copyreg.pickle(native.SpinLock, lambda lock: (_resolve_lock, (lock.offset,)))
 
 
+CLEARED, KEPT = "percpu:", "kept:"      # how the symbols of per-CPU variables begin
+
+
 class PerCPU(Struct):
     """A structure of which each CPU has one (Linux: DEFINE_PER_CPU).
 
     Subclasses are declared anywhere, before or after boot; :meth:`on` finds a
-    CPU's one by the class's full name, which is the same in every process.
+    CPU's one by the class's full name, which is the same in every process.  A race
+    zeroes them before each trial, but for those declared with ``keep=True``.
     """
 
     _areas: ClassVar[dict[tuple[int, int], PerCPU]]
+    _prefix: ClassVar[str]
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, keep: bool = False) -> None:
         super().__init_subclass__()
         cls._areas = {}
+        cls._prefix = KEPT if keep else CLEARED
 
     @classmethod
     def on(cls, cpu: int) -> Self:
@@ -191,9 +225,6 @@ def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
     return cls(space.this(), base)
 
 
-PREFIX = "percpu:"
-
-
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     """Where the CPU's structure is: the symbol's block, allocated by the first to ask."""
     from kemu.errors import UsageError
@@ -201,7 +232,7 @@ def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     nr_cpus = native.Word(memory, native.HEADER["nr_cpus"]).load()
     if not 0 <= cpu < nr_cpus:
         raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")
-    name = f"{PREFIX}{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 1:]
+    name = cls._prefix + f"{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 8:]
     symbol = native.Word(memory, memory.symbol(name))
     base = symbol.load_acquire()
     if not base:

@@ -110,7 +110,7 @@ class Task:
         return f"<task {self.comm} pid {self.pid.load()}>" if self.alive() else "<task, gone>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _resolve_task, (self.slot, self.birth)
+        return _resolve_here, (self.slot, self.birth)
 
 
 def comm_words(name: str) -> tuple[int, int]:
@@ -161,13 +161,18 @@ def forget(memory: native.Memory) -> None:
     _tables.pop(id(memory), None)
 
 
-def _resolve_task(slot: int, birth: int) -> Task:
-    task = tasks_of(space.this()).at(slot)
+def resolve_task(memory: native.Memory, slot: int, birth: int) -> Task:
+    """The handle of the task that was in the slot in that life of it."""
+    task = tasks_of(memory).at(slot)
     if task.birth == birth:
         return task
-    gone = Task(space.this(), slot)     # a handle of a task that is gone stays one
+    gone = Task(memory, slot)           # a handle of a task that is gone stays one
     gone.birth = birth
     return gone
+
+
+def _resolve_here(slot: int, birth: int) -> Task:
+    return resolve_task(space.this(), slot, birth)
 
 
 def check_alive(task: Task) -> Task:

@@ -109,6 +109,18 @@ static void passed(struct kemu_self *s, u64 point)
 	}
 }
 
+/* A CPU that was let go is busy, though its thread may not know yet. */
+static bool still_held(struct kemu *k, u64 cpu)
+{
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+		struct kemu_hold *h = &k->hdr->holds[i];
+
+		if (load_acquire(&h->state) == HOLD_HELD && load(&k->tasks[h->task].cpu) == cpu)
+			return true;
+	}
+	return false;
+}
+
 /* Every CPU idles with nothing due, or is held.  Read after the caller's smp_mb(). */
 bool kemu_all_blocked(struct kemu *k)
 {
@@ -118,9 +130,9 @@ bool kemu_all_blocked(struct kemu *k)
 		struct kemu_cpu *cpu = &k->cpus[i];
 		u64 idling = load(&cpu->idling);
 
-		if (!(online & 1ULL << i) || idling == CPU_HELD)
+		if (!(online & 1ULL << i) || (idling == CPU_HELD && still_held(k, i)))
 			continue;
-		if (idling == CPU_BUSY || load(&cpu->need_resched) || load(&cpu->ipi) ||
+		if (idling != CPU_IDLE || load(&cpu->need_resched) || load(&cpu->ipi) ||
 		    load(&cpu->next_event) < KEMU_NEVER)
 			return false;
 	}
@@ -215,7 +227,7 @@ int kemu_point(struct kemu_self *s, u64 point)
 				continue;
 			if (s->task->locks && h->kind != HOLD_LOCKED)
 				return KEMU_ATOMIC;
-			h->task = (u64)(s->thread - s->k->tasks);
+			store(&h->task, (u64)(s->thread - s->k->tasks));
 			if (cmpxchg(&h->state, HOLD_ARMED, HOLD_HELD) == HOLD_ARMED)
 				return kemu_held(s);
 		}

@@ -1,0 +1,42 @@
+"""Being told when every task is blocked.
+
+kemu's own.  The last CPU to go idle, with no timer, interrupt or wake-up pending
+anywhere, finds that nothing will ever happen again unless somebody outside acts
+(native/gate.c), and raises IPI_QUIESCENT at itself.  Whoever armed that is woken.
+
+    Quiescence.waiter   <- the completion to complete: by who arms
+    header.gate         |= GATE_QUIESCE, after that; taken away by the CPU that finds it so
+
+Locks: none.  Callers: races (the referee); the interrupt.
+"""
+
+from __future__ import annotations
+
+from kemu import native
+from kemu.kernel.completion import Completion, complete
+from kemu.kernel.sched.runqueue import machine
+from kemu.memory.struct import PerCPU, Word
+
+
+class Quiescence(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    waiter = Word()
+
+
+def arm_quiescence(waiter: Completion) -> None:
+    """Complete the waiter once, when every task is blocked.  Any context."""
+    Quiescence.on(0).waiter.store_release(waiter.base)
+    machine.header.gate.fetch_or(native.GATE_QUIESCE)
+
+
+def disarm_quiescence() -> None:
+    """Take it back.  It may have come already."""
+    machine.header.gate.fetch_and(~native.GATE_QUIESCE)
+
+
+def quiescent() -> None:
+    """The interrupt.  Interrupts are off."""
+    base = Quiescence.on(0).waiter.load_acquire()
+    if base:
+        complete(Completion(machine.memory, base))

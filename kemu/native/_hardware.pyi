@@ -1,0 +1,236 @@
+"""Types of the C extension: what kemu.native offers.
+
+An ``int`` argument is one 64-bit word: beyond its range is an OverflowError.  What
+the memory does not have (an offset, a slot, a name) is a UsageError.  In a task of
+a machine that has stopped, every operation raises MachineStopped.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, final
+
+# (ns, id, cpu, pid, comm, subject's pid or -1, subject's comm, a, b, c)
+_Event = tuple[int, int, int, int, str, int, str, int, int, int]
+
+@final
+class Memory:
+    """A machine's shared memory."""
+
+    def __new__(cls, fd: int) -> Memory: ...
+    @classmethod
+    def create(cls, nr_cpus: int, nr_tasks: int, heap: int, arena: int, /) -> Memory:
+        """A new memory; sizes in bytes."""
+    @property
+    def size(self) -> int:
+        """In bytes."""
+    def fileno(self) -> int:
+        """The memfd."""
+
+    def task_alloc(self) -> int:
+        """A free task slot, its generation counted up."""
+    def task_free(self, slot: int, /) -> None:
+        """Give it back; its state becomes POISON."""
+    def symbol(self, name: str, /) -> int:
+        """The offset of the word of that name."""
+    def symbol_name(self, offset: int, /) -> str:
+        """The name of the word at that offset."""
+    def publish(self, data: bytes, /) -> int:
+        """Bytes into the arena; returns their offset."""
+    def published(self, offset: int, /) -> bytes:
+        """The bytes published there."""
+    def heap_alloc(self, size: int, /) -> int:
+        """A zeroed block of the heap."""
+    def heap_free(self, offset: int, /) -> None:
+        """Free a block; a second time is an error."""
+    def read(self, offset: int, length: int, /) -> bytes:
+        """Bytes as they are now."""
+    def write(self, offset: int, data: bytes, /) -> None:
+        """Bytes into a block of the heap, or the report."""
+
+    def list_add(self, head: int, node: int, /) -> None:
+        """Caller holds the list's lock."""
+    def list_add_tail(self, head: int, node: int, /) -> None:
+        """Caller holds the list's lock."""
+    def list_del(self, node: int, /) -> None:
+        """list_del_init().  Caller holds the list's lock."""
+    def list_next(self, node: int, /) -> int:
+        """The node after it; the head itself if none."""
+
+    def kick(self, cpu: int, /) -> None:
+        """After a store to need_resched or ipi.  Full barrier."""
+    def ring_monitor(self, cpu: int, /) -> None:
+        """Wake the CPU process's main thread."""
+    def wait_monitor(self, cpu: int, timeout_ns: int, /) -> None:
+        """Sleep until rung, or for nothing: look at everything afterwards."""
+    def ring_task(self, slot: int, /) -> None:
+        """Wake the task's thread, to look at its turn."""
+    def wake_all(self) -> None:
+        """Ring every bell, after a panic."""
+    def all_blocked(self) -> bool:
+        """Whether no CPU has anything to do."""
+    def waited_for(self, slot: int, /) -> None:
+        """Let the task go if a script holds it."""
+    def events(self, cpu: int, since: int, /) -> tuple[int, list[_Event]]:
+        """The number of events ever, and those from number ``since`` that are left."""
+
+class Word:
+    """One 64-bit word that all CPUs share."""
+
+    def __new__(cls, memory: Memory, offset: int, /) -> Word: ...
+    @property
+    def offset(self) -> int:
+        """Where the word is in its memory, in bytes."""
+    @property
+    def memory(self) -> Memory:
+        """The Memory it is in."""
+
+    def load(self) -> int:
+        """No ordering."""
+    def load_acquire(self) -> int:
+        """Read before all that follows."""
+    def store(self, value: int, /) -> None:
+        """No ordering."""
+    def store_release(self, value: int, /) -> None:
+        """Written after all that precedes."""
+    def xchg(self, value: int, /) -> int:
+        """Returns the old value.  Full barrier."""
+    def cmpxchg(self, old: int, new: int, /) -> int:
+        """Returns the old value.  Full barrier."""
+    def add(self, value: int, /) -> int:
+        """Returns the new value.  Full barrier."""
+    def fetch_or(self, mask: int, /) -> int:
+        """Returns the old value.  Full barrier."""
+    def fetch_and(self, mask: int, /) -> int:
+        """Returns the old value.  Full barrier."""
+    def test_bit(self, nr: int, /) -> bool:
+        """No ordering."""
+    def set_bit(self, nr: int, /) -> None:
+        """Full barrier."""
+    def clear_bit(self, nr: int, /) -> None:
+        """Full barrier."""
+    def test_and_set_bit(self, nr: int, /) -> bool:
+        """What it was.  Full barrier."""
+    def test_and_clear_bit(self, nr: int, /) -> bool:
+        """What it was.  Full barrier."""
+    def wait_while(self, value: int, slot: int = -1, /) -> int:
+        """Poll until the word differs.  Acquire.  slot: the task that will change it."""
+
+@final
+class SpinLock(Word):
+    """A word that is a lock."""
+
+    def __new__(cls, memory: Memory, offset: int, /) -> SpinLock: ...
+    def lock(self) -> None:
+        """Take it; disables preemption.  Full barrier."""
+    def unlock(self) -> None:
+        """Free it (release); enables preemption.  May switch tasks."""
+    def lock_irqsave(self) -> int:
+        """Interrupts off, then lock().  Returns the flags."""
+    def lock_irq(self) -> int:
+        """Interrupts off, then lock()."""
+    def unlock_irqrestore(self, flags: int, /) -> None:
+        """unlock(), interrupts as they were."""
+    def unlock_irq(self) -> None:
+        """unlock(), interrupts on."""
+    def is_held(self) -> bool:
+        """Whether the current task holds it."""
+
+# ---- what the calling thread does as a task ---------------------------------
+
+def enter(memory: Memory, slot: int, view: object, /) -> None:
+    """The calling thread becomes the task's; current() returns the view."""
+def leave() -> None:
+    """The calling thread is no task any more."""
+def current() -> Any:
+    """The view of the task that runs: in a machine, a kemu.memory.views.Task."""
+def set_vectors(interrupt: Callable[[], object], reschedule: Callable[[], object], /) -> None:
+    """Who is called when an interrupt or a reschedule is taken."""
+def switch_to(slot: int, /) -> int:
+    """Run that task here; returns who ran before this one runs again.  Caller holds rq_lock."""
+def switch_away(slot: int, /) -> None:
+    """The last switch of a task that has died."""
+def wait_turn() -> int:
+    """Sleep until some CPU switches to this task; returns who ran there before."""
+def stand_in(swapper: object, /) -> None:
+    """Idle in place, in swapper's name; current() returns the argument."""
+def resign() -> int:
+    """Hand the idle duty to swapper's thread; then wait_turn()."""
+def idle() -> int:
+    """Idle until something is due; returns WHY_ bits."""
+def smp_processor_id() -> int:
+    """The CPU the task runs on."""
+def preempt_count() -> int:
+    """The current task's."""
+def preempt_disable() -> None:
+    """Nests."""
+def preempt_enable() -> None:
+    """May switch tasks."""
+def preempt_enable_no_resched() -> None:
+    """Does not switch tasks."""
+def need_resched() -> bool:
+    """Whether this CPU was asked to schedule()."""
+def irqs_disabled() -> bool:
+    """Whether this CPU takes no interrupts now."""
+def local_irq_save() -> int:
+    """Interrupts off; returns the flags."""
+def local_irq_restore(flags: int, /) -> None:
+    """May take an interrupt and switch tasks."""
+def cpu_relax() -> None:
+    """One step of a polling loop.  May switch tasks."""
+def point(number: int, /) -> None:
+    """A named point: traced, held, delayed as armed."""
+def trace(event: int, slot: int, a: int, b: int, c: int, /) -> None:
+    """An event into this CPU's ring, if tracing.  slot: whom it is about, or -1."""
+def now_ns() -> int:
+    """CLOCK_MONOTONIC, in nanoseconds."""
+def getcpu() -> int:
+    """The host core the thread is on."""
+def smp_mb() -> None:
+    """A full barrier."""
+def die_with_parent() -> None:
+    """SIGKILL when the parent's thread ends."""
+def pin(tid: int, core: int, /) -> None:
+    """Bind a host thread to a host core.  tid 0: the calling thread."""
+
+# ---- layout.h ---------------------------------------------------------------
+
+HEADER: Final[dict[str, int]]   # the offset of a field in its structure
+CPU: Final[dict[str, int]]
+TASK: Final[dict[str, int]]
+HOLD: Final[dict[str, int]]
+
+MAX_CPUS: Final[int]
+MAX_TASKS: Final[int]
+MAX_RT_PRIO: Final[int]
+MAX_HOLDS: Final[int]
+NR_EVENTS: Final[int]
+REPORT_SIZE: Final[int]
+COMM_LEN: Final[int]
+POISON: Final[int]
+NEVER: Final[int]
+TURN_IDLE: Final[int]
+NR_SYMBOLS: Final[int]
+SYMBOL_NAME: Final[int]
+GATE_PANIC: Final[int]
+GATE_TRACE: Final[int]
+GATE_OPS: Final[int]
+GATE_HOLD: Final[int]
+GATE_JITTER: Final[int]
+GATE_JITTER_OPS: Final[int]
+GATE_QUIESCE: Final[int]
+IPI_CALL_FUNCTION: Final[int]
+IPI_MAILBOX: Final[int]
+IPI_QUIESCENT: Final[int]
+CPU_BUSY: Final[int]
+CPU_IDLE: Final[int]
+CPU_HELD: Final[int]
+HOLD_STALL: Final[int]
+HOLD_PREEMPTIBLE: Final[int]
+HOLD_LOCKED: Final[int]
+HOLD_ARMED: Final[int]
+HOLD_HELD: Final[int]
+HOLD_PASSED: Final[int]
+HOLD_WAITED_FOR: Final[int]
+HOLD_ALL_BLOCKED: Final[int]
+WHY_RESCHED: Final[int]
+WHY_IRQ: Final[int]
+WHY_TURN: Final[int]

@@ -1,0 +1,83 @@
+"""parked-store-collides: a late TASK_RUNNING of an earlier wake-up overwrites TASK_PARKED.
+
+Fix: b5bf9a90bbeb and 1cef1150ef40 (Linux 4.18), "kthread, sched/core: Fix
+kthread_parkme() (again...)".  Linux: kernel/kthread.c, kernel/sched/core.c.
+
+T is about to sleep in TASK_INTERRUPTIBLE when it is asked to park.
+
+    CPU0 (parker)                             CPU1 (T)
+    kthread_park(T): wake_up_process(T)
+      T is INTERRUPTIBLE: to be woken         sees SHOULD_PARK
+                                              state = TASK_PARKED
+                                              complete(parked)
+      state = TASK_RUNNING                    schedule(): still RUNNING, so T stays queued
+    kthread_unpark(T): __kthread_bind
+      T is not in TASK_PARKED: WARN, not bound
+
+After, TASK_PARKED is stored under pi_lock, which the waker holds from its test to
+its store: the two cannot cross.
+"""
+
+from __future__ import annotations
+
+import kemu
+from kemu.kernel import kthread, sched, smpboot
+from kemu.kernel.sched import state as sched_state
+from kemu.native import current
+from kemu.races.trial import Trial
+
+race = kemu.Race(
+    "parked-store-collides", cpus=2, fix="1cef1150ef40",
+    title="a waker's late store of TASK_RUNNING overwrites TASK_PARKED",
+    expects="__kthread_bind", names={"idler/1": "T"},
+    labels={"kthread_park[idler/1]": "park(T)", "sched_waking[idler/1]": "  wake: T is INTERRUPTIBLE",
+            "parkme:completed[idler/1]": "state = TASK_PARKED; complete()",
+            "sched_wakeup[idler/1]": "  state = TASK_RUNNING",
+            "parkme:woken[idler/1]": "schedule() returns at once",
+            "kthread_unpark[idler/1]": "unpark(T)", "kemu_panic": "WARN: T is not TASK_PARKED"},
+    budget="jitter: a hit within 20 s")
+
+
+@race.before(sched_state.set_special_state)
+def set_special_state(state: int) -> None:
+    """Store it, as any other state, without pi_lock."""
+    current().state.store(state)
+
+
+def nothing_to_do(cpu: int) -> bool:
+    return False
+
+
+def never_called(cpu: int) -> None:
+    pass
+
+
+IDLER = smpboot.SmpHotplugThread("idler/%u", nothing_to_do, never_called)
+
+
+class Subject(kemu.PerCPU, keep=True):
+    """Of CPU 1: T."""
+
+    thread = kemu.TaskRef()
+
+
+@race.setup
+def register(t: Trial) -> None:
+    smpboot.smpboot_register_percpu_thread(IDLER)
+    Subject.on(1).thread.set(smpboot.smpboot_thread(IDLER, 1))
+
+
+@race.actor(cpu=0)
+def parker(t: Trial) -> None:
+    thread = Subject.on(1).thread.get()
+    # T goes round its loop once more, and so passes by its INTERRUPTIBLE again.
+    sched.wake_up_process(thread)
+    with t.window():
+        kthread.kthread_park(thread)
+        kemu.point("parked")
+        kthread.kthread_unpark(thread)
+
+
+race.force(hold="idler/1", at="smpboot:idle", until=(parker, "ttwu:remote"))
+race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked")
+race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"))

@@ -1,0 +1,183 @@
+"""Race: a public object that says what races with what, and how to tell.
+
+    race = Race("reactor-lost-wakeup", cpus=2)
+
+    @race.before(park)              the function as it was before the fix
+    @race.actor(cpu=1)              what runs on a CPU, once per trial
+    @race.prepare                   in the referee, before each trial
+    @race.invariant()               what must hold when a trial is over
+    race.force(hold=..., at=..., until=...)
+
+See the README for a whole one.  A race object runs nothing itself: runner boots
+machines for it, and trial is what runs in them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.machine.override import Override, make_override
+
+if TYPE_CHECKING:
+    from kemu.races.trial import Trial
+
+F = TypeVar("F", bound=Callable[..., Any])
+Step = Callable[["Trial"], Any]
+
+KINDS = {"stall": native.HOLD_STALL, "preemptible": native.HOLD_PREEMPTIBLE,
+         "locked": native.HOLD_LOCKED}
+
+
+@dataclass(frozen=True)
+class Actor:
+    """A task that runs a function once per trial."""
+
+    name: str
+    cpu: int
+    function: Step
+
+
+@dataclass(frozen=True)
+class Hold:
+    """A task waits at a point until another passes one."""
+
+    who: str
+    at: str
+    until_who: str
+    until: str
+    kind: int
+
+
+class Race:
+    """A race: sides, actors, and how a hit is told.
+
+    ``cpus``: how many it needs.  ``placement``: for each, which of the usable host
+    cores, by number from 0; taken modulo their count.  ``expects``: a part of the
+    panic text that is a hit; any panic of the after side is.  ``names``: what
+    tasks are called in diagrams.  ``labels``: what events and points are called
+    there; only labelled ones are drawn.
+    """
+
+    def __init__(self, name: str, *, cpus: int, placement: Sequence[int] | None = None,
+                 title: str = "", fix: str = "", expects: str = "",
+                 names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
+                 budget: str = "", mutation: bool = False) -> None:
+        if placement is not None and len(placement) != cpus:
+            raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
+        self.name = name
+        self.cpus = cpus
+        self.placement = placement
+        self.title = title
+        self.fix = fix
+        self.expects = expects
+        self.names = names or {}
+        self.labels = labels or {}
+        self.budget = budget
+        self.mutation = mutation
+        self.actors: list[Actor] = []
+        self.overrides: list[tuple[Override, Callable[..., Any]]] = []
+        self.invariants: list[Step] = []
+        self.holds: list[Hold] = []
+        self.setups: list[Step] = []
+        self.prepares: list[Step] = []
+        self.concludes: list[Step] = []
+
+    def before(self, target: Callable[..., Any]) -> Callable[[F], F]:
+        """Decorator: this function stood in target's place before the fix.
+
+        It takes the same parameters.  Raises UsageError if it does not.
+        """
+        def put(function: F) -> F:
+            self.overrides.append((make_override(target, function), target))
+            return function
+        return put
+
+    def actor(self, cpu: int) -> Callable[[F], F]:
+        """Decorator: the function runs once per trial, in a task of its name on that CPU."""
+        if not 0 <= cpu < self.cpus:
+            raise UsageError(f"race {self.name}: an actor on CPU {cpu}, of {self.cpus}")
+
+        def put(function: F) -> F:
+            if self._actor_named(function.__name__):
+                raise UsageError(f"race {self.name}: two actors named {function.__name__}")
+            self.actors.append(Actor(function.__name__[:native.COMM_LEN - 1], cpu, function))
+            return function
+        return put
+
+    def invariant(self, at: str = "quiescence") -> Callable[[F], F]:
+        """Decorator: the function asserts what must hold when a trial is over.
+
+        That is, when no task but the referee can run: each actor has ended, or sleeps.
+        """
+        if at != "quiescence":
+            raise UsageError(f"invariant(at={at!r}): only 'quiescence'")
+
+        def put(function: F) -> F:
+            self.invariants.append(function)
+            return function
+        return put
+
+    def setup(self, function: F) -> F:
+        """Decorator: the function runs in the referee once per machine."""
+        self.setups.append(function)
+        return function
+
+    def prepare(self, function: F) -> F:
+        """Decorator: the function runs in the referee before each trial."""
+        self.prepares.append(function)
+        return function
+
+    def conclude(self, function: F) -> F:
+        """Decorator: the function runs in the referee after each trial that was no hit."""
+        self.concludes.append(function)
+        return function
+
+    def force(self, hold: Step | str, at: str, until: tuple[Step | str, str],
+              kind: str = "stall") -> None:
+        """A script's step: ``hold`` waits at a point until another task passes one.
+
+        Tasks are actors, or names.  Every actor passes "start" and "done".  kind:
+        "stall", its CPU stands still; "preemptible", its CPU may run others;
+        "locked", a stall that may come with a spinlock held.
+        """
+        if kind not in KINDS:
+            raise UsageError(f"force(kind={kind!r}): one of {', '.join(KINDS)}")
+        if len(self.holds) == native.MAX_HOLDS:
+            raise UsageError(f"race {self.name}: more than {native.MAX_HOLDS} holds")
+        self.holds.append(Hold(self._task_name(hold), at, self._task_name(until[0]), until[1],
+                               KINDS[kind]))
+
+    def _task_name(self, who: Step | str) -> str:
+        if isinstance(who, str):
+            return who
+        if not self._actor_named(who.__name__):
+            raise UsageError(f"race {self.name}: {who.__name__} is no actor of it")
+        return who.__name__[:native.COMM_LEN - 1]
+
+    def _actor_named(self, name: str) -> bool:
+        return any(actor.name == name[:native.COMM_LEN - 1] for actor in self.actors)
+
+    def code_hash(self) -> str:
+        """Of everything the race runs: two results with the same hash ran the same code."""
+        digest = hashlib.sha256()
+        steps = [*(a.function for a in self.actors), *(o.replacement for o, _ in self.overrides),
+                 *self.invariants, *self.setups, *self.prepares, *self.concludes]
+        for step in steps:
+            digest.update(step.__code__.co_code + repr(step.__code__.co_consts).encode())
+        digest.update(repr(self.holds).encode())
+        return digest.hexdigest()[:16]
+
+    def check(self) -> None:
+        """Raises UsageError if the race cannot be run."""
+        if not self.actors:
+            raise UsageError(f"race {self.name} has no actor")
+        if not self.overrides:
+            raise UsageError(f"race {self.name} has no before(): nothing to compare with")
+
+    def __repr__(self) -> str:
+        return f"<race {self.name}>"

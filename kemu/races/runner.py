@@ -1,0 +1,196 @@
+"""Run a race: boot machines for each side, hold trials in them, judge.
+
+A hit stops the machine, or leaves it useless: the next trial gets a fresh one.  So a
+side that always hits costs a boot per trial (some 20 ms), one that never does runs
+in one machine.  Counts are read from shared words, which outlive a panic.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from kemu import native
+from kemu.errors import KernelPanic, UsageError
+from kemu.machine.machine import Machine
+from kemu.machine.override import calls_of
+from kemu.machine.placement import usable_cores
+from kemu.memory import functions
+from kemu.memory.views import Header
+from kemu.races.race import Race
+from kemu.races.trial import Counters, hold_states, hold_trials
+from kemu.races.verdict import Outcome, Side
+from kemu.trace import columns
+
+HOWS = ("forced", "jitter", "free")
+SIDES = ("before", "after")
+
+JITTER_MAX_NS = 100_000         # of a delay
+JITTER_ODDS = 2                 # one point in so many is delayed
+FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
+DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
+LOOK_SECONDS = 0.1
+
+Progress = Callable[[Side], None]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a race."""
+
+    how: str = "forced"
+    trials: int | None = None       # None: 100 forced, otherwise as many as the time allows
+    seconds: float | None = None    # of each side; None: 10, or no limit if trials are given
+    seed: int = 1
+    cpus: int | None = None         # more than the race needs
+
+    def __post_init__(self) -> None:
+        if self.how not in HOWS:
+            raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
+        if self.trials is not None and self.trials < 1:
+            raise UsageError(f"trials={self.trials}: at least 1")
+        if self.seconds is not None and self.seconds <= 0:
+            raise UsageError(f"seconds={self.seconds}: more than 0")
+
+    @property
+    def max_trials(self) -> int:
+        if self.trials is not None:
+            return self.trials
+        return 100 if self.how == "forced" else 1 << 40
+
+    @property
+    def max_seconds(self) -> float:
+        if self.seconds is not None:
+            return self.seconds
+        return 1e6 if self.trials is not None or self.how == "forced" else 10.0
+
+
+def run_race(race: Race, plan: Plan, sides: tuple[str, ...] = SIDES,
+             progress: Progress | None = None) -> Outcome:
+    """Run the race's sides and judge them.  Raises UsageError for a race that cannot run."""
+    race.check()
+    if plan.how == "forced" and not race.holds:
+        raise UsageError(f"race {race.name} has no force(): it cannot be forced")
+    outcome = Outcome(race.name, plan.how, plan.seed)
+    for side in sides:
+        outcome.sides[side] = _SideRun(race, plan, side, progress or (lambda side: None)).run()
+    return outcome
+
+
+def placement_of(race: Race, cpus: int) -> list[int]:
+    """The host core of each CPU: as the race asks, as far as the host has them."""
+    cores = usable_cores()
+    wanted = list(race.placement) if race.placement is not None else list(range(race.cpus))
+    wanted += range(len(wanted), cpus)
+    return [cores[number % len(cores)] for number in wanted]
+
+
+class _SideRun:
+    """One side, machine after machine."""
+
+    def __init__(self, race: Race, plan: Plan, side: str, progress: Progress) -> None:
+        self.race, self.plan, self.progress = race, plan, progress
+        self.side = Side(side, plan.how)
+        self.overrides = [o for o, _ in race.overrides] if side == "before" else []
+        self.called = {o.symbol: 0 for o in self.overrides}
+        self.asserted = self.unreached = self.boots = 0
+        self.deadline = 0.0
+
+    def run(self) -> Side:
+        began = time.monotonic()
+        self.deadline = began + self.plan.max_seconds
+        while True:
+            hit = self._one_machine()
+            self.side.seconds = time.monotonic() - began
+            if hit and self.side.seconds_to_hit is None:
+                self.side.seconds_to_hit = round(self.side.seconds, 3)
+            self.progress(self.side)
+            enough = self.plan.how != "forced" and self.side.hits >= FIRST_HITS
+            if enough or self.side.trials >= self.plan.max_trials or \
+                    time.monotonic() >= self.deadline:
+                break
+        self._find_doubts()
+        return self.side
+
+    def _one_machine(self) -> bool:
+        """Trials in one machine, up to the first hit; whether there was one."""
+        cpus = max(self.race.cpus, self.plan.cpus or 0)
+        at_boot = [o for o in self.overrides if not o.by_value]
+        with Machine(cpus, placement=placement_of(self.race, cpus), trace=True,
+                     overrides=at_boot) as machine:
+            self._arm_jitter(machine)
+            self.boots += 1
+            before = (self.side.trials, self.side.overlaps)
+            offset = machine.memory.publish(
+                functions.dumps((self.race, self.side.side == "before")))
+            text = self._hold_trials(machine, offset, before)
+            self._tally(machine, before, stopped=bool(text))
+            if text:
+                self._record_hit(machine, text)
+            return bool(text)
+
+    def _hold_trials(self, machine: Machine, offset: int, before: tuple[int, int]) -> str:
+        handle = machine.start(hold_trials, offset, self.plan.how == "forced",
+                               self.plan.max_trials - before[0],
+                               max(0.0, self.deadline - time.monotonic()))
+        try:
+            while not handle.wait(LOOK_SECONDS):
+                self._count(machine, before)
+                self.progress(self.side)
+            return handle.result()
+        except KernelPanic as panic:
+            if self.side.side == "before" and self.race.expects not in panic.report:
+                self.side.doubts.append(f"an unexpected panic: {panic.text}")
+            return panic.text
+
+    def _arm_jitter(self, machine: Machine) -> None:
+        if self.plan.how != "jitter":
+            return
+        header = Header(machine.memory)
+        header.jitter_max_ns.store(JITTER_MAX_NS)
+        header.jitter_odds.store(JITTER_ODDS)
+        header.jitter_seed.store(self.plan.seed + self.boots)
+        header.gate.fetch_or(native.GATE_JITTER)
+
+    def _count(self, machine: Machine, before: tuple[int, int]) -> Counters:
+        with machine.looking():
+            counters = Counters.on(0)
+        self.side.trials = before[0] + counters.trials.load()
+        self.side.overlaps = before[1] + counters.overlaps.load()
+        return counters
+
+    def _tally(self, machine: Machine, before: tuple[int, int], stopped: bool) -> None:
+        counters = self._count(machine, before)
+        self.asserted += counters.asserted.load()
+        unreached = counters.unreached.load()
+        if stopped and self.plan.how == "forced":
+            for number, state in enumerate(hold_states(machine.memory, len(self.race.holds))):
+                unreached |= (state == native.HOLD_ARMED) << number
+        self.unreached |= unreached
+        for override in self.overrides:
+            self.called[override.symbol] += calls_of(override, machine.memory)
+
+    def _record_hit(self, machine: Machine, text: str) -> None:
+        self.side.hits += 1
+        # A panic comes before the referee can count that the sides met; they did.
+        self.side.overlaps = max(self.side.overlaps, self.side.hits)
+        if not self.side.diagram:
+            self.side.failure = text
+            self.side.diagram = columns.draw(
+                machine.trace(), labels=self.race.labels, names=self.race.names,
+                since=columns.LAST_TRIAL, tail=DRAWN_EVENTS, verdict=text)
+
+    def _find_doubts(self) -> None:
+        """Why the run proves nothing, if so."""
+        race, side = self.race, self.side
+        side.doubts = list(dict.fromkeys(side.doubts))
+        side.doubts += [f"the override of {name.partition(':')[2]} was never called"
+                        for name, calls in self.called.items() if not calls]
+        for number, hold in enumerate(race.holds if self.plan.how == "forced" else []):
+            if self.unreached >> number & 1:
+                side.doubts.append(f"{hold.who} never reached its point {hold.at!r}")
+        if race.invariants and not self.asserted and not side.hits:
+            side.doubts.append("no invariant was ever evaluated")
+        if not side.overlaps:
+            side.doubts.append("the sides never met in the window")

@@ -1,0 +1,138 @@
+"""What was seen, and what it proves: counts, intervals, verdicts.
+
+A rate is one of Python-wide windows on this host: it tells before from after, and
+bounds what is left.  It is not the kernel's odds.
+
+    before   HIT      the race showed
+             UNKNOWN  it did not, or the run proves nothing (see why)
+             MISSED   a forced run must hit in every trial, and did not
+    after    CLEAN    no hit, and the sides did meet in the window
+             UNKNOWN  the run proves nothing
+             BROKEN   the fixed kernel failed
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from enum import Enum, IntEnum
+from typing import Any
+
+CONFIDENCE = 0.95
+Z = 1.959964            # of the normal distribution, two-sided 95 %
+
+
+class Exit(IntEnum):
+    """The exit status of every command."""
+
+    EXPECTED = 0
+    UNEXPECTED = 1
+    UNKNOWN = 2
+    MISUSE = 64
+    INTERNAL = 70
+    INTERRUPTED = 130
+
+
+class Verdict(Enum):
+    """Of one side."""
+
+    HIT = "HIT"
+    CLEAN = "CLEAN"
+    UNKNOWN = "UNKNOWN"
+    MISSED = "MISSED"
+    BROKEN = "BROKEN"
+
+    @property
+    def exit(self) -> Exit:
+        if self in (Verdict.HIT, Verdict.CLEAN):
+            return Exit.EXPECTED
+        return Exit.UNKNOWN if self is Verdict.UNKNOWN else Exit.UNEXPECTED
+
+
+def interval(hits: int, trials: int) -> tuple[float, float]:
+    """The 95 % interval of a rate (Wilson); with no hit, from zero to the exact bound."""
+    if not trials:
+        return 0.0, 1.0
+    if not hits:
+        return 0.0, 1 - (1 - CONFIDENCE) ** (1 / trials)
+    rate, square = hits / trials, Z * Z
+    middle = (rate + square / (2 * trials)) / (1 + square / trials)
+    half = Z / (1 + square / trials) * math.sqrt(
+        rate * (1 - rate) / trials + square / (4 * trials * trials))
+    return max(0.0, middle - half), 1.0 if hits == trials else min(1.0, middle + half)
+
+
+@dataclass
+class Side:
+    """One side of a race, as it ran."""
+
+    side: str                           # "before" or "after"
+    how: str                            # "forced", "jitter" or "free"
+    trials: int = 0
+    overlaps: int = 0                   # trials in which the sides met in the window
+    hits: int = 0
+    seconds: float = 0.0
+    doubts: list[str] = field(default_factory=list)     # why the run proves nothing
+    diagram: str = ""                   # of the first hit
+    failure: str = ""                   # what the first hit said
+    seconds_to_hit: float | None = None
+
+    @property
+    def clean(self) -> bool:
+        return self.verdict is Verdict.CLEAN
+
+    @property
+    def low(self) -> float:
+        return interval(self.hits, self.overlaps)[0]
+
+    @property
+    def high(self) -> float:
+        """Of the rate, with 95 % confidence."""
+        return interval(self.hits, self.overlaps)[1]
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.side == "after":
+            if self.hits:
+                return Verdict.BROKEN
+            return Verdict.UNKNOWN if self.doubts or not self.overlaps else Verdict.CLEAN
+        if self.how == "forced" and not self.doubts and self.hits < self.trials:
+            return Verdict.MISSED
+        return Verdict.UNKNOWN if self.doubts or not self.hits else Verdict.HIT
+
+    def bound(self) -> str:
+        """What a clean side proves, in words."""
+        return f"0 in {self.overlaps:,}: rate below {self.high:.1e} at {CONFIDENCE:.0%}"
+
+    def as_json(self) -> dict[str, Any]:
+        return {"trials": self.trials, "overlaps": self.overlaps, "hits": self.hits,
+                "low": self.low, "high": self.high, "seconds": round(self.seconds, 3),
+                "seconds_to_hit": self.seconds_to_hit, "verdict": self.verdict.value,
+                "doubts": self.doubts}
+
+
+@dataclass
+class Outcome:
+    """Both sides of a race."""
+
+    race: str
+    how: str
+    seed: int
+    sides: dict[str, Side] = field(default_factory=dict)
+
+    @property
+    def before(self) -> Side:
+        return self.sides["before"]
+
+    @property
+    def after(self) -> Side:
+        return self.sides["after"]
+
+    @property
+    def exit(self) -> Exit:
+        """The worst of the sides: an unexpected one, else an unknown one."""
+        exits = {side.verdict.exit for side in self.sides.values()}
+        for status in (Exit.UNEXPECTED, Exit.UNKNOWN):
+            if status in exits:
+                return status
+        return Exit.EXPECTED
