@@ -22,6 +22,7 @@ Locks: none of its own; pi_lock through sched.  Callers: smpboot, stop_machine, 
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -125,10 +126,10 @@ def __kthread_parkme(self: KThread) -> None:
         schedule()
         point("parkme:woken")
         set_special_state(TASK_PARKED)
+    point("parkme:leaving")
     self.flags.clear_bit(KTHREAD_IS_PARKED)
     __set_current_state(TASK_RUNNING)
     native.trace(events.KTHREAD_PARKED, -1, 0, 0, 0)
-    point("parkme:left")
 
 
 def kthread_parkme() -> None:
@@ -157,6 +158,7 @@ def kthread(me: Task) -> None:
     if block:
         machine.memory.heap_free(block)
         self.data.store(0)
+    sys.stdout.flush()          # half a line that it printed
     me.exit_code.store(_as_result(ret))
     me.ended.store(1)
     complete(self.exited)

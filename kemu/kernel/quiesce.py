@@ -30,11 +30,6 @@ def arm_quiescence(waiter: Completion) -> None:
     machine.header.gate.fetch_or(native.GATE_QUIESCE)
 
 
-def disarm_quiescence() -> None:
-    """Take it back.  It may have come already."""
-    machine.header.gate.fetch_and(~native.GATE_QUIESCE)
-
-
 def quiescent() -> None:
     """The interrupt.  Interrupts are off."""
     base = Quiescence.on(0).waiter.load_acquire()

@@ -129,6 +129,7 @@ def smpboot_thread_fn(td: SmpbootThreadData) -> int:
     while True:
         set_current_state(TASK_INTERRUPTIBLE)
         preempt_disable()
+        point("smpboot:announced")
         if kthread_should_stop():
             __set_current_state(TASK_RUNNING)
             preempt_enable()
@@ -153,7 +154,6 @@ def smpboot_thread_fn(td: SmpbootThreadData) -> int:
             continue
         if not ht.thread_should_run(cpu):
             preempt_enable_no_resched()
-            point("smpboot:idle")
             schedule()
         else:
             __set_current_state(TASK_RUNNING)

@@ -104,6 +104,8 @@ class Machine:
         self.placement = place(cpus, placement)
         if warn not in ("stop", "print"):
             raise UsageError(f"warn={warn!r}: 'stop' or 'print'")
+        if not isinstance(poll_us, int) or poll_us < 0:
+            raise UsageError(f"poll_us={poll_us!r}: microseconds, 0 or more")
         self.cpus = cpus
         self.console = console or _print_line
         self._owner = os.getpid()
@@ -141,7 +143,7 @@ class Machine:
         self._reader = threading.Thread(target=self._read, name="kemu-machine", daemon=True)
         self._reader.start()
         self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner)
-        for _ in range(self.cpus):
+        for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
             if not self._up.acquire(timeout=BOOT_SECONDS) or self._failure:
                 failure = self._failure or MachineError(f"not booted after {BOOT_SECONDS} s")
                 self.close()
@@ -272,7 +274,7 @@ class Machine:
             self._futures.clear()
         for future in futures:
             future.set_exception(self._failure)
-        self._up.release(self.cpus)
+        self._up.release(self.cpus + 1)
 
     def _read(self) -> None:
         """The reader thread: take every CPU's messages until the machine is closed."""
@@ -356,6 +358,7 @@ class Machine:
         """The helper's word, in the helper's thread."""
         if "booted" in said:
             self.pids = {int(cpu): pid for cpu, pid in said["pids"].items()}
+            self._up.release()
         elif "died" in said:
             self._fail(MachineError(_death(said, self._memory)))
         elif "closed" in said:

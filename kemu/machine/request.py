@@ -13,6 +13,7 @@ Locks: none.  Callers: machine; processor.
 from __future__ import annotations
 
 import pickle
+import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -103,6 +104,7 @@ def user_task(me: Task) -> None:
     except BaseException as error:
         _check_clean(me, error)
         answer = ("result", ident, False, _dump_error(error))
+    sys.stdout.flush()      # half a line that it printed
     _send(answer)
     do_exit()
 

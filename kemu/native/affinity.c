@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -14,10 +15,17 @@
 
 int kemu_pin(u64 tid, u64 core)
 {
-	cpu_set_t *set = CPU_ALLOC(core + 1);
-	size_t size = CPU_ALLOC_SIZE(core + 1);
+	cpu_set_t *set;
+	size_t size;
 	int status, error;
 
+	/* Both may come from shared memory: no set of any size, no truncated tid. */
+	if (core >= KEMU_MAX_CORES || tid > INT_MAX) {
+		errno = EINVAL;
+		return KEMU_OSERROR;
+	}
+	set = CPU_ALLOC(core + 1);
+	size = CPU_ALLOC_SIZE(core + 1);
 	if (!set)
 		return KEMU_OSERROR;
 	CPU_ZERO_S(size, set);

@@ -152,9 +152,9 @@ int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom
 /* After header.gate has GATE_PANIC: nobody sleeps through it. */
 void kemu_wake_all(struct kemu *k)
 {
-	for (u64 i = 0; i < k->hdr->nr_tasks; i++)
+	for (u64 i = 0; i < k->nr_tasks; i++)
 		if (load(&k->tasks[i].used))
 			kemu_ring(&k->tasks[i].bell);
-	for (u64 i = 0; i < k->hdr->nr_cpus; i++)
+	for (u64 i = 0; i < k->nr_cpus; i++)
 		kemu_ring(&k->cpus[i].monitor_bell);
 }

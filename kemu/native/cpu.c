@@ -25,7 +25,7 @@
 
 struct kemu_cpu *kemu_this_cpu(struct kemu_self *s)
 {
-	return &s->k->cpus[load(&s->task->cpu)];
+	return kemu_cpu_at(s->k, load(&s->task->cpu));
 }
 
 static u64 slot_of(struct kemu *k, struct kemu_task *t)
@@ -138,7 +138,7 @@ void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 void kemu_stand_in(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	struct kemu_task *swapper = &s->k->tasks[cpu->idle];
+	struct kemu_task *swapper = kemu_task_at(s->k, cpu->idle);
 
 	hand_lock(s, cpu, swapper);
 	s->task = swapper;
@@ -212,7 +212,7 @@ void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 
 	smp_mb();		/* pairs with kemu_idle() */
 	idler = load(&cpu->idler);
-	if (idler && idler <= k->hdr->nr_tasks) {
+	if (idler && idler <= k->nr_tasks) {
 		void *host = kemu_host.release();
 
 		kemu_ring(&k->tasks[idler - 1].bell);

@@ -21,6 +21,7 @@
 enum { EVENT_POINT = 1, EVENT_OP = 2 };		/* trace/events.py knows the rest */
 
 #define HOLD_POLL_NS	20000
+#define SCALES		10	/* of delays: from max down to max / 512 */
 
 /* xorshift64*: one stream per task, from the machine's seed. */
 static u64 draw(struct kemu *k, struct kemu_task *t)
@@ -46,7 +47,9 @@ static void delay(struct kemu_self *s)
 
 	if (!odds || !max || draw(s->k, s->task) % odds)
 		return;
-	until = kemu_now() + draw(s->k, s->task) % max;
+	/* All scales alike: a window may be a microsecond wide, or a millisecond. */
+	max >>= draw(s->k, s->task) % SCALES;
+	until = kemu_now() + draw(s->k, s->task) % (max + 1);
 	host = kemu_host.release();
 	while (kemu_now() < until && !(load(&h->gate) & GATE_PANIC)) {
 		if (shared)
@@ -81,7 +84,7 @@ static bool is_named(struct kemu_task *t, u64 comm0, u64 comm1)
 static void end_hold(struct kemu *k, struct kemu_hold *h, enum kemu_hold_state how)
 {
 	if (cmpxchg(&h->state, HOLD_HELD, how) == HOLD_HELD)
-		kemu_ring(&k->tasks[h->task].bell);
+		kemu_ring(&kemu_task_at(k, load(&h->task))->bell);
 }
 
 /* Another task is about to wait for this one: it must be let go. */
@@ -115,7 +118,7 @@ static bool still_held(struct kemu *k, u64 cpu)
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
 
-		if (load_acquire(&h->state) == HOLD_HELD && load(&k->tasks[h->task].cpu) == cpu)
+		if (load_acquire(&h->state) == HOLD_HELD && load(&kemu_task_at(k, load(&h->task))->cpu) == cpu)
 			return true;
 	}
 	return false;
@@ -126,7 +129,7 @@ bool kemu_all_blocked(struct kemu *k)
 {
 	u64 online = load(&k->hdr->online_mask);
 
-	for (u64 i = 0; i < k->hdr->nr_cpus; i++) {
+	for (u64 i = 0; i < k->nr_cpus; i++) {
 		struct kemu_cpu *cpu = &k->cpus[i];
 		u64 idling = load(&cpu->idling);
 
@@ -227,9 +230,13 @@ int kemu_point(struct kemu_self *s, u64 point)
 				continue;
 			if (s->task->locks && h->kind != HOLD_LOCKED)
 				return KEMU_ATOMIC;
-			store(&h->task, (u64)(s->thread - s->k->tasks));
-			if (cmpxchg(&h->state, HOLD_ARMED, HOLD_HELD) == HOLD_ARMED)
+			/* The claim first: a namesake that comes too late must not sign. */
+			if (cmpxchg(&h->state, HOLD_ARMED, HOLD_HELD) == HOLD_ARMED) {
+				/* kemu_held() has a full barrier: who ends the hold finds
+				 * this to ring, or is found to have ended it. */
+				store(&h->task, (u64)(s->thread - s->k->tasks));
 				return kemu_held(s);
+			}
 		}
 	}
 	if (gate & GATE_JITTER)

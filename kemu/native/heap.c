@@ -26,39 +26,72 @@ static int class_of(u64 size)
 	return class;
 }
 
+/* The head of a block, if there may be one: the heap is cut at multiples of SMALLEST. */
+static u64 *block_at(struct kemu *k, u64 at)
+{
+	if (at < k->heap || at >= k->heap_end || at % SMALLEST)
+		return NULL;
+	return (u64 *)(k->base + at);
+}
+
+static bool fits(struct kemu *k, u64 *head, u64 class)
+{
+	return class < KEMU_HEAP_CLASSES &&
+	       (u64)SMALLEST << class <= k->heap_end - (u64)((char *)head - k->base);
+}
+
+/* Caller holds heap_lock.  A block that was written after its free ends up here. */
+static int take_free(struct kemu *k, int class, u64 **head)
+{
+	u64 *found = block_at(k, load(&k->hdr->heap_free[class]));
+
+	if (!found || load(found) != (IS_FREE | (u64)class) || !fits(k, found, (u64)class))
+		return KEMU_CORRUPT;
+	store(&k->hdr->heap_free[class], load(&found[1]));
+	*head = found;
+	return KEMU_OK;
+}
+
+/* Caller holds heap_lock. */
+static int take_new(struct kemu *k, int class, u64 **head)
+{
+	u64 brk = load(&k->hdr->heap_brk), *found = block_at(k, brk);
+
+	if (!found)
+		return brk == k->heap_end ? KEMU_FULL : KEMU_CORRUPT;
+	if (!fits(k, found, (u64)class))
+		return KEMU_FULL;
+	store(&k->hdr->heap_brk, brk + ((u64)SMALLEST << class));
+	*head = found;
+	return KEMU_OK;
+}
+
 /* A block of at least size zero bytes; 8-aligned. */
 int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off)
 {
 	struct kemu_header *h = k->hdr;
-	int class = size > k->size ? KEMU_HEAP_CLASSES : class_of(size);
-	u64 bytes = (u64)SMALLEST << class, *head = NULL;
+	int class = size > k->size ? KEMU_HEAP_CLASSES : class_of(size), status;
+	u64 *head = NULL;
 
 	if (class >= KEMU_HEAP_CLASSES)
 		return KEMU_FULL;
 	kemu_raw_lock(k, &h->heap_lock);
-	if (h->heap_free[class]) {
-		head = (u64 *)(k->base + h->heap_free[class]);
-		h->heap_free[class] = head[1];
-	} else if (h->heap_end - h->heap_brk >= bytes) {
-		head = (u64 *)(k->base + h->heap_brk);
-		h->heap_brk += bytes;
-	}
+	status = load(&h->heap_free[class]) ? take_free(k, class, &head) : take_new(k, class, &head);
+	if (status == KEMU_OK)		/* under the lock, so that a free list in a circle is found */
+		store(head, IN_USE | (u64)class);
 	kemu_raw_unlock(&h->heap_lock);
-	if (!head)
-		return KEMU_FULL;
-	memset(head, 0, bytes);
-	store(head, IN_USE | (u64)class);
-	*off = (char *)(head + 1) - k->base;
+	if (status < 0)
+		return status;
+	memset(head + 1, 0, ((u64)SMALLEST << class) - sizeof(u64));
+	*off = (u64)((char *)(head + 1) - k->base);
 	return KEMU_OK;
 }
 
 static u64 *in_use(struct kemu *k, u64 off)
 {
-	u64 *head = (u64 *)(k->base + off) - 1;
+	u64 *head = block_at(k, off - sizeof(u64)), seen = head ? load(head) : 0;
 
-	if (off < k->hdr->heap + sizeof(u64) || off >= k->hdr->heap_brk || off % sizeof(u64))
-		return NULL;
-	return (load(head) & ~0xffULL) == IN_USE ? head : NULL;
+	return (seen & ~0xffULL) == IN_USE && fits(k, head, seen & 0xff) ? head : NULL;
 }
 
 int kemu_heap_free(struct kemu *k, u64 off)
@@ -68,16 +101,14 @@ int kemu_heap_free(struct kemu *k, u64 off)
 
 	kemu_raw_lock(k, &h->heap_lock);
 	head = in_use(k, off);
-	class = head ? *head & 0xff : 0;
-	if (!head || class >= KEMU_HEAP_CLASSES) {
-		kemu_raw_unlock(&h->heap_lock);
-		return KEMU_RANGE;
+	if (head) {
+		class = load(head) & 0xff;
+		store(head, IS_FREE | class);
+		store(&head[1], load(&h->heap_free[class]));
+		store(&h->heap_free[class], (u64)((char *)head - k->base));
 	}
-	store(head, IS_FREE | class);
-	head[1] = h->heap_free[class];
-	h->heap_free[class] = (char *)head - k->base;
 	kemu_raw_unlock(&h->heap_lock);
-	return KEMU_OK;
+	return head ? KEMU_OK : KEMU_RANGE;
 }
 
 /* How many bytes the block at off has room for; zero if there is no such block. */
@@ -85,5 +116,5 @@ u64 kemu_heap_usable(struct kemu *k, u64 off)
 {
 	u64 *head = in_use(k, off);
 
-	return head ? ((u64)SMALLEST << (*head & 0xff)) - sizeof(u64) : 0;
+	return head ? ((u64)SMALLEST << (load(head) & 0xff)) - sizeof(u64) : 0;
 }

@@ -24,6 +24,8 @@ typedef uint32_t u32;
 #define KEMU_MAGIC	0x756d656b31303030ULL
 #define KEMU_MAX_CPUS	62		/* a cpumask is one word, and stays positive in Python */
 #define KEMU_MAX_TASKS	65536
+#define KEMU_MAX_CORES	65536		/* of the host */
+#define KEMU_MAX_BYTES	(1ULL << 36)	/* of the heap, of the arena */
 #define KEMU_MAX_RT_PRIO 100
 #define KEMU_MAX_HOLDS	8
 #define KEMU_NR_SYMBOLS	1024

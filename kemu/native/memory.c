@@ -60,13 +60,19 @@ u64 kemu_size(u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 	return lay_out(&scratch, nr_cpus, nr_tasks, heap, arena);
 }
 
-static int look(struct kemu *k, void *base, u64 size)
+static int look(struct kemu *k, void *base, u64 size, const struct kemu_header *shape)
 {
-	k->base = base;
-	k->size = size;
-	k->hdr = base;
-	k->cpus = (struct kemu_cpu *)(k->base + k->hdr->cpus);
-	k->tasks = (struct kemu_task *)(k->base + k->hdr->tasks);
+	char *at = base;
+
+	*k = (struct kemu) {
+		.base = base, .size = size, .hdr = base,
+		.cpus = (struct kemu_cpu *)(at + shape->cpus),
+		.tasks = (struct kemu_task *)(at + shape->tasks),
+		.nr_cpus = shape->nr_cpus, .nr_tasks = shape->nr_tasks,
+		.symbols = shape->symbols, .rings = shape->rings,
+		.heap = shape->heap, .heap_end = shape->heap_end,
+		.arena = shape->arena, .arena_end = shape->arena_end,
+	};
 	return KEMU_OK;
 }
 
@@ -88,7 +94,7 @@ int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 
 	if (lay_out(h, nr_cpus, nr_tasks, heap, arena) > k->size)
 		return KEMU_RANGE;
-	look(k, k->base, k->size);
+	look(k, k->base, k->size, h);
 	h->heap_brk = h->heap;
 	h->arena_brk = h->arena;
 	h->next_pid = 1;
@@ -103,16 +109,21 @@ int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 int kemu_attach(struct kemu *k, void *base, u64 size)
 {
 	struct kemu_header *h = base, want;
+	u64 nr_cpus, nr_tasks, heap, arena;
 
 	if (size < sizeof(*h) || load_acquire(&h->magic) != KEMU_MAGIC)
 		return KEMU_RANGE;
-	if (h->nr_cpus < 1 || h->nr_cpus > KEMU_MAX_CPUS || h->nr_tasks > KEMU_MAX_TASKS ||
-	    h->heap_end < h->heap || h->arena_end < h->arena)
+	nr_cpus = load(&h->nr_cpus);
+	nr_tasks = load(&h->nr_tasks);
+	heap = load(&h->heap_end) - load(&h->heap);
+	arena = load(&h->arena_end) - load(&h->arena);
+	if (nr_cpus < 1 || nr_cpus > KEMU_MAX_CPUS || nr_tasks < nr_cpus ||
+	    nr_tasks > KEMU_MAX_TASKS || heap > KEMU_MAX_BYTES || arena > KEMU_MAX_BYTES)
 		return KEMU_RANGE;
-	if (lay_out(&want, h->nr_cpus, h->nr_tasks, h->heap_end - h->heap,
-		    h->arena_end - h->arena) > size || want.arena_end != h->arena_end)
+	if (lay_out(&want, nr_cpus, nr_tasks, heap, arena) > size ||
+	    want.arena_end != load(&h->arena_end))
 		return KEMU_RANGE;
-	return look(k, base, size);
+	return look(k, base, size, &want);
 }
 
 /* The word at an offset, or NULL if there is none. */
@@ -130,17 +141,19 @@ int kemu_task_alloc(struct kemu *k, u64 *slot)
 	int status = KEMU_FULL;
 
 	kemu_raw_lock(k, &h->task_lock);
-	for (u64 i = 0; i < h->nr_tasks; i++) {
+	for (u64 i = 0; i < k->nr_tasks; i++) {
 		/* Round and round, so that a slot rests as long as it can. */
-		u64 at = (h->task_hint + i) % h->nr_tasks;
+		u64 at = (h->task_hint + i) % k->nr_tasks;
 		struct kemu_task *t = &k->tasks[at];
-		u64 generation = t->generation + 1;
+		u64 generation = load(&t->generation) + 1;
 
 		if (load(&t->used))
 			continue;
-		memset(t, 0, sizeof(*t));
-		t->generation = generation;
-		t->usage = 1;
+		/* Word by word: a stray waker may still look at, or ring, what was there. */
+		for (u64 *word = &t->generation; word < (u64 *)(t + 1); word++)
+			store(word, 0);
+		store(&t->generation, generation);
+		store(&t->usage, 1);
 		store_release(&t->used, 1);
 		h->task_hint = at + 1;
 		*slot = at;
@@ -153,20 +166,24 @@ int kemu_task_alloc(struct kemu *k, u64 *slot)
 
 int kemu_task_free(struct kemu *k, u64 slot)
 {
-	struct kemu_task *t = &k->tasks[slot];
+	struct kemu_task *t = kemu_task_at(k, slot);
+	bool used;
 
-	if (slot >= k->hdr->nr_tasks || !load(&t->used))
+	if (slot >= k->nr_tasks)
 		return KEMU_RANGE;
 	kemu_raw_lock(k, &k->hdr->task_lock);
-	store(&t->state, KEMU_POISON);
-	store_release(&t->used, 0);
+	used = load(&t->used);
+	if (used) {
+		store(&t->state, KEMU_POISON);
+		store_release(&t->used, 0);
+	}
 	kemu_raw_unlock(&k->hdr->task_lock);
-	return KEMU_OK;
+	return used ? KEMU_OK : KEMU_RANGE;
 }
 
 static bool find_symbol(struct kemu *k, const char *name, u64 len, u64 from, u64 to, u64 *index)
 {
-	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->hdr->symbols);
+	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->symbols);
 
 	for (u64 i = from; i < to; i++)
 		if (!strncmp(table[i].name, name, len) && !table[i].name[len]) {
@@ -179,17 +196,21 @@ static bool find_symbol(struct kemu *k, const char *name, u64 len, u64 from, u64
 /* The number of a name, the same in every process; a new name gets the next. */
 int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 {
-	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->hdr->symbols);
+	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->symbols);
 	u64 seen = load_acquire(&k->hdr->nr_symbols), nr;
 	int status = KEMU_OK;
 
+	if (seen > KEMU_NR_SYMBOLS)
+		return KEMU_CORRUPT;
 	if (len >= KEMU_SYMBOL_NAME || !len || memchr(name, 0, len))
 		return KEMU_RANGE;
 	if (find_symbol(k, name, len, 0, seen, index))
 		return KEMU_OK;
 	kemu_raw_lock(k, &k->hdr->symbol_lock);
 	nr = load(&k->hdr->nr_symbols);
-	if (!find_symbol(k, name, len, seen, nr, index)) {
+	if (nr > KEMU_NR_SYMBOLS) {
+		status = KEMU_CORRUPT;
+	} else if (!find_symbol(k, name, len, seen, nr, index)) {
 		if (nr == KEMU_NR_SYMBOLS) {
 			status = KEMU_FULL;
 		} else {
@@ -207,14 +228,18 @@ int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off)
 {
 	struct kemu_header *h = k->hdr;
 	int status = KEMU_FULL;
+	u64 brk;
 
 	kemu_raw_lock(k, &h->arena_lock);
-	if (len < h->arena_end - h->arena_brk && h->arena_end - h->arena_brk - len > 64) {
-		*off = h->arena_brk;
-		memcpy(k->base + *off + sizeof(u64), data, len);
-		store_release((u64 *)(k->base + *off), len);
-		h->arena_brk = round_up(*off + sizeof(u64) + len, 64);
-		h->nr_published++;
+	brk = load(&h->arena_brk);
+	if (brk < k->arena || brk > k->arena_end || brk % 64) {
+		status = KEMU_CORRUPT;
+	} else if (len < k->arena_end - brk && k->arena_end - brk - len > 64) {
+		*off = brk;
+		memcpy(k->base + brk + sizeof(u64), data, len);
+		store_release((u64 *)(k->base + brk), len);
+		store(&h->arena_brk, round_up(brk + sizeof(u64) + len, 64));
+		store(&h->nr_published, load(&h->nr_published) + 1);
 		status = KEMU_OK;
 	}
 	kemu_raw_unlock(&h->arena_lock);

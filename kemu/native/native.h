@@ -37,7 +37,20 @@ struct kemu {
 	struct kemu_header *hdr;
 	struct kemu_cpu *cpus;
 	struct kemu_task *tasks;
+	/* Copied at attach: a header that is scribbled on later leads nobody astray. */
+	u64 nr_cpus, nr_tasks, symbols, rings, heap, heap_end, arena, arena_end;
 };
+
+/* A slot or a CPU that is read from shared memory may be rubbish: never out of it. */
+static inline struct kemu_task *kemu_task_at(struct kemu *k, u64 slot)
+{
+	return &k->tasks[slot < k->nr_tasks ? slot : 0];
+}
+
+static inline struct kemu_cpu *kemu_cpu_at(struct kemu *k, u64 id)
+{
+	return &k->cpus[id < k->nr_cpus ? id : 0];
+}
 
 /* The calling OS thread: whose turn it is, and whose thread it is. */
 struct kemu_self {

@@ -35,7 +35,7 @@ static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t
 	if (!as_words(args, nargs, 4, v))
 		return NULL;
 	if (v[0] < 1 || v[0] > KEMU_MAX_CPUS || v[1] < v[0] || v[1] > KEMU_MAX_TASKS ||
-	    v[2] > 1ULL << 36 || v[3] > 1ULL << 36)
+	    v[2] > KEMU_MAX_BYTES || v[3] > KEMU_MAX_BYTES)
 		return fail(KEMU_RANGE);
 	m = (Memory *)((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
 	if (!m)
@@ -123,23 +123,25 @@ static PyObject *Memory_symbol(Memory *m, PyObject *arg)
 	u64 index = 0;
 	int status;
 
-	if (!name)
-		return NULL;
+	if (!name)	/* not text, or text that has no UTF-8 */
+		return PyErr_ExceptionMatches(PyExc_UnicodeError) ? fail(KEMU_RANGE) : NULL;
 	status = kemu_symbol(&m->k, name, (u64)len, &index);
-	return status_or(status, m->k.hdr->symbols + index * sizeof(struct kemu_symbol));
+	return status_or(status, m->k.symbols + index * sizeof(struct kemu_symbol));
 }
 
 static PyObject *Memory_symbol_name(Memory *m, PyObject *arg)
 {
-	struct kemu_symbol *table = (struct kemu_symbol *)(m->k.base + m->k.hdr->symbols);
+	struct kemu_symbol *table = (struct kemu_symbol *)(m->k.base + m->k.symbols);
 	u64 off, index;
 
 	if (!as_word(arg, &off))
 		return NULL;
-	index = (off - m->k.hdr->symbols) / sizeof(struct kemu_symbol);
-	if (off < m->k.hdr->symbols || index >= load_acquire(&m->k.hdr->nr_symbols))
+	index = (off - m->k.symbols) / sizeof(struct kemu_symbol);
+	if (off < m->k.symbols || (off - m->k.symbols) % sizeof(struct kemu_symbol) ||
+	    index >= KEMU_NR_SYMBOLS || index >= load_acquire(&m->k.hdr->nr_symbols))
 		return fail(KEMU_RANGE);
-	return PyUnicode_DecodeUTF8(table[index].name, (Py_ssize_t)strlen(table[index].name), "replace");
+	return PyUnicode_DecodeUTF8(table[index].name,
+				    (Py_ssize_t)strnlen(table[index].name, KEMU_SYMBOL_NAME), "replace");
 }
 
 static PyObject *Memory_publish(Memory *m, PyObject *arg)
@@ -161,10 +163,10 @@ static PyObject *Memory_published(Memory *m, PyObject *arg)
 
 	if (!as_word(arg, &off))
 		return NULL;
-	if (off < m->k.hdr->arena || off >= m->k.hdr->arena_end || off % 64)
+	if (off < m->k.arena || off >= m->k.arena_end || off % 64)
 		return fail(KEMU_RANGE);
 	len = load_acquire((u64 *)(m->k.base + off));
-	if (len > m->k.hdr->arena_end - off - sizeof(u64))
+	if (len > m->k.arena_end - off - sizeof(u64))
 		return fail(KEMU_RANGE);
 	return PyBytes_FromStringAndSize(m->k.base + off + sizeof(u64), (Py_ssize_t)len);
 }
@@ -260,7 +262,7 @@ static struct kemu_cpu *cpu_of(Memory *m, PyObject *arg)
 
 	if (!as_word(arg, &id))
 		return NULL;
-	if (id < m->k.hdr->nr_cpus)
+	if (id < m->k.nr_cpus)
 		return &m->k.cpus[id];
 	fail(KEMU_RANGE);
 	return NULL;
@@ -298,7 +300,7 @@ static PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_
 
 	if (!as_words(args, nargs, 2, v))
 		return NULL;
-	if (v[0] >= m->k.hdr->nr_cpus)
+	if (v[0] >= m->k.nr_cpus)
 		return fail(KEMU_RANGE);
 	bell = &m->k.cpus[v[0]].monitor_bell;
 	host = kemu_host.release();
@@ -317,7 +319,7 @@ static PyObject *Memory_ring_task(Memory *m, PyObject *arg)
 
 	if (!as_word(arg, &slot))
 		return NULL;
-	if (slot >= m->k.hdr->nr_tasks)
+	if (slot >= m->k.nr_tasks)
 		return fail(KEMU_RANGE);
 	host = kemu_host.release();
 	kemu_ring(&m->k.tasks[slot].bell);
@@ -344,7 +346,7 @@ static PyObject *Memory_waited_for(Memory *m, PyObject *arg)
 
 	if (!as_word(arg, &slot))
 		return NULL;
-	if (slot >= m->k.hdr->nr_tasks)
+	if (slot >= m->k.nr_tasks)
 		return fail(KEMU_RANGE);
 	if (load(&m->k.hdr->gate) & GATE_HOLD)
 		kemu_waited_for(&m->k, &m->k.tasks[slot]);
@@ -380,7 +382,7 @@ static PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t narg
 
 	if (!as_words(args, nargs, 2, v))
 		return NULL;
-	if (v[0] >= m->k.hdr->nr_cpus)
+	if (v[0] >= m->k.nr_cpus)
 		return fail(KEMU_RANGE);
 	list = PyList_New(0);
 	head = load_acquire(&m->k.cpus[v[0]].ring_head);

@@ -29,7 +29,7 @@ bool is_task(void)
 
 static bool call(PyObject *vector)
 {
-	PyObject *result = vector ? PyObject_CallNoArgs(vector) : Py_NewRef(Py_None);
+	PyObject *result = PyObject_CallNoArgs(vector);
 
 	Py_XDECREF(result);
 	return result != NULL;
@@ -39,6 +39,7 @@ static bool call(PyObject *vector)
 static bool take_irq(struct kemu_cpu *cpu)
 {
 	struct kemu_task *t = kemu_self.task;
+	PyObject *memory = Py_NewRef((PyObject *)self_memory);	/* the vector may leave() */
 	bool ok;
 
 	store(&cpu->irqs_off, 1);
@@ -46,6 +47,7 @@ static bool take_irq(struct kemu_cpu *cpu)
 	ok = call(irq_vector);
 	store(&t->preempt_count, t->preempt_count - HARDIRQ_OFFSET);
 	store(&cpu->irqs_off, 0);
+	Py_DECREF(memory);
 	return ok;
 }
 
@@ -55,12 +57,17 @@ bool take_pending(void)
 	struct kemu_self *s = &kemu_self;
 
 	for (;;) {
-		struct kemu_cpu *cpu = kemu_this_cpu(s);
+		struct kemu_cpu *cpu;
 
+		if (!is_task())		/* a vector may have called leave() */
+			return false;
+		cpu = kemu_this_cpu(s);
 		if (load(&s->k->hdr->gate) & GATE_PANIC) {
 			fail(KEMU_STOPPED);
 			return false;
 		}
+		if (!irq_vector)	/* no kernel yet: it stays pending */
+			return true;
 		if (kemu_irq_pending(cpu)) {
 			if (!take_irq(cpu))
 				return false;
@@ -125,8 +132,8 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 	memory = (Memory *)args[0];
 	if (!as_word(args[1], &slot))
 		return NULL;
-	if (!memory->k.base || slot >= memory->k.hdr->nr_tasks ||
-	    load(&memory->k.tasks[slot].cpu) >= memory->k.hdr->nr_cpus)
+	if (!memory->k.base || slot >= memory->k.nr_tasks ||
+	    load(&memory->k.tasks[slot].cpu) >= memory->k.nr_cpus)
 		return fail(KEMU_RANGE);
 	t = &memory->k.tasks[slot];
 	if (kemu_self.thread || cmpxchg(&t->tid, 0, kemu_tid()))
@@ -146,11 +153,16 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 /* leave(): it is no task any more.  Its slot is not touched. */
 static PyObject *py_leave(PyObject *module, PyObject *unused)
 {
+	PyObject *views[2] = { task_view, thread_view }, *memory = (PyObject *)self_memory;
+
 	(void)module, (void)unused;
+	/* All of it before any __del__ runs, which might enter() again. */
 	kemu_self = (struct kemu_self) { 0 };
-	show(&task_view, NULL);
-	show(&thread_view, NULL);
-	Py_CLEAR(self_memory);
+	task_view = thread_view = NULL;
+	self_memory = NULL;
+	Py_XDECREF(views[0]);
+	Py_XDECREF(views[1]);
+	Py_XDECREF(memory);
 	Py_RETURN_NONE;
 }
 
@@ -187,9 +199,10 @@ static struct kemu_task *next_task(PyObject *arg)
 {
 	u64 slot;
 
-	if (!is_task() || !as_word(arg, &slot))
+	/* The argument first: its __index__ may be code that calls leave(). */
+	if (!as_word(arg, &slot) || !is_task())
 		return NULL;
-	if (slot >= kemu_self.k->hdr->nr_tasks || !load(&kemu_self.k->tasks[slot].used)) {
+	if (slot >= kemu_self.k->nr_tasks || !load(&kemu_self.k->tasks[slot].used)) {
 		fail(KEMU_RANGE);
 		return NULL;
 	}
@@ -344,7 +357,7 @@ static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
 	u64 flags;
 
 	(void)module;
-	if (!is_task() || !as_word(arg, &flags))
+	if (!as_word(arg, &flags) || !is_task())
 		return NULL;
 	store(&kemu_this_cpu(&kemu_self)->irqs_off, !!flags);
 	return then_pending();
@@ -370,12 +383,10 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	int status;
 
 	(void)module;
-	if (!is_task())
+	if (!as_word(arg, &point) || !is_task())
 		return NULL;
 	if (!load(&s->k->hdr->gate))
 		Py_RETURN_NONE;
-	if (!as_word(arg, &point))
-		return NULL;
 	status = kemu_point(s, point);
 	while (status == KEMU_PENDING) {
 		if (!take_pending())
@@ -391,13 +402,11 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 	u64 v[5];
 
 	(void)module;
-	if (!is_task())
+	if (!as_words(args, nargs, 5, v) || !is_task())
 		return NULL;
 	if (!(load(&kemu_self.k->hdr->gate) & GATE_TRACE))
 		Py_RETURN_NONE;
-	if (!as_words(args, nargs, 5, v))
-		return NULL;
-	if (v[1] != ~0ULL && v[1] >= kemu_self.k->hdr->nr_tasks)
+	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
 		return fail(KEMU_RANGE);
 	kemu_trace(&kemu_self, v[0], v[1] == ~0ULL ? NULL : &kemu_self.k->tasks[v[1]], v[2], v[3], v[4]);
 	Py_RETURN_NONE;
@@ -429,7 +438,7 @@ static PyObject *py_pin(PyObject *module, PyObject *const *args, Py_ssize_t narg
 	(void)module;
 	if (!as_words(args, nargs, 2, v))
 		return NULL;
-	if (v[0] > 0x7fffffff || v[1] >= 65536)
+	if (v[0] > 0x7fffffff || v[1] >= KEMU_MAX_CORES)
 		return fail(KEMU_RANGE);
 	return done(kemu_pin(v[0], v[1]));
 }

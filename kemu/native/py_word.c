@@ -159,7 +159,7 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 		return NULL;
 	if (nargs != 2)
 		v[1] = ~0ULL;
-	if (v[1] != ~0ULL && v[1] >= k->hdr->nr_tasks)
+	if (v[1] != ~0ULL && v[1] >= k->nr_tasks)
 		return fail(KEMU_RANGE);
 	if (v[1] != ~0ULL)
 		whom = &k->tasks[v[1]];

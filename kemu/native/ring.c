@@ -13,17 +13,17 @@
 
 struct kemu_event *kemu_ring_of(struct kemu *k, u64 cpu)
 {
-	return (struct kemu_event *)(k->base + k->hdr->rings) + cpu * KEMU_NR_EVENTS;
+	return (struct kemu_event *)(k->base + k->rings) + cpu * KEMU_NR_EVENTS;
 }
 
 void kemu_trace(struct kemu_self *s, u64 id, struct kemu_task *subject, u64 a, u64 b, u64 c)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	u64 head = cpu->ring_head;
-	struct kemu_event *e = kemu_ring_of(s->k, cpu->id) + head % KEMU_NR_EVENTS;
+	u64 head = cpu->ring_head, nr = (u64)(cpu - s->k->cpus);
+	struct kemu_event *e = kemu_ring_of(s->k, nr) + head % KEMU_NR_EVENTS;
 
 	*e = (struct kemu_event) {
-		.ns = kemu_now(), .id = id, .cpu = cpu->id,
+		.ns = kemu_now(), .id = id, .cpu = nr,
 		.pid = s->task->pid, .comm0 = s->task->comm0, .comm1 = s->task->comm1,
 		.a = a, .b = b, .c = c,
 	};

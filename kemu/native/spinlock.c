@@ -47,7 +47,7 @@ int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 			status = KEMU_STOPPED;
 			break;
 		}
-		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->hdr->nr_tasks && seen)
+		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
 			kemu_waited_for(k, &k->tasks[seen - 1]);
 		kemu_backoff(k, round, shared);
 	}

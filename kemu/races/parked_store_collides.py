@@ -30,7 +30,7 @@ race = kemu.Race(
     "parked-store-collides", cpus=2, fix="1cef1150ef40",
     title="a waker's late store of TASK_RUNNING overwrites TASK_PARKED",
     expects="__kthread_bind", names={"idler/1": "T"},
-    labels={"kthread_park[idler/1]": "park(T)", "sched_waking[idler/1]": "  wake: T is INTERRUPTIBLE",
+    labels={"kthread_park[idler/1]": "park(T)", "ttwu:remote[parker]": "  wake: T is INTERRUPTIBLE",
             "parkme:completed[idler/1]": "state = TASK_PARKED; complete()",
             "sched_wakeup[idler/1]": "  state = TASK_RUNNING",
             "parkme:woken[idler/1]": "schedule() returns at once",
@@ -72,12 +72,14 @@ def parker(t: Trial) -> None:
     thread = Subject.on(1).thread.get()
     # T goes round its loop once more, and so passes by its INTERRUPTIBLE again.
     sched.wake_up_process(thread)
+    kemu.point("nudged")
     with t.window():
         kthread.kthread_park(thread)
         kemu.point("parked")
         kthread.kthread_unpark(thread)
 
 
-race.force(hold="idler/1", at="smpboot:idle", until=(parker, "ttwu:remote"))
+race.force(hold=parker, at="nudged", until=("idler/1", "smpboot:announced"))
+race.force(hold="idler/1", at="smpboot:announced", until=(parker, "ttwu:remote"))
 race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked")
 race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"))

@@ -26,7 +26,7 @@ from kemu.trace import columns
 HOWS = ("forced", "jitter", "free")
 SIDES = ("before", "after")
 
-JITTER_MAX_NS = 100_000         # of a delay
+JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
 JITTER_ODDS = 2                 # one point in so many is delayed
 FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
@@ -128,6 +128,8 @@ class _SideRun:
             self._tally(machine, before, stopped=bool(text))
             if text:
                 self._record_hit(machine, text)
+            elif not self.side.hits:
+                self.side.trace = machine.trace()
             return bool(text)
 
     def _hold_trials(self, machine: Machine, offset: int, before: tuple[int, int]) -> str:
@@ -177,8 +179,9 @@ class _SideRun:
         self.side.overlaps = max(self.side.overlaps, self.side.hits)
         if not self.side.diagram:
             self.side.failure = text
+            self.side.trace = machine.trace()
             self.side.diagram = columns.draw(
-                machine.trace(), labels=self.race.labels, names=self.race.names,
+                self.side.trace, labels=self.race.labels, names=self.race.names,
                 since=columns.LAST_TRIAL, tail=DRAWN_EVENTS, verdict=text)
 
     def _find_doubts(self) -> None:

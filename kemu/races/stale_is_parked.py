@@ -26,7 +26,7 @@ race = kemu.Race(
     labels={"kthread_unpark[resident/1]": "unpark(T)",
             "unpark:cleared[parker]": "  clear(SHOULD_PARK)",
             "sched_switch[resident/1]": "T runs", "parked[parker]": "park(T) has returned 0",
-            "parkme:left[resident/1]": "T leaves parkme()"},
+            "parkme:leaving[resident/1]": "T leaves parkme()"},
     budget="free: a hit within 5 s")
 
 SHOULD_PARK, IS_PARKED = kthread.KTHREAD_SHOULD_PARK, kthread.KTHREAD_IS_PARKED

@@ -5,10 +5,11 @@ A trial:
     referee    clears the user's per-CPU variables, runs prepare, arms the holds,
                lets the actors go, and sleeps
     actors     meet at a barrier, run their functions
-    the last of them, or the last CPU to go idle (IPI_QUIESCENT), wakes the referee
+    the last CPU to go idle wakes the referee (kernel/quiesce.py)
     referee    asserts the invariants, runs conclude
 
-So a trial that loses a wake-up ends at once, with no time-out.
+So a trial is over when nothing but the referee can run: what the actors set going has
+come to its end too, and a trial that loses a wake-up ends at once, with no time-out.
 
     Ring.arrived    <- actors at the barrier: by each, fetch and add
     Ring.started    <- the trial's number: by the last to arrive
@@ -27,10 +28,10 @@ from typing import Any, cast
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel.completion import Completion, complete, try_wait_for_completion, wait_for_completion
+from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_create_on_node
 from kemu.kernel.point import point
-from kemu.kernel.quiesce import arm_quiescence, disarm_quiescence
+from kemu.kernel.quiesce import arm_quiescence
 from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
@@ -132,8 +133,7 @@ def actor_main(data: tuple[int, int, list[Stage]]) -> int:
         function(trial)
         point("done")
         stages[index].trials.store(trial.number)
-        if ring.ended.add(1) == len(stages):
-            complete(ring.over)
+        ring.ended.add(1)
 
 
 def _meet(ring: Ring, actors: int) -> None:
@@ -226,19 +226,21 @@ class Referee:
             step(self.trial)
         for word in (ring.ended, ring.windows, ring.inside, ring.met):
             word.store(0)
-        while try_wait_for_completion(ring.over):
-            pass
         if self.forced:
+            self._rest()        # or what prepare set going would use the holds up
             _arm(race, self.memory)
             self.header.gate.fetch_or(native.GATE_HOLD)
         self.counters.trials.add(1)
         for stage in self.stages:
             complete(stage.go)
-        arm_quiescence(ring.over)
-        wait_for_completion(ring.over)
-        disarm_quiescence()
+        self._rest()
         self.header.gate.fetch_and(~native.GATE_HOLD)
         return self._judge()
+
+    def _rest(self) -> None:
+        """Sleep until nothing but the referee has anything to do."""
+        arm_quiescence(self.ring.over)
+        wait_for_completion(self.ring.over)
 
     def _judge(self) -> str:
         race, ring = self.race, self.ring

@@ -32,7 +32,7 @@ race = kemu.Race(
     labels={"kthread_unpark[victim/2]": "unpark(T)", "unpark:cleared[unparker]":
             "  clear(SHOULD_PARK)", "sched_waking[victim/2]": "wake_up_process(T)",
             "sched_switch[victim/2]": "T runs",
-            "parkme:left[victim/2]": "leave parkme() due to !SHOULD_PARK",
+            "parkme:leaving[victim/2]": "leave parkme() due to !SHOULD_PARK",
             "kthread_bind[victim/2]": "  bind_to(CPU{a})", "kemu_panic": "BUG_ON(wrong CPU)"},
     budget="free: first hit within 5 s on 2 cores")
 
@@ -48,9 +48,9 @@ def __kthread_parkme(self: kthread.KThread) -> None:
             complete(self.parked)
         sched.schedule()
         sched.__set_current_state(sched.TASK_INTERRUPTIBLE)
+    kemu.point("parkme:leaving")
     self.flags.clear_bit(kthread.KTHREAD_IS_PARKED)
     sched.__set_current_state(sched.TASK_RUNNING)
-    kemu.point("parkme:left")
 
 
 @race.before(kthread.__kthread_bind)
@@ -127,4 +127,5 @@ def waker(t: Trial) -> None:
 
 
 race.force(hold=waker, at="start", until=(unparker, "unpark:cleared"))
-race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:left"))
+race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"))
+race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"))

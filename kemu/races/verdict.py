@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any
 
+from kemu.trace.reader import Trace
+
 CONFIDENCE = 0.95
 Z = 1.959964            # of the normal distribution, two-sided 95 %
 
@@ -76,6 +78,7 @@ class Side:
     diagram: str = ""                   # of the first hit
     failure: str = ""                   # what the first hit said
     seconds_to_hit: float | None = None
+    trace: Trace | None = None          # of the first hit, or of the last machine
 
     @property
     def clean(self) -> bool:

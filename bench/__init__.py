@@ -1,0 +1,14 @@
+"""How fast kemu is, beside C and multiprocessing on the same host: `python -m bench`.
+
+    stats        percentiles, tables, goals: what every measurement prints with
+    host         what it ran on: cores, kernel, load
+    child        run another program, and leave none behind
+    native_ops   one operation on shared memory, from Python
+    roundtrip    unpark, run, acknowledge, park between two CPUs; its rivals are
+                 handover.c and peers.py, its kemu side is trip.py
+    steps        where the time of one such round trip goes
+    boot         how long a boot takes
+    memory       what one more CPU costs
+
+Nothing here asserts a time.  A goal is printed with "met" or "short" behind it.
+"""

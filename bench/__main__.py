@@ -1,0 +1,102 @@
+"""The command: `python -m bench`."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from loguru import logger
+
+from bench import boot, host, memory, native_ops, roundtrip, steps
+from bench.stats import Report
+
+PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "boot": boot,
+         "memory": memory}
+INTERRUPTED = 130
+
+HELP = """\
+Measure kemu beside C and multiprocessing on this host.
+
+  native_ops  one operation on shared memory from Python, beside multiprocessing.Value
+  roundtrip   unpark, run, acknowledge, park between two CPUs on two cores, beside a C
+              program that spins (the floor) or sleeps in futexes, multiprocessing's
+              Event and Semaphore, a pipe, threading.Event; kemu with polling and without
+  steps       where the time of one round trip goes, from kemu's own trace
+  boot        how long a boot of 4 CPUs takes, first and later
+  memory      what one more CPU costs, as PSS
+"""
+EPILOG = """\
+How to read it:
+  Contenders take turns in rounds, so that a busy minute of the host hits them all.  p50
+  and ratios are what to compare; p99 and max tell as much about the host as about kemu.
+  "rounds" is how far a goal's figure swung.  "met" and "short" judge the median only: no
+  figure fails the run.  Watch what other programs use: they take the cores away, which
+  shows in p99; but they also keep cores from falling asleep, so that what sleeps wakes
+  sooner, and what polls looks worse beside it.
+
+examples:
+  python -m bench --quick                  all of it, in under 20 s
+  python -m bench --only roundtrip         one part
+  python -m bench --json before.json       figures to keep, and compare later
+
+exit status: 0 measured, 1 a part broke, 64 misuse, 130 Ctrl-C
+"""
+
+
+class Parser(argparse.ArgumentParser):
+    """Misuse is 64, as everywhere in kemu."""
+
+    def error(self, message: str) -> None:
+        self.print_usage(sys.stderr)
+        self.exit(64, f"{self.prog}: {message}\n")
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = Parser(prog="python -m bench", description=HELP, epilog=EPILOG,
+                    formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write all figures there, too")
+    parser.add_argument("--quick", action="store_true", help="fewer rounds: a glance, not a figure")
+    parser.add_argument("--only", metavar="NAME", action="append", choices=list(PARTS),
+                        help="one part: " + ", ".join(PARTS) + "; may be given again")
+    return parser.parse_args()
+
+
+def run(report: Report, names: list[str], quick: bool) -> None:
+    """Every part, one after the other; one that breaks does not stop the others."""
+    for name in names:
+        report.say(f"{PARTS[name].TITLE}  [{name}]\n")
+        try:
+            PARTS[name].run(report, quick)
+        except Exception as error:
+            report.errors[name] = repr(error)
+            report.say("".join(traceback.format_exception(error)))
+
+
+def main() -> int:
+    """Parse, measure, print, write."""
+    args = parse()
+    logger.disable("kemu")
+    report, at, began, interrupted = Report(), host.describe(), time.monotonic(), False
+    report.say(host.headline(at) + "\n")
+    try:
+        run(report, args.only or list(PARTS), args.quick)
+    except KeyboardInterrupt:
+        interrupted = True
+        report.say("\ninterrupted")
+    seconds = time.monotonic() - began
+    busy = host.busy_percent()
+    report.say(f"{seconds:.0f} s; others now use {busy:.0f} % of the cores")
+    if args.json:
+        args.json.write_text(json.dumps(report.as_json(
+            host=at | {"busy_percent_after": busy}, seconds=seconds, quick=args.quick,
+            interrupted=interrupted), indent=1) + "\n")
+    return INTERRUPTED if interrupted else 1 if report.errors else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

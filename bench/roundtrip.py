@@ -1,0 +1,106 @@
+"""Unpark, run, acknowledge, park between two CPUs on two cores, beside C and Python's own means.
+
+All contenders make the same four hand-overs on the same two cores, a part of them in
+each round, one after the other, so that a noisy minute hits them all.  A ratio is
+taken within each round; printed is the median of the rounds, and how far they swung.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from statistics import median
+
+from bench import child, host
+from bench.stats import Goal, Report, ratio, summary, us
+from bench.trip import trips
+from kemu.machine.machine import Machine
+
+TITLE = "Round trip: unpark, run, acknowledge, park, in microseconds"
+
+SOURCE = Path(__file__).with_name("handover.c")
+WARM_UP = 100
+SECONDS = 60.0
+
+SPIN, FUTEX = "C, spinning", "C, sleeping in futexes"
+KEMU, KEMU_SLEEPING = "kemu", "kemu, polling off"
+EVENT = "multiprocessing.Event"
+PEERS = {EVENT: "mp-event", "multiprocessing.Semaphore": "mp-semaphore", "os.pipe": "pipe",
+         "threading.Event, one process": "thread-event"}
+
+Contender = Callable[[int], list[int]]
+
+
+def compile_c(directory: str) -> str | None:
+    """handover.c as a program in that directory; None without a compiler."""
+    compiler = shutil.which("gcc") or shutil.which("cc")
+    if not compiler:
+        return None
+    program = str(Path(directory) / "handover")
+    subprocess.run([compiler, "-O2", "-Wall", "-o", program, str(SOURCE)], check=True)
+    return program
+
+
+def contenders(stack: ExitStack, cores: tuple[int, int]) -> dict[str, Contender]:
+    """Who takes part, in the order of a round; each makes n round trips when called."""
+    where = [str(core) for core in cores]
+
+    def outside(*command: str) -> Contender:
+        return lambda n: child.samples_of([*command, *where, str(WARM_UP), str(n)])
+
+    def inside(poll_us: int) -> Contender:
+        m = stack.enter_context(Machine(cpus=2, placement=cores, poll_us=poll_us))
+        return lambda n: m.run(trips, WARM_UP, n, timeout=SECONDS)
+
+    found: dict[str, Contender] = {}
+    program = compile_c(stack.enter_context(tempfile.TemporaryDirectory()))
+    if program:
+        found[SPIN] = outside(program, "spin")
+    found[KEMU] = inside(200)
+    if program:
+        found[FUTEX] = outside(program, "futex")
+    found[KEMU_SLEEPING] = inside(0)
+    for name, peer in PEERS.items():
+        found[name] = outside(*child.python("-m", "bench.peers", peer))
+    return found
+
+
+def measure(cores: tuple[int, int], rounds: int, n: int) -> dict[str, list[list[int]]]:
+    """Every contender's samples, round by round."""
+    with ExitStack() as stack:
+        entered = contenders(stack, cores)
+        took: dict[str, list[list[int]]] = {name: [] for name in entered}
+        for _ in range(rounds):
+            for name, go in entered.items():
+                took[name].append(go(n))
+    return took
+
+
+def goals(middles: dict[str, list[float]]) -> list[Goal]:
+    """The ratios that have a goal; those with C only if there was a compiler."""
+    wanted = [(KEMU, SPIN, 20, True), (KEMU_SLEEPING, FUTEX, 2, True), (EVENT, KEMU, 15, False)]
+    return [ratio(f"{a} / {b}", middles[a], middles[b], limit, at_most)
+            for a, b, limit, at_most in wanted if b in middles]
+
+
+def run(report: Report, quick: bool) -> None:
+    """Measure, print, and keep."""
+    cores = host.two_cores()
+    if not cores:
+        report.say("  needs two host cores; this process may use one\n")
+        return
+    took = measure(cores, *((4, 300) if quick else (10, 1000)))
+    middles = {name: [median(ns) for ns in rounds] for name, rounds in took.items()}
+    sums = {name: summary([ns for part in rounds for ns in part]) for name, rounds in took.items()}
+    report.table(
+        ["contender", "n", "min", "p50", "p99", "max", "p50 by round", "/ kemu"],
+        [[name, str(s["n"]), us(s["min_us"]), us(s["p50_us"]), us(s["p99_us"]), us(s["max_us"]),
+          f"{us(min(middles[name]) / 1e3)} to {us(max(middles[name]) / 1e3)}",
+          f"{s['p50_us'] / sums[KEMU]['p50_us']:.2f} x"] for name, s in sums.items()])
+    report.judge(*goals(middles))
+    report.results["roundtrip"] = {"unit": "us", "cores": cores, "contenders": sums,
+                                   "round_p50_ns": middles}

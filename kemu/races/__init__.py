@@ -1,0 +1,68 @@
+"""History: one file per race that was fixed, each run on both sides.
+
+    race       the public object: sides, actors, points, invariants, a script
+    trial      what runs in the machine: referee and actors
+    runner     machines for each side, jitter, counts
+    verdict    intervals and verdicts
+    (others)   the exhibits; each tells its story at its head
+
+The register is the list below; ``find`` also takes a user's file.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kemu.errors import UsageError
+
+if TYPE_CHECKING:
+    from kemu.races.race import Race
+
+EXHIBITS = {
+    "lost-wakeup": "lost_wakeup",
+    "unpark-wrong-cpu": "unpark_wrong_cpu",
+    "stop-class-while-queued": "stop_class_while_queued",
+    "parked-store-collides": "parked_store_collides",
+    "stale-is-parked": "stale_is_parked",
+}
+
+
+def exhibit(name: str) -> Race:
+    """A race of the register.  Raises UsageError, with the names there are."""
+    if name not in EXHIBITS:
+        raise UsageError(f"no race {name!r}; there are {', '.join(EXHIBITS)}, "
+                         "or give a file: ./mine.py or ./mine.py:NAME")
+    race: Race = importlib.import_module(f"kemu.races.{EXHIBITS[name]}").race
+    return race
+
+
+def find(what: str) -> list[Race]:
+    """The races that NAME, FILE or FILE:NAME means.  Raises UsageError."""
+    path, _, name = what.partition(":")
+    if not path.endswith(".py"):
+        return [exhibit(what)]
+    races = [race for race in _races_in(Path(path)) if name in ("", race.name)]
+    if not races:
+        raise UsageError(f"{path}: no race" + (f" named {name!r}" if name else
+                                               "; make one with kemu.Race(...)"))
+    return races
+
+
+def _races_in(path: Path) -> list[Race]:
+    from kemu.races.race import Race
+
+    if not path.is_file():
+        raise UsageError(f"{path}: no such file")
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module     # so that its functions are known to travel by value
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
+    return [thing for thing in vars(module).values() if isinstance(thing, Race)]

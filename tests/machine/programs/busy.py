@@ -1,0 +1,26 @@
+"""Tell who is there, then wait for a task that never ends.  Killed, or interrupted."""
+
+import json
+import os
+
+from kemu import Machine
+from kemu.kernel.sched import cpu_relax
+from kemu.machine import boot
+
+
+def spin():
+    print("spinning")
+    while True:
+        cpu_relax()
+
+
+def tell(**what):
+    print(json.dumps(what), flush=True)
+
+
+with Machine(2, console=lambda line: tell(console=line)) as m:
+    tell(controller=os.getpid(), helper=boot.the_helper().process.pid, cpus=list(m.pids.values()))
+    try:
+        m.run(spin, cpu=1)
+    except KeyboardInterrupt:
+        tell(interrupted=True)

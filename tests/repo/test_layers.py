@@ -1,0 +1,118 @@
+"""The rules of the house that a program can check."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import kemu
+
+ROOT = Path(kemu.__file__).parent
+MODULES = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removesuffix(".__init__"):
+           path for path in sorted(ROOT.rglob("*.py"))}
+C_FILES = sorted(ROOT.rglob("*.[ch]"))
+
+STOREYS = (
+    {"native"}, {"memory"}, {"trace"}, {"kernel"}, {"machine"}, {"races", "torture"},
+    {"cli", "__main__", "pytest_plugin"},
+)
+OPEN_TO_ALL = {"kemu.errors"}
+LEAF = "kemu.trace.events"          # what the kernel writes into the rings
+LINUX_FILE = re.compile(r"\b[\w/-]+\.[chS]\b|kemu's own", re.IGNORECASE)
+MAX_FILE, MAX_FUNCTION = 400, 50
+
+
+def storey(module: str) -> int:
+    part = module.split(".")[1]
+    return next(number for number, parts in enumerate(STOREYS) if part in parts)
+
+
+def imported(path: Path, module: str) -> Iterator[str]:
+    """Every module of kemu that a file imports, at its head or later."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names if alias.name.startswith("kemu."))
+        elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kemu":
+            for alias in node.names:
+                inner = f"{node.module}.{alias.name}"
+                yield inner if inner in MODULES else node.module
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            yield f"{module} (a relative import)"
+
+
+def may_import(module: str, other: str) -> bool:
+    if other in OPEN_TO_ALL or other == LEAF and storey(module) >= storey("kemu.kernel"):
+        return True
+    if module == LEAF or other == "kemu" or "relative" in other:
+        return False
+    mine, its = storey(module), storey(other)
+    kernel_reads_rings = module.startswith("kemu.kernel") and other.startswith("kemu.trace")
+    return its <= mine and not kernel_reads_rings
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m not in {"kemu", *OPEN_TO_ALL}])
+def test_imports_point_down(module):
+    """A module imports from its own storey or from those below, by full name."""
+    assert [other for other in imported(MODULES[module], module)
+            if not may_import(module, other)] == []
+
+
+def test_errors_import_nothing():
+    """errors, which is open to all, imports nothing of kemu."""
+    assert list(imported(MODULES["kemu.errors"], "kemu.errors")) == []
+
+
+@pytest.mark.parametrize("module", [m for m in MODULES if m.startswith("kemu.kernel")])
+def test_names_its_linux_file(module):
+    """A kernel module says which Linux file it follows, or that it is kemu's own."""
+    assert LINUX_FILE.search(ast.get_docstring(ast.parse(MODULES[module].read_text())) or "")
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_has_docstring(module):
+    """Every module says what it is."""
+    assert ast.get_docstring(ast.parse(MODULES[module].read_text()))
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *C_FILES],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_file_length(path):
+    """No file is longer than anyone would read."""
+    assert len(path.read_text().splitlines()) <= MAX_FILE
+
+
+def python_functions(path: Path) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            yield node.name, node.end_lineno - node.lineno + 1
+
+
+def c_functions(path: Path) -> Iterator[tuple[str, int]]:
+    """From a brace in the first column to the brace that closes it; the line before names it."""
+    lines = path.read_text().splitlines()
+    opened = None
+    for number, line in enumerate(lines):
+        if line == "{":
+            opened = number
+        elif line == "}" and opened is not None:
+            yield lines[opened - 1], number - opened
+            opened = None
+
+
+@pytest.mark.parametrize("path", [*MODULES.values(), *C_FILES],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_function_length(path):
+    """No function is longer than a screen."""
+    functions = python_functions if path.suffix == ".py" else c_functions
+    assert [found for found in functions(path) if found[1] > MAX_FUNCTION] == []
+
+
+@pytest.mark.parametrize("path", [p for p in C_FILES if not p.name.startswith("py")],
+                         ids=lambda path: path.name)
+def test_hardware_knows_no_python(path):
+    """Python.h is for the files that are named after it."""
+    assert "Python.h" not in re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
