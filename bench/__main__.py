@@ -8,6 +8,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
+from typing import Any, NoReturn
 
 from loguru import logger
 
@@ -50,7 +51,7 @@ exit status: 0 measured, 1 a part broke, 64 misuse, 130 Ctrl-C
 class Parser(argparse.ArgumentParser):
     """Misuse is 64, as everywhere in kemu."""
 
-    def error(self, message: str) -> None:
+    def error(self, message: str) -> NoReturn:
         self.print_usage(sys.stderr)
         self.exit(64, f"{self.prog}: {message}\n")
 
@@ -78,23 +79,25 @@ def run(report: Report, names: list[str], quick: bool) -> None:
 
 
 def main() -> int:
-    """Parse, measure, print, write."""
+    """Parse, measure, print, write; what was measured before Ctrl-C is kept."""
     args = parse()
     logger.disable("kemu")
-    report, at, began, interrupted = Report(), host.describe(), time.monotonic(), False
-    report.say(host.headline(at) + "\n")
+    report, began, interrupted = Report(), time.monotonic(), False
+    at: dict[str, Any] = {}
     try:
+        at |= host.describe()
+        report.say(host.headline(at) + "\n")
         run(report, args.only or list(PARTS), args.quick)
+        at["busy_percent_after"] = host.busy_percent()
+        report.say(f"{time.monotonic() - began:.0f} s; others now use "
+                   f"{at['busy_percent_after']:.0f} % of the cores")
     except KeyboardInterrupt:
         interrupted = True
         report.say("\ninterrupted")
-    seconds = time.monotonic() - began
-    busy = host.busy_percent()
-    report.say(f"{seconds:.0f} s; others now use {busy:.0f} % of the cores")
     if args.json:
         args.json.write_text(json.dumps(report.as_json(
-            host=at | {"busy_percent_after": busy}, seconds=seconds, quick=args.quick,
-            interrupted=interrupted), indent=1) + "\n")
+            host=at, seconds=time.monotonic() - began, quick=args.quick, interrupted=interrupted),
+            indent=1) + "\n")
     return INTERRUPTED if interrupted else 1 if report.errors else 0
 
 

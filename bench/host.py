@@ -27,7 +27,7 @@ def describe() -> dict[str, Any]:
 
 def busy_percent() -> float:
     """How much of the host's cores other programs use, at this moment."""
-    return psutil.cpu_percent(BUSY_SECONDS)
+    return float(psutil.cpu_percent(BUSY_SECONDS))
 
 
 def _kemu_version() -> str:

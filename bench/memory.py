@@ -68,7 +68,7 @@ def run(report: Report, quick: bool) -> None:
     found = {int(cpus): of for cpus, of in json.loads(child.output_of(child.python("-c", code))).items()}
 
     def extra(cpus: int, when: str) -> float:
-        return (found[cpus][when]["all"] - found[1][when]["all"]) / (cpus - 1)
+        return float(found[cpus][when]["all"] - found[1][when]["all"]) / (cpus - 1)
 
     report.table(
         ["CPUs", "all, booted", "a CPU's own", "per extra CPU", "all, used", "a CPU's own",

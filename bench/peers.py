@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 Do = Callable[[], object]
 fork = multiprocessing.get_context("fork")
@@ -41,14 +42,14 @@ def worker(core: int, take: Do, give: Do, trips: int) -> None:
         give()
 
 
-def _cleared(event: threading.Event) -> Do:
+def _cleared(event: Any) -> Do:
     def take() -> None:
         event.wait()
         event.clear()
     return take
 
 
-def events(new: Callable[[], threading.Event]) -> tuple[Do, Do, Do, Do]:
+def events(new: Callable[[], Any]) -> tuple[Do, Do, Do, Do]:
     """give and take of the caller, take and give of the worker."""
     there, back = new(), new()
     return there.set, _cleared(back), _cleared(there), back.set
@@ -65,7 +66,7 @@ def pipes() -> tuple[Do, Do, Do, Do]:
             lambda: os.read(there_out, 1), lambda: os.write(back_in, b"."))
 
 
-PEERS = {
+PEERS: dict[str, tuple[Any, Callable[[], tuple[Do, Do, Do, Do]]]] = {
     "mp-event": (fork.Process, lambda: events(fork.Event)),
     "mp-semaphore": (fork.Process, semaphores),
     "pipe": (fork.Process, pipes),

@@ -63,7 +63,7 @@ def _wake_first(x: Completion) -> None:
 def complete(x: Completion) -> None:
     """One event: let one waiter through.  Any context; does not sleep."""
     flags = x.lock.lock_irqsave()
-    x.done.store(x.done.load() + 1)
+    x.done.inc()
     _wake_first(x)
     x.lock.unlock_irqrestore(flags)
 
@@ -97,7 +97,7 @@ def wait_for_completion(x: Completion) -> None:
     if not x.done.load():
         _wait(x, current())
     if x.done.load() < FOREVER:
-        x.done.store(x.done.load() - 1)
+        x.done.dec()
     x.lock.unlock_irq()
 
 

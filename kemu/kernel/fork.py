@@ -81,12 +81,12 @@ def rehome(p: Task, home: int) -> None:
     The old thread's next turn is one that ends it (schedule.ThreadEnds); the new
     one enters the task's entry function again, which sees PF_REHOMED.  May spin.
     """
-    old = p.tid.load()
     p.home.store(home)
     p.flags.store(p.flags.load() | PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
     machine.memory.ring_task(p.slot)
-    p.tid.wait_while(old)
+    p.turn.wait_while(TURN_REHOME)
+    p.tid.store(0)      # the old thread has taken its turn, and touches p no more
     _bear(p, home)
 
 
@@ -111,6 +111,8 @@ def try_get_task_struct(p: Task) -> bool:
 
     Raises UsageError if the slot is another task's by now.  Any context.
     """
+    if not isinstance(p, Task):
+        raise TypeError(f"a task is wanted, not {type(p).__name__}")
     usage = p.usage.load()
     while usage > 0:
         seen = p.usage.cmpxchg(usage, usage + 1)

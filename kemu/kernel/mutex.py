@@ -11,6 +11,7 @@ Locks: the wait queue's.  Callers: smpboot, cpu; users.
 from __future__ import annotations
 
 from kemu.errors import UsageError
+from kemu.kernel.hung import waiting_for
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.runqueue import machine
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
@@ -46,9 +47,8 @@ def mutex_lock(lock: Mutex) -> None:
     owner = lock.owner.load()
     if owner == me.slot + 1:
         BUG(f"{me} locks a mutex it holds")
-    me.waits_for.store(owner)
-    wait_event(lock.queue, lambda: mutex_trylock(lock), TASK_UNINTERRUPTIBLE)
-    me.waits_for.store(0)
+    with waiting_for(machine.tasks.at(owner - 1) if owner else None, "mutex_lock"):
+        wait_event(lock.queue, lambda: mutex_trylock(lock), TASK_UNINTERRUPTIBLE)
 
 
 def mutex_unlock(lock: Mutex) -> None:

@@ -2,7 +2,10 @@
 
 kemu's own.  The kernel carries a point where a seed's story needs one, and
 nothing else; a user's race has points of its own.  A point that nothing is
-armed for costs one native call.
+armed for costs one native call, which does not even look its name up.
+
+    point(name)     pass the point of that name; not with a spinlock held, if a
+                    script holds a task there
 
 Locks: none.  Callers: everybody.
 """
@@ -11,21 +14,25 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.memory import space
+from kemu.native import point
+
+__all__ = ["PREFIX", "point"]
 
 PREFIX = "point:"
 
-_numbers: dict[str, int] = {}
+
+class _Symbols(dict[str, int]):
+    """The symbol of each point that was passed with something armed."""
+
+    def __missing__(self, name: str) -> int:
+        self[name] = space.this().symbol(PREFIX + name)
+        return self[name]
+
+
+_symbols = _Symbols()
+native.set_point_names(_symbols)
 
 
 @space.on_attach
 def _attach(memory: native.Memory) -> None:
-    for name in _numbers:
-        _numbers[name] = memory.symbol(PREFIX + name)
-
-
-def point(name: str) -> None:
-    """Pass the point of that name.  Not with a spinlock held, if a script holds a task there."""
-    number = _numbers.get(name)
-    if number is None:
-        number = _numbers[name] = space.this().symbol(PREFIX + name)
-    native.point(number)
+    _symbols.clear()

@@ -115,8 +115,8 @@ def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool) ->
     everybody = (1 << cpus) - 1
     header.possible_mask.store(everybody)
     header.present_mask.store(everybody)
-    header.online_mask.store(everybody)
-    header.active_mask.store(everybody)
+    header.online_mask.store(1)
+    header.active_mask.store(1)
     header.poll_max_ns.store(poll_us * 1000)
     header.tick_ns.store(1_000_000_000 // HZ)
     header.warn_is_allowed.store(int(warn))

@@ -35,6 +35,7 @@ from loguru import logger
 from kemu import native
 from kemu.errors import (KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError,
                          TaskOops, TaskTimeout, UsageError)
+from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
@@ -42,7 +43,7 @@ from kemu.machine.override import Override
 from kemu.machine.placement import place
 from kemu.machine.processor import LENGTH
 from kemu.machine.request import post_request
-from kemu.memory import functions, space, views
+from kemu.memory import functions, space, struct, views
 from kemu.memory.views import Cpu, Header, Task
 from kemu.trace import reader
 
@@ -86,6 +87,14 @@ class Handle(Generic[T]):
                               + self._machine.report()) from None
 
 
+_alive: weakref.WeakSet[Machine] = weakref.WeakSet()
+
+
+def machines() -> list[Machine]:
+    """The machines of this process that are not closed."""
+    return [machine for machine in _alive if machine.usable()]
+
+
 class Machine:
     """An emulated machine.
 
@@ -123,6 +132,7 @@ class Machine:
             self.trace_on()
         self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
         self._boot(overrides)
+        _alive.add(self)
 
     # -- up and down -----------------------------------------------------------
 
@@ -148,6 +158,11 @@ class Machine:
                 failure = self._failure or MachineError(f"not booted after {BOOT_SECONDS} s")
                 self.close()
                 raise failure
+        try:
+            self.run(start_kernel, timeout=BOOT_SECONDS)
+        except BaseException:
+            self.close()
+            raise
         logger.debug("machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
                      self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
 
@@ -179,6 +194,7 @@ class Machine:
         self._links = []
         views.forget(self._memory)
         functions.forget(self._memory)
+        struct.forget(self._memory)
 
     # -- running ---------------------------------------------------------------
 
@@ -260,6 +276,10 @@ class Machine:
         return reader.read(self._memory)
 
     # -- what the CPUs and the helper say ---------------------------------------
+
+    def usable(self) -> bool:
+        """Whether the machine runs, and is this process's."""
+        return self._owner == os.getpid() and not self._closed.is_set()
 
     def _check_usable(self) -> None:
         if self._owner != os.getpid():

@@ -28,7 +28,7 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
-from kemu.kernel import fork, irq, printk, quiesce
+from kemu.kernel import cpu, fork, irq, printk, quiesce
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
@@ -103,6 +103,8 @@ def swapper_main(processor: Processor) -> None:
     try:
         native.enter(machine.memory, idle.slot, idle)
         processor.post(("up", processor.cpu))
+        if processor.cpu:
+            cpu.play_dead(processor.cpu)
         while True:
             do_idle()
     except MachineStopped:
@@ -157,17 +159,17 @@ def _set_up_python(processor: Processor) -> None:
     gc.freeze()
 
 
-def start(memory: native.Memory, cpu: int, link: socket.socket, setup: int, parent: int) -> None:
+def start(memory: native.Memory, number: int, link: socket.socket, setup: int, parent: int) -> None:
     """What the forked process runs, to its end.  Never returns."""
     native.die_with_parent()
     if os.getppid() != parent:
         os._exit(1)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    processor = Processor(cpu, link)
+    processor = Processor(number, link)
     status = 0
     try:
         space.attach(memory)
-        native.pin(0, runqueues[cpu].host_core.load())
+        native.pin(0, runqueues[number].host_core.load())
         wanted = pickle.loads(memory.published(setup))
         sys.path[:] = wanted["path"]
         os.chdir(wanted["cwd"])
@@ -177,13 +179,13 @@ def start(memory: native.Memory, cpu: int, link: socket.socket, setup: int, pare
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.post)
-        runqueues[cpu].os_pid.store(os.getpid())
+        runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)
         _thread.start_new_thread(swapper_main, (processor,))
         processor.run()
     except BaseException as error:
         status = 1
-        processor.post(("failed", cpu, "".join(traceback.format_exception(error))))
+        processor.post(("failed", number, "".join(traceback.format_exception(error))))
         processor.flush()
     finally:
         os._exit(status)

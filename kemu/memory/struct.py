@@ -38,42 +38,7 @@ def Lock() -> native.SpinLock:
     return cast(native.SpinLock, Field(WORD, native.SpinLock))
 
 
-class List:
-    """A list head: a circular list of offsets (Linux: include/linux/list.h).
-
-    Caller of every method holds the lock that guards the list.
-    """
-
-    __slots__ = ("memory", "head")
-
-    def __init__(self, memory: native.Memory, head: int) -> None:
-        self.memory = memory
-        self.head = head
-
-    def add(self, node: int) -> None:
-        """In front of all others."""
-        self.memory.list_add(self.head, node)
-
-    def add_tail(self, node: int) -> None:
-        """Behind all others."""
-        self.memory.list_add_tail(self.head, node)
-
-    def first(self) -> int:
-        """The first node's offset, or 0 if the list is empty."""
-        node = self.memory.list_next(self.head)
-        return 0 if node == self.head else node
-
-    def nodes(self) -> list[int]:
-        """All nodes, in order; no more than a machine can have, should it be broken."""
-        found: list[int] = []
-        node = self.memory.list_next(self.head)
-        while node != self.head and len(found) <= native.MAX_TASKS:
-            found.append(node)
-            node = self.memory.list_next(node)
-        return found
-
-    def empty(self) -> bool:
-        return self.memory.list_next(self.head) == self.head
+List = native.List
 
 
 class Ref:
@@ -104,18 +69,11 @@ def TaskRef() -> Ref:
     return cast(Ref, Field(2 * WORD, Ref))
 
 
-def _list_at(memory: native.Memory, head: int) -> List:
-    # A head of zeroes is an empty list only once it points at itself.
-    word = native.Word(memory, head)
-    if not word.load():
-        native.Word(memory, head + WORD).store(head)
-        word.store(head)
-    return List(memory, head)
 
 
 def ListHead() -> List:
     """A list head.  In an instance: a :class:`List`."""
-    return cast(List, Field(2 * WORD, _list_at))
+    return cast(List, Field(2 * WORD, native.List))
 
 
 S = TypeVar("S", bound="Struct")
@@ -219,6 +177,16 @@ class PerCPU(Struct):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _resolve_percpu, (type(self), self.base)
+
+
+def forget(memory: native.Memory) -> None:
+    """Drop the views of a machine that is gone, so that its memory can be unmapped."""
+    classes = PerCPU.__subclasses__()
+    while classes:
+        cls = classes.pop()
+        classes += cls.__subclasses__()
+        for key in [key for key in cls._areas if key[0] == id(memory)]:
+            del cls._areas[key]
 
 
 def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:

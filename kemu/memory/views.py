@@ -6,7 +6,7 @@ Every field is a :class:`kemu.native.Word` of the same name as in
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kemu import native
 from kemu.errors import UsageError
@@ -14,43 +14,53 @@ from kemu.memory import space
 from kemu.memory.struct import List
 
 LOCKS = frozenset({"pi_lock", "rq_lock", "call_lock", "timer_lock"})
+NO_WORDS = frozenset({"sizeof", "rt_queue", "holds", "report"})
 
 
-def _fill(view: object, memory: native.Memory, base: int, layout: dict[str, int]) -> None:
-    for name, offset in layout.items():
-        if name not in ("sizeof", "rt_queue", "holds", "report"):
+def _words(layout: dict[str, int]) -> tuple[str, ...]:
+    return tuple(name for name in layout if name not in NO_WORDS)
+
+
+class _View:
+    """Its fields are slots, and looked up without a hook: the kernel reads little else."""
+
+    __slots__ = ("memory",)
+
+    if TYPE_CHECKING:   # fields are set from the layout
+        def __getattr__(self, name: str) -> Any: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
+
+    def _fill(self, memory: native.Memory, base: int, layout: dict[str, int]) -> None:
+        self.memory = memory
+        for name in _words(layout):
             kind = native.SpinLock if name in LOCKS else native.Word
-            setattr(view, name, kind(memory, base + offset))
+            setattr(self, name, kind(memory, base + layout[name]))
 
 
-class Header:
+class Header(_View):
     """The machine as a whole: masks, the gate, the panic word."""
 
+    __slots__ = _words(native.HEADER)
+
     def __init__(self, memory: native.Memory) -> None:
-        self.memory = memory
-        _fill(self, memory, 0, native.HEADER)
-
-    def __getattr__(self, name: str) -> Any:  # fields are set from the layout
-        raise AttributeError(name)
+        self._fill(memory, 0, native.HEADER)
 
 
-class Cpu:
+class Cpu(_View):
     """One emulated CPU and its runqueue (Linux: struct rq, and per-CPU hardware state)."""
 
+    __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", *_words(native.CPU))
+
     def __init__(self, memory: native.Memory, cpu: int) -> None:
-        self.memory = memory
-        self.cpu = cpu
         base = _cpus(memory) + cpu * native.CPU["sizeof"]
-        _fill(self, memory, base, native.CPU)
+        self._fill(memory, base, native.CPU)
+        self.cpu = cpu
         self.lock = native.SpinLock(memory, base + native.CPU["rq_lock"])
         self.fair = List(memory, base + native.CPU["fair_next"])
         self.timers = List(memory, base + native.CPU["timer_next"])
         self.calls = List(memory, base + native.CPU["call_next"])
         queues = base + native.CPU["rt_queue"]
         self.rt = [List(memory, queues + 16 * prio) for prio in range(native.MAX_RT_PRIO)]
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
 
     def __repr__(self) -> str:
         return f"<cpu {self.cpu}>"
@@ -64,26 +74,25 @@ def _tasks(memory: native.Memory) -> int:
     return native.Word(memory, native.HEADER["tasks"]).load()
 
 
-class Task:
+class Task(_View):
     """A task (Linux: struct task_struct): a handle that means the same everywhere.
 
     A handle outlives its task; :meth:`alive` tells, and the kernel's functions
     refuse a handle whose slot has been given to another task.
     """
 
+    __slots__ = ("slot", "run_node", "wait_node", "timer_node", "birth", "kt",
+                 *_words(native.TASK))
+
     def __init__(self, memory: native.Memory, slot: int) -> None:
-        self.memory = memory
-        self.slot = slot
         base = _tasks(memory) + slot * native.TASK["sizeof"]
-        _fill(self, memory, base, native.TASK)
+        self._fill(memory, base, native.TASK)
+        self.slot = slot
         self.run_node = base + native.TASK["run_next"]
         self.wait_node = base + native.TASK["wait_next"]
         self.timer_node = base + native.TASK["timer_next"]
         self.birth = self.generation.load()
         self.kt: Any = None     # this process's view of the kthread, once looked up
-
-    def __getattr__(self, name: str) -> Any:
-        raise AttributeError(name)
 
     def alive(self) -> bool:
         """Whether the slot still is this task's."""
@@ -120,26 +129,11 @@ def comm_words(name: str) -> tuple[int, int]:
             int.from_bytes(raw[8:], "little", signed=True))
 
 
-class Tasks:
+class Tasks(native.Tasks):
     """All task slots of a memory; one view per life of a slot and process."""
 
-    def __init__(self, memory: native.Memory) -> None:
-        self.memory = memory
-        header = Header(memory)
-        self.nr = header.nr_tasks.load()
-        self.base = header.tasks.load()
-        self._views: list[Task | None] = [None] * self.nr
-
-    def at(self, slot: int) -> Task:
-        """The task that is in the slot now."""
-        view = self._views[slot]
-        if view is None or view.generation.load() != view.birth:
-            view = self._views[slot] = Task(self.memory, slot)
-        return view
-
-    def owning(self, node: int) -> Task:
-        """The task that a list node is part of (Linux: container_of)."""
-        return self.at((node - self.base) // native.TASK["sizeof"])
+    def __new__(cls, memory: native.Memory) -> Tasks:
+        return super().__new__(cls, memory, Task)
 
     def used(self) -> list[Task]:
         return [task for task in map(self.at, range(self.nr)) if task.used.load()]

@@ -5,8 +5,8 @@ the memory does not have (an offset, a slot, a name) is a UsageError.  In a task
 a machine that has stopped, every operation raises MachineStopped.
 """
 
-from collections.abc import Callable
-from typing import Any, Final, final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Self, final
 
 # (ns, id, cpu, pid, comm, subject's pid or -1, subject's comm, a, b, c)
 _Event = tuple[int, int, int, int, str, int, str, int, int, int]
@@ -57,6 +57,8 @@ class Memory:
 
     def kick(self, cpu: int, /) -> None:
         """After a store to need_resched or ipi.  Full barrier."""
+    def send_reschedule(self, cpu: int, /) -> None:
+        """kick(), put off until the caller holds no spinlock."""
     def ring_monitor(self, cpu: int, /) -> None:
         """Wake the CPU process's main thread."""
     def wait_monitor(self, cpu: int, timeout_ns: int, /) -> None:
@@ -97,6 +99,10 @@ class Word:
         """Returns the old value.  Full barrier."""
     def add(self, value: int, /) -> int:
         """Returns the new value.  Full barrier."""
+    def inc(self) -> None:
+        """One more.  Not atomic: caller holds the word's lock.  No ordering."""
+    def dec(self) -> None:
+        """One less.  Not atomic: caller holds the word's lock.  No ordering."""
     def fetch_or(self, mask: int, /) -> int:
         """Returns the old value.  Full barrier."""
     def fetch_and(self, mask: int, /) -> int:
@@ -133,6 +139,47 @@ class SpinLock(Word):
         """unlock(), interrupts on."""
     def is_held(self) -> bool:
         """Whether the current task holds it."""
+
+@final
+class List:
+    """A list head: a circular list of offsets (Linux: include/linux/list.h).
+
+    Two words of zero are an empty list.  Caller of every method holds the lock
+    that guards the list.
+    """
+
+    def __new__(cls, memory: Memory, offset: int, /) -> List: ...
+    @property
+    def head(self) -> int:
+        """Where the head is in its memory, in bytes."""
+    @property
+    def memory(self) -> Memory:
+        """The Memory it is in."""
+    def add(self, node: int, /) -> None:
+        """In front of all others."""
+    def add_tail(self, node: int, /) -> None:
+        """Behind all others."""
+    def first(self) -> int:
+        """The first node's offset, or 0 if the list is empty."""
+    def empty(self) -> bool:
+        """Whether there is no node."""
+    def nodes(self) -> list[int]:
+        """All nodes, in order."""
+
+class Tasks:
+    """A table of views, one for each life of a slot: factory(memory, slot)."""
+
+    def __new__(cls, memory: Memory, factory: Callable[[Memory, int], Any], /) -> Self: ...
+    @property
+    def memory(self) -> Memory:
+        """The Memory they are in."""
+    @property
+    def nr(self) -> int:
+        """How many slots there are."""
+    def at(self, slot: int, /) -> Any:
+        """The task that is in the slot now."""
+    def owning(self, node: int, /) -> Any:
+        """The task that a list node is part of."""
 
 # ---- what the calling thread does as a task ---------------------------------
 
@@ -176,10 +223,16 @@ def local_irq_restore(flags: int, /) -> None:
     """May take an interrupt and switch tasks."""
 def cpu_relax() -> None:
     """One step of a polling loop.  May switch tasks."""
-def point(number: int, /) -> None:
+def set_point_names(mapping: Mapping[str, int], /) -> None:
+    """From a point's name to its symbol."""
+def point(name_or_number: str | int, /) -> None:
     """A named point: traced, held, delayed as armed."""
-def trace(event: int, slot: int, a: int, b: int, c: int, /) -> None:
-    """An event into this CPU's ring, if tracing.  slot: whom it is about, or -1."""
+def trace(event: int, slot: int, a: int | Word = 0, b: int | Word = 0, c: int | Word = 0,
+          /) -> None:
+    """An event into this CPU's ring, if tracing.  slot: whom it is about, or -1.
+
+    A word given for a, b or c is read only then.
+    """
 def now_ns() -> int:
     """CLOCK_MONOTONIC, in nanoseconds."""
 def getcpu() -> int:

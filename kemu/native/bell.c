@@ -59,6 +59,14 @@ void kemu_ring(u64 *bell)
 		syscall(SYS_futex, (u32 *)bell, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
+/* How every wait of a task begins: nobody waits while another waits for his kick. */
+void *kemu_begin_wait(void)
+{
+	if (kemu_self.reschedules)
+		kemu_deliver(&kemu_self);
+	return kemu_host.release();
+}
+
 /* The one sleep: until rung, at most; the caller looks again.  True for a signal. */
 bool kemu_sleep_once(u64 *bell, u64 deadline)
 {
@@ -129,7 +137,7 @@ int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom
 	for (int i = 0; i < (shared ? 1 : SPINS); i++, cpu_pause())
 		if (load_acquire(word) != value)
 			return KEMU_OK;
-	host = kemu_host.release();
+	host = kemu_begin_wait();
 	for (unsigned int round = 0; load_acquire(word) == value; round++) {
 		u64 gate = load(&k->hdr->gate);
 

@@ -14,6 +14,9 @@
  *	  smp_mb			  smp_mb
  *	  read idler, ring it		  read need_resched
  *
+ * A reschedule's kick comes after the last unlock of whoever sends it: see
+ * kemu_send_reschedule().
+ *
  * A task that blocks while nothing else can run idles in place, in swapper's
  * name (kemu_stand_in()): waking it again then costs no switch of threads.  If
  * its turn comes on another CPU, it hands the idle duty to swapper's own thread
@@ -63,7 +66,7 @@ static void take_turn(struct kemu_self *s, u64 *last)
 /* Waits until some CPU switches to this thread's task; last: who ran there before. */
 int kemu_wait_turn(struct kemu_self *s, u64 *last)
 {
-	void *host = kemu_host.release();
+	void *host = kemu_begin_wait();
 	int status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
 
 	kemu_host.acquire(host);
@@ -113,7 +116,7 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 		return KEMU_OK;
 	}
 	give_turn(cpu, next, from + 1);
-	host = kemu_host.release();
+	host = kemu_begin_wait();
 	kemu_ring(&next->bell);
 	status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
 	kemu_host.acquire(host);
@@ -128,6 +131,7 @@ void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	u64 from = slot_of(s->k, s->task);
 
+	kemu_deliver(s);
 	hand_lock(s, cpu, next);
 	s->task = s->thread = NULL;
 	give_turn(cpu, next, from + 1);
@@ -183,7 +187,7 @@ int kemu_idle(struct kemu_self *s, u64 *why)
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	struct idler me = { cpu, s->thread };
 	u64 max = cpu->sharers > 1 ? 0 : load(&s->k->hdr->poll_max_ns), began = kemu_now();
-	void *host = kemu_host.release();
+	void *host = kemu_begin_wait();
 	int status;
 
 	store(&cpu->idler, slot_of(s->k, s->thread) + 1);
@@ -212,10 +216,37 @@ void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 
 	smp_mb();		/* pairs with kemu_idle() */
 	idler = load(&cpu->idler);
-	if (idler && idler <= k->nr_tasks) {
-		void *host = kemu_host.release();
-
+	if (idler && idler <= k->nr_tasks)
 		kemu_ring(&k->tasks[idler - 1].bell);
-		kemu_host.acquire(host);
+}
+
+/*
+ * As kemu_kick(), but not before the caller's last spinlock is freed: what it
+ * wakes will want that lock, and a system call is long to hold one.  An idler
+ * that polls does not wait for the kick: it sees need_resched.
+ *
+ * A late kick is as good as an early one, as with hardware's: need_resched was
+ * stored before, and whoever comes to idle meanwhile reads it.  It is never
+ * left out: every unlock that frees the last lock delivers, and so does every
+ * wait before it begins (kemu_begin_wait()), so that the caller never waits for
+ * a CPU that waits for the kick.
+ */
+void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu)
+{
+	struct kemu_self *s = &kemu_self;
+
+	if (s->k == k && s->task && s->task->locks)
+		s->reschedules |= 1ULL << cpu->id;
+	else
+		kemu_kick(k, cpu);
+}
+
+void kemu_deliver(struct kemu_self *s)
+{
+	while (s->reschedules) {
+		int cpu = __builtin_ctzll(s->reschedules);
+
+		s->reschedules &= s->reschedules - 1;
+		kemu_kick(s->k, &s->k->cpus[cpu]);
 	}
 }

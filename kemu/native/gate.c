@@ -50,7 +50,7 @@ static void delay(struct kemu_self *s)
 	/* All scales alike: a window may be a microsecond wide, or a millisecond. */
 	max >>= draw(s->k, s->task) % SCALES;
 	until = kemu_now() + draw(s->k, s->task) % (max + 1);
-	host = kemu_host.release();
+	host = kemu_begin_wait();
 	while (kemu_now() < until && !(load(&h->gate) & GATE_PANIC)) {
 		if (shared)
 			sched_yield();
@@ -78,7 +78,7 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 
 static bool is_named(struct kemu_task *t, u64 comm0, u64 comm1)
 {
-	return t->comm0 == comm0 && t->comm1 == comm1;
+	return load(&t->comm0) == comm0 && load(&t->comm1) == comm1;
 }
 
 static void end_hold(struct kemu *k, struct kemu_hold *h, enum kemu_hold_state how)
@@ -103,8 +103,9 @@ static void passed(struct kemu_self *s, u64 point)
 {
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &s->k->hdr->holds[i];
+		u64 state = load_acquire(&h->state);
 
-		if (h->until_point != point ||
+		if ((state != HOLD_ARMED && state != HOLD_HELD) || h->until_point != point ||
 		    (h->until_comm0 && !is_named(s->task, h->until_comm0, h->until_comm1)))
 			continue;
 		if (cmpxchg(&h->state, HOLD_ARMED, HOLD_PASSED) != HOLD_ARMED)
@@ -118,22 +119,24 @@ static bool still_held(struct kemu *k, u64 cpu)
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
 
-		if (load_acquire(&h->state) == HOLD_HELD && load(&kemu_task_at(k, load(&h->task))->cpu) == cpu)
+		if (load_acquire(&h->state) == HOLD_HELD &&
+		    load(&kemu_task_at(k, load(&h->task))->cpu) == cpu)
 			return true;
 	}
 	return false;
 }
 
-/* Every CPU idles with nothing due, or is held.  Read after the caller's smp_mb(). */
+/*
+ * Every CPU idles with nothing due, or is held.  A CPU that plays dead idles too; one
+ * that is offline and does not yet is on its way.  Read after the caller's smp_mb().
+ */
 bool kemu_all_blocked(struct kemu *k)
 {
-	u64 online = load(&k->hdr->online_mask);
-
 	for (u64 i = 0; i < k->nr_cpus; i++) {
 		struct kemu_cpu *cpu = &k->cpus[i];
 		u64 idling = load(&cpu->idling);
 
-		if (!(online & 1ULL << i) || (idling == CPU_HELD && still_held(k, i)))
+		if (idling == CPU_HELD && still_held(k, i))
 			continue;
 		if (idling != CPU_IDLE || load(&cpu->need_resched) || load(&cpu->ipi) ||
 		    load(&cpu->next_event) < KEMU_NEVER)
@@ -195,7 +198,7 @@ int kemu_held(struct kemu_self *s)
 	}
 	if (!h.hold)
 		return KEMU_OK;
-	host = kemu_host.release();
+	host = kemu_begin_wait();
 	store(&cpu->idler, (u64)(s->thread - s->k->tasks) + 1);
 	store(&cpu->idling, CPU_HELD);
 	smp_mb();		/* as in kemu_idle() */
@@ -225,7 +228,7 @@ int kemu_point(struct kemu_self *s, u64 point)
 		for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 			struct kemu_hold *h = &s->k->hdr->holds[i];
 
-			if (load(&h->state) != HOLD_ARMED || h->point != point ||
+			if (load_acquire(&h->state) != HOLD_ARMED || h->point != point ||
 			    !is_named(s->task, h->comm0, h->comm1))
 				continue;
 			if (s->task->locks && h->kind != HOLD_LOCKED)

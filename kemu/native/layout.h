@@ -55,6 +55,7 @@ enum kemu_ipi {
 	IPI_CALL_FUNCTION = 1 << 0,	/* cpu.call_queue has work */
 	IPI_MAILBOX	= 1 << 1,	/* the controller posted a function to run */
 	IPI_QUIESCENT	= 1 << 2,	/* every task is blocked */
+	IPI_INIT	= 1 << 3,	/* a CPU that plays dead is to come up */
 };
 
 /* What a bell says.  An OS thread sleeps on no other word. */

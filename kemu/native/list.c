@@ -1,8 +1,8 @@
 /*
  * list.c - Linux's circular doubly linked lists, with offsets for pointers.
  *
- * A node is two words, next and prev.  A node on no list points at itself or
- * is zero.  Every step is bounds-checked and every link is checked from both
+ * A node is two words, next and prev.  A node on no list, and the head of an
+ * empty one, points at itself or is zero.  Every step is bounds-checked and every link is checked from both
  * sides before it is changed: a broken list is an error, never a crash.
  *
  * No ordering and no lock here: the caller holds the lock of the list.
@@ -38,6 +38,8 @@ int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail)
 		return KEMU_RANGE;
 	if (linked(n, node))
 		return KEMU_BUSY;
+	if (!load(&h[0]))
+		kemu_list_init(k, head);
 	before = tail ? load(&h[1]) : head;
 	after = tail ? head : load(&h[0]);
 	prev = node_at(k, before);

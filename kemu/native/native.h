@@ -57,6 +57,7 @@ struct kemu_self {
 	struct kemu *k;
 	struct kemu_task *task;		/* who it runs as: its own task, or swapper/N */
 	struct kemu_task *thread;	/* whose bell it sleeps on: never changes */
+	u64 reschedules;		/* a mask: CPUs to kick, put off by kemu_send_reschedule() */
 };
 
 extern __thread struct kemu_self kemu_self;
@@ -86,6 +87,7 @@ u64 kemu_heap_usable(struct kemu *k, u64 off);
 
 /* bell.c: the one sleep and the one wake; waiting for a word to change */
 u64 kemu_now(void);
+void *kemu_begin_wait(void);
 typedef bool (*kemu_cond)(void *arg);
 void kemu_ring(u64 *bell);
 bool kemu_sleep_once(u64 *bell, u64 deadline);
@@ -110,6 +112,8 @@ void kemu_stand_in(struct kemu_self *s);
 int kemu_resign(struct kemu_self *s, u64 *last);
 int kemu_idle(struct kemu_self *s, u64 *why);
 void kemu_kick(struct kemu *k, struct kemu_cpu *cpu);
+void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu);
+void kemu_deliver(struct kemu_self *s);
 bool kemu_irq_pending(struct kemu_cpu *cpu);
 bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu);
 

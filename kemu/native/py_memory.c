@@ -278,6 +278,16 @@ static PyObject *Memory_kick(Memory *m, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
+static PyObject *Memory_send_reschedule(Memory *m, PyObject *arg)
+{
+	struct kemu_cpu *cpu = cpu_of(m, arg);
+
+	if (!cpu)
+		return NULL;
+	kemu_send_reschedule(&m->k, cpu);
+	Py_RETURN_NONE;
+}
+
 static PyObject *Memory_ring_monitor(Memory *m, PyObject *arg)
 {
 	struct kemu_cpu *cpu = cpu_of(m, arg);
@@ -434,6 +444,8 @@ static PyMethodDef memory_methods[] = {
 	ONE("list_del", Memory_list_del, "node", "list_del_init().  Caller holds the list's lock."),
 	ONE("list_next", Memory_list_next, "node", "The node after it; the head itself if none."),
 	ONE("kick", Memory_kick, "cpu", "After a store to need_resched or ipi.  Full barrier."),
+	ONE("send_reschedule", Memory_send_reschedule, "cpu",
+	    "kick(), put off until the caller holds no spinlock."),
 	ONE("ring_monitor", Memory_ring_monitor, "cpu", "Wake the CPU process's main thread."),
 	FAST("wait_monitor", Memory_wait_monitor, "cpu, timeout_ns", "Sleep until rung."),
 	ONE("ring_task", Memory_ring_task, "slot", "Wake the task's thread, to look at its turn."),

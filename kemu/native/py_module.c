@@ -130,6 +130,7 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(GATE_PANIC), CONSTANT(GATE_TRACE), CONSTANT(GATE_OPS), CONSTANT(GATE_HOLD),
 	CONSTANT(GATE_JITTER), CONSTANT(GATE_JITTER_OPS), CONSTANT(GATE_QUIESCE),
 	CONSTANT(IPI_CALL_FUNCTION), CONSTANT(IPI_MAILBOX), CONSTANT(IPI_QUIESCENT),
+	CONSTANT(IPI_INIT),
 	CONSTANT(CPU_BUSY), CONSTANT(CPU_IDLE), CONSTANT(CPU_HELD),
 	CONSTANT(HOLD_STALL), CONSTANT(HOLD_PREEMPTIBLE), CONSTANT(HOLD_LOCKED),
 	CONSTANT(HOLD_ARMED), CONSTANT(HOLD_HELD), CONSTANT(HOLD_PASSED),
@@ -173,7 +174,8 @@ PyMODINIT_FUNC PyInit__hardware(void)
 	kemu_host = (struct kemu_host) { drop_gil, take_gil };
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
-	    add_type(module, "SpinLock", &SpinLock_Type) && add_constants(module) &&
+	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&
+	    add_type(module, "Tasks", &Tasks_Type) && add_constants(module) &&
 	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
 	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
 		return module;

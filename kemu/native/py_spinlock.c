@@ -48,7 +48,8 @@ static bool spin_unlock(Word *w)
 		return false;
 	}
 	t = kemu_self.task;
-	t->locks--;
+	if (!--t->locks && unlikely(kemu_self.reschedules))
+		kemu_deliver(&kemu_self);
 	store(&t->preempt_count, t->preempt_count - 1);
 	return true;
 }

@@ -15,7 +15,7 @@
 
 #define HARDIRQ_OFFSET	(1 << 16)
 
-static PyObject *irq_vector, *resched_vector;
+static PyObject *irq_vector, *resched_vector, *point_names;
 static __thread PyObject *task_view, *thread_view;
 static __thread Memory *self_memory;
 
@@ -369,6 +369,8 @@ static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 	(void)module, (void)unused;
 	if (!is_task())
 		return NULL;
+	if (kemu_self.reschedules)
+		kemu_deliver(&kemu_self);
 	if (!is_due())
 		kemu_backoff(kemu_self.k, 0, kemu_this_cpu(&kemu_self)->sharers > 1);
 	return then_pending();
@@ -376,6 +378,28 @@ static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 
 /* ---- points, trace, time, host -------------------------------------------- */
 
+/* set_point_names(mapping): from a point's name to its symbol. */
+static PyObject *py_set_point_names(PyObject *module, PyObject *mapping)
+{
+	(void)module;
+	show(&point_names, mapping);
+	Py_RETURN_NONE;
+}
+
+static bool point_number(PyObject *arg, u64 *point)
+{
+	PyObject *number;
+	bool known;
+
+	if (PyLong_Check(arg) || !point_names)
+		return as_word(arg, point);
+	number = PyObject_GetItem(point_names, arg);
+	known = number && as_word(number, point);
+	Py_XDECREF(number);
+	return known;
+}
+
+/* The usual case, nothing armed, does not look the name up. */
 static PyObject *py_point(PyObject *module, PyObject *arg)
 {
 	struct kemu_self *s = &kemu_self;
@@ -383,10 +407,16 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	int status;
 
 	(void)module;
-	if (!as_word(arg, &point) || !is_task())
+	if (!PyUnicode_Check(arg) && !PyLong_Check(arg)) {
+		PyErr_SetString(PyExc_TypeError, "point(name or number)");
+		return NULL;
+	}
+	if (!is_task())
 		return NULL;
 	if (!load(&s->k->hdr->gate))
 		Py_RETURN_NONE;
+	if (!point_number(arg, &point))
+		return NULL;
 	status = kemu_point(s, point);
 	while (status == KEMU_PENDING) {
 		if (!take_pending())
@@ -396,15 +426,34 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	return done(status);
 }
 
+/* A number, or a word whose value is wanted only if there is a trace to put it in. */
+static bool as_value(PyObject *arg, bool wanted, u64 *value)
+{
+	if (!PyObject_TypeCheck(arg, &Word_Type))
+		return as_word(arg, value);
+	if (wanted)
+		*value = load(((Word *)arg)->p);
+	return true;
+}
+
 /* trace(event, subject's slot or -1, a, b, c) */
 static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-	u64 v[5];
+	u64 v[5] = { 0 };
+	bool tracing;
 
 	(void)module;
-	if (!as_words(args, nargs, 5, v) || !is_task())
+	if (nargs < 2 || nargs > 5) {
+		PyErr_SetString(PyExc_TypeError, "trace(event, slot, a=0, b=0, c=0)");
 		return NULL;
-	if (!(load(&kemu_self.k->hdr->gate) & GATE_TRACE))
+	}
+	if (!is_task())
+		return NULL;
+	tracing = load(&kemu_self.k->hdr->gate) & GATE_TRACE;
+	for (Py_ssize_t i = 0; i < nargs; i++)
+		if (!as_value(args[i], tracing, &v[i]))
+			return NULL;
+	if (!tracing)
 		Py_RETURN_NONE;
 	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
 		return fail(KEMU_RANGE);
@@ -472,8 +521,10 @@ PyMethodDef task_functions[] = {
 	NOARGS("local_irq_save", py_local_irq_save, "Interrupts off; returns the flags."),
 	ONE("local_irq_restore", py_local_irq_restore, "flags", "May take an interrupt and switch tasks."),
 	NOARGS("cpu_relax", py_cpu_relax, "One step of a polling loop.  May switch tasks."),
-	ONE("point", py_point, "number", "A named point: traced, held, delayed as armed."),
-	FAST("trace", py_trace, "event, slot, a, b, c", "An event into this CPU's ring, if tracing."),
+	ONE("set_point_names", py_set_point_names, "mapping", "From a point's name to its symbol."),
+	ONE("point", py_point, "name_or_number", "A named point: traced, held, delayed as armed."),
+	FAST("trace", py_trace, "event, slot, a=0, b=0, c=0",
+	     "An event into this CPU's ring, if tracing.  A word given for a, b or c is read then."),
 	NOARGS("now_ns", py_now_ns, "CLOCK_MONOTONIC, in nanoseconds."),
 	NOARGS("getcpu", py_getcpu, "The host core the thread is on."),
 	NOARGS("smp_mb", py_smp_mb, "A full barrier."),

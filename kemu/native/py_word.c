@@ -76,6 +76,29 @@ static PyObject *Word_add(Word *w, PyObject *arg)
 	return as_word(arg, &v) && enter(w, OP_ADD, v) ? from_word(fetch_add(w->p, v) + v) : NULL;
 }
 
+/* inc(), dec(): a counter that a lock guards; cheaper than add(), and no barrier. */
+static PyObject *Word_inc(Word *w, PyObject *unused)
+{
+	u64 v = load(w->p) + 1;
+
+	(void)unused;
+	if (!enter(w, OP_STORE, v))
+		return NULL;
+	store(w->p, v);
+	Py_RETURN_NONE;
+}
+
+static PyObject *Word_dec(Word *w, PyObject *unused)
+{
+	u64 v = load(w->p) - 1;
+
+	(void)unused;
+	if (!enter(w, OP_STORE, v))
+		return NULL;
+	store(w->p, v);
+	Py_RETURN_NONE;
+}
+
 static PyObject *Word_or(Word *w, PyObject *arg)
 {
 	u64 v;
@@ -236,6 +259,8 @@ static PyMethodDef word_methods[] = {
 	ONE("xchg", Word_xchg, "value", "Returns the old value.  Full barrier."),
 	FAST("cmpxchg", Word_cmpxchg, "old, new", "Returns the old value.  Full barrier."),
 	ONE("add", Word_add, "value", "Returns the new value.  Full barrier."),
+	NOARGS("inc", Word_inc, "One more.  Not atomic: caller holds the word's lock.  No ordering."),
+	NOARGS("dec", Word_dec, "One less.  Not atomic: caller holds the word's lock.  No ordering."),
 	ONE("fetch_or", Word_or, "mask", "Returns the old value.  Full barrier."),
 	ONE("fetch_and", Word_and, "mask", "Returns the old value.  Full barrier."),
 	ONE("test_bit", Word_test_bit, "nr", "No ordering."),

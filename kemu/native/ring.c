@@ -24,13 +24,13 @@ void kemu_trace(struct kemu_self *s, u64 id, struct kemu_task *subject, u64 a, u
 
 	*e = (struct kemu_event) {
 		.ns = kemu_now(), .id = id, .cpu = nr,
-		.pid = s->task->pid, .comm0 = s->task->comm0, .comm1 = s->task->comm1,
+		.pid = load(&s->task->pid), .comm0 = load(&s->task->comm0), .comm1 = load(&s->task->comm1),
 		.a = a, .b = b, .c = c,
 	};
 	if (subject) {
-		e->subject_pid = subject->pid;
-		e->subject_comm0 = subject->comm0;
-		e->subject_comm1 = subject->comm1;
+		e->subject_pid = load(&subject->pid);
+		e->subject_comm0 = load(&subject->comm0);
+		e->subject_comm1 = load(&subject->comm1);
 	}
 	store_release(&cpu->ring_head, head + 1);
 }

@@ -38,7 +38,7 @@ int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 		if (!load(lock) && !cmpxchg(lock, 0, owner))
 			return KEMU_OK;
 	/* The owner may need the interpreter's lock that this thread holds. */
-	host = kemu_host.release();
+	host = kemu_begin_wait();
 	for (unsigned int round = 0;; round++) {
 		seen = load(lock);
 		if (!seen && !(seen = cmpxchg(lock, 0, owner)))

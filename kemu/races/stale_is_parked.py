@@ -25,7 +25,7 @@ race = kemu.Race(
     names={"resident/1": "T"},
     labels={"kthread_unpark[resident/1]": "unpark(T)",
             "unpark:cleared[parker]": "  clear(SHOULD_PARK)",
-            "sched_switch[resident/1]": "T runs", "parked[parker]": "park(T) has returned 0",
+            "parkme:woken[resident/1]": "T is awake", "parked[parker]": "park(T) has returned 0",
             "parkme:leaving[resident/1]": "T leaves parkme()"},
     budget="free: a hit within 5 s")
 

@@ -30,7 +30,7 @@ race = kemu.Race(
     title="a stray wake-up between clear(SHOULD_PARK) and bind: the thread runs on the wrong CPU",
     expects="wrong CPU", names={"victim/2": "T"},
     labels={"kthread_unpark[victim/2]": "unpark(T)", "unpark:cleared[unparker]":
-            "  clear(SHOULD_PARK)", "sched_waking[victim/2]": "wake_up_process(T)",
+            "  clear(SHOULD_PARK)", "sched_waking[waker]": "wake_up_process(T)",
             "sched_switch[victim/2]": "T runs",
             "parkme:leaving[victim/2]": "leave parkme() due to !SHOULD_PARK",
             "kthread_bind[victim/2]": "  bind_to(CPU{a})", "kemu_panic": "BUG_ON(wrong CPU)"},

@@ -34,7 +34,7 @@ def _enqueue_rt(rq: Cpu, p: Task) -> None:
     prio = p.prio.load()
     rq.rt[prio].add_tail(p.run_node)
     (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).set_bit(prio % HALF)
-    rq.rt_nr.store(rq.rt_nr.load() + 1)
+    rq.rt_nr.inc()
 
 
 def _dequeue_rt(rq: Cpu, p: Task) -> None:
@@ -44,19 +44,19 @@ def _dequeue_rt(rq: Cpu, p: Task) -> None:
     machine.memory.list_del(p.run_node)
     if rq.rt[prio].empty():
         (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).clear_bit(prio % HALF)
-    rq.rt_nr.store(rq.rt_nr.load() - 1)
+    rq.rt_nr.dec()
 
 
 def _enqueue_fair(rq: Cpu, p: Task) -> None:
     rq.fair.add_tail(p.run_node)
-    rq.fair_nr.store(rq.fair_nr.load() + 1)
+    rq.fair_nr.inc()
 
 
 def _dequeue_fair(rq: Cpu, p: Task) -> None:
     if not _linked(p):
         BUG(f"S4: {p} is of class fair but in no queue of it")
     machine.memory.list_del(p.run_node)
-    rq.fair_nr.store(rq.fair_nr.load() - 1)
+    rq.fair_nr.dec()
 
 
 def enqueue_task(rq: Cpu, p: Task) -> None:
@@ -69,7 +69,7 @@ def enqueue_task(rq: Cpu, p: Task) -> None:
     else:
         if sched_class == IDLE:
             BUG("S11: an idle task is never queued")
-    rq.nr_running.store(rq.nr_running.load() + 1)
+    rq.nr_running.inc()
 
 
 def dequeue_task(rq: Cpu, p: Task) -> None:
@@ -86,7 +86,7 @@ def dequeue_task(rq: Cpu, p: Task) -> None:
     else:
         if True:
             BUG("bad: scheduling from the idle thread!")
-    rq.nr_running.store(rq.nr_running.load() - 1)
+    rq.nr_running.dec()
 
 
 def activate_task(rq: Cpu, p: Task) -> None:

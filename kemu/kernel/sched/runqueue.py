@@ -122,10 +122,11 @@ def double_rq_unlock(one: Cpu, other: Cpu) -> None:
 def resched_curr(rq: Cpu) -> None:
     """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
 
-    need_resched is stored before the kick looks for an idler: see native/cpu.c.
+    need_resched is stored before the kick looks for an idler, and the kick comes when
+    the caller has freed its last spinlock: see native/cpu.c.
     """
     if rq.need_resched.load():
         return
     rq.need_resched.store(1)
     if rq.cpu != smp_processor_id():
-        machine.memory.kick(rq.cpu)
+        machine.memory.send_reschedule(rq.cpu)

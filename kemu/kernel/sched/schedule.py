@@ -57,7 +57,7 @@ def __schedule(preempt: bool) -> None:
     rq.lock.lock_irq()
     if not preempt and prev.state.load():
         deactivate_task(rq, prev)
-        prev.nvcsw.store(prev.nvcsw.load() + 1)
+        prev.nvcsw.inc()
     next = pick_next_task(rq)
     rq.need_resched.store(0)
     if rq.fair_nr.load() > 1 or rq.tick_at.load():
@@ -66,12 +66,12 @@ def __schedule(preempt: bool) -> None:
         rq.lock.unlock_irq()
         return
     if preempt:
-        prev.nivcsw.store(prev.nivcsw.load() + 1)
-    rq.nr_switches.store(rq.nr_switches.load() + 1)
+        prev.nivcsw.inc()
+    rq.nr_switches.inc()
     rq.curr.store(next.slot)
     native.trace(events.SCHED_SWITCH, next.slot,
                  prev.state.load() | (events.PREEMPTED if preempt else 0),
-                 prev.prio.load(), next.prio.load())
+                 prev.prio, next.prio)
     context_switch(rq, prev, next)
 
 
@@ -120,8 +120,14 @@ def on_dead_task(free: Callable[[Task], None]) -> None:
 
 
 def _idle_in_place(idle: Task) -> None:
-    """swapper's loop on a thread that waits for its own turn; returns with it."""
+    """swapper's loop on a thread that waits for its own turn; returns with it.
+
+    On a CPU that went offline swapper itself must go on: it has duties there.
+    """
     while current() is idle:
+        if not machine.header.online_mask.test_bit(smp_processor_id()):
+            finish_task_switch(native.resign())
+            return
         why = native.idle()
         if why & native.WHY_TURN:
             finish_task_switch(native.resign())
@@ -129,8 +135,20 @@ def _idle_in_place(idle: Task) -> None:
             __schedule(False)
 
 
+_offline_idle: Callable[[int], None]
+
+
+def on_offline_idle(run: Callable[[int], None]) -> None:
+    """What swapper does when its CPU is offline: returns when it is online again."""
+    global _offline_idle
+    _offline_idle = run
+
+
 def do_idle() -> None:
     """One round of swapper's own loop."""
+    cpu = smp_processor_id()
+    if not machine.header.online_mask.test_bit(cpu):
+        _offline_idle(cpu)
     native.idle()
     while native.need_resched():
         __schedule(False)

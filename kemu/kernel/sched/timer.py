@@ -56,13 +56,42 @@ def _add_timer(me: Task, expires: int) -> None:
     native.local_irq_restore(flags)
 
 
+def _lock_timer(me: Task) -> tuple[Cpu, int]:
+    """Lock the list the task's timer is on, whichever that is by then."""
+    while True:
+        rq = runqueues[me.timer_cpu.load()]
+        flags = rq.timer_lock.lock_irqsave()
+        if me.timer_cpu.load() == rq.cpu:
+            return rq, flags
+        rq.timer_lock.unlock_irqrestore(flags)
+
+
 def _del_timer(me: Task) -> None:
-    rq = runqueues[me.timer_cpu.load()]
-    flags = rq.timer_lock.lock_irqsave()
+    rq, flags = _lock_timer(me)
     machine.memory.list_del(me.timer_node)
     if rq is this_rq():
         _program(rq)        # another CPU finds out when its event comes and nothing is due
     rq.timer_lock.unlock_irqrestore(flags)
+
+
+def timers_dead_cpu(cpu: int) -> int:
+    """Take over the timers of a dead CPU (Linux: timers_dead_cpu).  Returns 0."""
+    dead = runqueues[cpu]
+    flags = native.local_irq_save()
+    rq = this_rq()
+    dead.timer_lock.lock()
+    rq.timer_lock.lock()
+    for node in dead.timers.nodes():
+        machine.memory.list_del(node)
+        machine.tasks.owning(node).timer_cpu.store(rq.cpu)
+        rq.timers.add_tail(node)
+    dead.tick_at.store(0)
+    dead.next_event.store(native.NEVER)
+    _program(rq)
+    rq.timer_lock.unlock()
+    dead.timer_lock.unlock()
+    native.local_irq_restore(flags)
+    return 0
 
 
 def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:

@@ -44,7 +44,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             machine.memory.waited_for(p.slot)
             cpu_relax()
         rq, flags = task_rq_lock(p)
-        native.trace(events.SCHED_WAIT_TASK, p.slot, p.prio.load(), 0, 0)
+        native.trace(events.SCHED_WAIT_TASK, p.slot, p.prio)
         running = p.on_cpu.load()
         queued = p.on_rq.load()
         matches = not match_state or p.state.load() == match_state

@@ -33,7 +33,7 @@ def set_task_cpu(p: Task, cpu: int) -> None:
     It moves no host thread: the CPU that switches to p does.
     """
     if p.cpu.load() != cpu:
-        native.trace(events.SCHED_MIGRATE_TASK, p.slot, p.prio.load(), p.cpu.load(), cpu)
+        native.trace(events.SCHED_MIGRATE_TASK, p.slot, p.prio, p.cpu, cpu)
         p.cpu.store(cpu)
 
 
@@ -71,7 +71,7 @@ def _ttwu_do_wakeup(rq: Cpu, p: Task) -> None:
     """It runs, or will.  Caller holds rq.lock."""
     check_preempt_curr(rq, p)
     p.state.store(TASK_RUNNING)
-    native.trace(events.SCHED_WAKEUP, p.slot, p.prio.load(), rq.cpu, 0)
+    native.trace(events.SCHED_WAKEUP, p.slot, p.prio, rq.cpu)
 
 
 def _ttwu_remote(p: Task) -> bool:
@@ -106,7 +106,7 @@ def try_to_wake_up(p: Task, state: int) -> bool:
     flags = p.pi_lock.lock_irqsave()
     woken = bool(p.state.load() & state)
     if woken:
-        native.trace(events.SCHED_WAKING, p.slot, p.prio.load(), p.cpu.load(), 0)
+        native.trace(events.SCHED_WAKING, p.slot, p.prio, p.cpu)
         point("ttwu:matched")
         if not (p.on_rq.load() and _ttwu_remote(p)):
             if p.on_cpu.load_acquire():
@@ -151,7 +151,7 @@ def wake_up_new_task(p: Task) -> None:
     rq = cpu_rq(p.cpu.load())
     rq.lock.lock()
     activate_task(rq, p)
-    native.trace(events.SCHED_WAKEUP_NEW, p.slot, p.prio.load(), rq.cpu, 0)
+    native.trace(events.SCHED_WAKEUP_NEW, p.slot, p.prio, rq.cpu)
     check_preempt_curr(rq, p)
     rq.lock.unlock()
     p.pi_lock.unlock_irqrestore(flags)

@@ -1,0 +1,467 @@
+"""CPU hotplug: cpu_up, cpu_down, and who does what on the way.
+
+Linux: kernel/cpu.c (v4.13), kernel/sched/idle.c.  The states are in cpuhp.
+Not modelled: freezing, SMT control, parallel bringup.  Later fixes in it:
+
+* 4dddfb5faa61, 1db49484f21e, 96abb968549c (4.15): rollback is sound, and can be tested by injection;
+* 3ae70c251f34 and 453e41085183 (5.11): a DEAD callback cannot be made to fail, and if it
+  does, it is reported and the CPU goes down all the same;
+* 45178ac0cea8 (5.5): a CPU's stopper takes works again before anything else can run on it
+  (exhibit stopper-enabled-late).
+
+Up:   control   prepare callbacks, __cpu_up() ------>  start-up: STARTING callbacks, online
+                wait(done)        <------------------  idle: stopper on, complete(done)
+                unpark cpuhp/N, kick ---------------->  cpuhp/N: ONLINE callbacks
+                wait(done)        <------------------  complete(done)
+Down: control   kick ------------------------------->  cpuhp/N: ONLINE callbacks, backwards
+                park cpuhp/N, stop_machine --------->  stopper: offline, DYING callbacks, park
+                wait(done)        <-- by an IPI -----  idle: dead
+                dead callbacks
+
+Locks: cpu_hotplug_lock; inside it smpboot_threads_lock, then stop_cpus_mutex.
+Callers: users, from any online CPU; init.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, cast
+
+from kemu import native
+from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
+from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
+                               cpuhp_invoke_callback, cpuhp_is_atomic_state, set_static_step)
+from kemu.kernel.cpuhp import CpuhpState as S
+from kemu.kernel.hung import waiting_for
+from kemu.kernel.irq import smp_call_function_single
+from kemu.kernel.kthread import kthread_park, kthread_unpark
+from kemu.kernel.panic import BUG, WARN
+from kemu.kernel.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
+                                      percpu_up_read, percpu_up_write)
+from kemu.kernel.point import point
+from kemu.kernel.printk import printk
+from kemu.kernel.sched.hotplug import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
+                                       sched_cpu_starting)
+from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
+from kemu.kernel.sched.schedule import on_offline_idle
+from kemu.kernel.sched.timer import timers_dead_cpu
+from kemu.kernel.sched.wakeup import wake_up_process
+from kemu.kernel.smpboot import (SmpHotplugThread, smpboot_create_threads, smpboot_park_threads,
+                                 smpboot_register_percpu_thread, smpboot_unpark_threads)
+from kemu.kernel.stop_machine import stop_machine_cpuslocked
+from kemu.memory.struct import Embedded, PerCPU
+from kemu.memory.views import Task
+from kemu.native import local_irq_restore, local_irq_save, smp_processor_id
+
+
+class CpuHotplug(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    lock = Embedded(PercpuRwsem)
+
+
+@contextmanager
+def cpus_read() -> Iterator[None]:
+    """cpus_read_lock() for a block: no CPU comes or goes.  May sleep."""
+    percpu_down_read(CpuHotplug.on(0).lock)
+    try:
+        yield
+    finally:
+        percpu_up_read(CpuHotplug.on(0).lock)
+
+
+@contextmanager
+def _cpus_write() -> Iterator[None]:
+    percpu_down_write(CpuHotplug.on(0).lock)
+    try:
+        yield
+    finally:
+        percpu_up_write(CpuHotplug.on(0).lock)
+
+
+def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
+    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
+
+    cpus: a mask, by default the first online CPU.  Returns what fn returned.
+    """
+    with cpus_read():
+        return stop_machine_cpuslocked(fn, data, cpus)
+
+
+# -- the CPU's own thread -----------------------------------------------------------
+
+def cpuhp_should_run(cpu: int) -> bool:
+    return bool(CpuhpCpuState.on(cpu).should_run.load())
+
+
+def cpuhp_thread_fun(cpu: int) -> None:
+    """One callback per call, until the target is reached or one fails.  Runs on cpuhp/N."""
+    st = CpuhpCpuState.on(cpu)
+    if not st.should_run.load_acquire():
+        WARN(f"cpuhp/{cpu} runs, and nobody asked it to")
+        return
+    bringup = bool(st.bringup.load())
+    if st.single.load():
+        state = st.cb_state.load()
+        st.should_run.store(0)
+    elif bringup:
+        state = st.state.add(1)
+        st.should_run.store(int(state < st.target.load()))
+    else:
+        state = st.state.load()
+        st.state.store(state - 1)
+        st.should_run.store(int(state - 1 > st.target.load()))
+    result = _invoke_on_ap(cpu, state, bringup)
+    st.result.store(result)
+    if result:
+        if st.rollback.load():
+            WARN(f"cpuhp/{cpu}: state {state} failed ({result}) while rolling back")
+        st.should_run.store(0)
+    if not st.should_run.load():
+        complete(st.done)
+
+
+def _invoke_on_ap(cpu: int, state: int, bringup: bool) -> int:
+    if not cpuhp_is_atomic_state(state):
+        return cpuhp_invoke_callback(cpu, state, bringup)
+    flags = local_irq_save()
+    result = cpuhp_invoke_callback(cpu, state, bringup)
+    local_irq_restore(flags)
+    if result:
+        WARN(f"cpuhp/{cpu}: state {state} must not fail, and returned {result}")
+    return result
+
+
+def cpuhp_set_state(st: CpuhpCpuState, target: int) -> int:
+    """Head for a target; returns the state it starts from."""
+    prev_state: int = st.state.load()
+    st.rollback.store(0)
+    st.target.store(target)
+    st.single.store(0)
+    st.bringup.store(int(prev_state < target))
+    return prev_state
+
+
+def cpuhp_reset_state(st: CpuhpCpuState, prev_state: int) -> None:
+    """Turn round: the callback that failed counts as not run."""
+    st.rollback.store(1)
+    st.state.add(-1 if st.bringup.load() else 1)
+    st.target.store(prev_state)
+    st.bringup.store(int(not st.bringup.load()))
+
+
+def __cpuhp_kick_ap(st: CpuhpCpuState) -> None:
+    """Have cpuhp/N run to the target, and wait.  May sleep."""
+    if not st.single.load() and st.state.load() == st.target.load():
+        return
+    st.result.store(0)
+    st.should_run.store_release(1)
+    thread = cast(Task, st.thread.get())
+    wake_up_process(thread)
+    with waiting_for(thread, "cpu hotplug"):
+        wait_for_completion(st.done)
+
+
+def cpuhp_kick_ap(st: CpuhpCpuState, target: int) -> int:
+    """Bring the CPU to a state through its own thread; back again if that fails.  May sleep."""
+    prev_state = cpuhp_set_state(st, target)
+    __cpuhp_kick_ap(st)
+    ret: int = st.result.load()
+    if ret:
+        cpuhp_reset_state(st, prev_state)
+        __cpuhp_kick_ap(st)
+    return ret
+
+
+def cpuhp_invoke_ap_callback(cpu: int, state: int, bringup: bool) -> int:
+    """Run one callback on an online CPU's thread.  May sleep."""
+    st = CpuhpCpuState.on(cpu)
+    if not cpu_online(cpu):
+        return 0
+    st.rollback.store(0)
+    st.bringup.store(int(bringup))
+    st.cb_state.store(state)
+    st.single.store(1)
+    __cpuhp_kick_ap(st)
+    st.single.store(0)
+    ret: int = st.result.load()
+    return ret
+
+
+cpuhp_threads = SmpHotplugThread("cpuhp/%u", cpuhp_should_run, cpuhp_thread_fun,
+                                 selfparking=True, store=CpuhpCpuState)
+
+
+# -- up -------------------------------------------------------------------------------
+
+def bringup_cpu(cpu: int) -> int:
+    """Start the CPU and bring it as far as asked.  In the control task.  May sleep."""
+    _cpu_power_on(cpu)
+    return bringup_wait_for_ap(cpu)
+
+
+def _cpu_power_on(cpu: int) -> None:
+    """Linux: __cpu_up.  Interrupt the CPU where it plays dead; wait until it is online."""
+    CpuhpCpuState.on(cpu).dead.store(0)
+    runqueues[cpu].ipi.fetch_or(native.IPI_INIT)
+    machine.memory.kick(cpu)
+    online = machine.header.online_mask
+    while not online.test_bit(cpu):
+        online.wait_while(online.load() & ~(1 << cpu))
+
+
+def bringup_wait_for_ap(cpu: int) -> int:
+    """The CPU idles: hand it over to its own thread.  In the control task.  May sleep.
+
+    The unpark may sleep (the thread may still be queued somewhere since it was parked),
+    so the idle task must not do it (seed 002).
+    """
+    st = CpuhpCpuState.on(cpu)
+    wait_for_completion(st.done)
+    if not cpu_online(cpu):
+        WARN(f"cpu{cpu} said it idles, and is not online")
+        return -ECANCELED
+    kthread_unpark(cast(Task, st.thread.get()))
+    if st.target.load() <= S.CPUHP_AP_ONLINE_IDLE:
+        return 0
+    return cpuhp_kick_ap(st, st.target.load())
+
+
+def notify_cpu_starting(cpu: int) -> None:
+    """The STARTING callbacks.  Runs on the upcoming CPU, interrupts off."""
+    st = CpuhpCpuState.on(cpu)
+    target = min(st.target.load(), S.CPUHP_AP_ONLINE)
+    while st.state.load() < target:
+        state = st.state.add(1)
+        ret = cpuhp_invoke_callback(cpu, state, True)
+        if ret:
+            WARN(f"cpu{cpu}: STARTING callback of state {state} must not fail, returned {ret}")
+
+
+def cpuhp_online_idle(cpu: int) -> None:
+    """The upcoming CPU idles.  Runs in its idle task, which must not sleep.
+
+    The stopper can be unparked here: it was the last thread to run on the CPU, so it
+    is off its runqueue, and the unpark does not wait.
+    """
+    st = CpuhpCpuState.on(cpu)
+    stop_machine_unpark(cpu)
+    point("online-idle")
+    st.state.store(S.CPUHP_AP_ONLINE_IDLE)
+    complete(st.done)
+
+
+def start_secondary(cpu: int) -> None:
+    """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
+    notify_cpu_starting(cpu)
+    machine.header.online_mask.set_bit(cpu)
+    local_irq_restore(0)
+    cpuhp_online_idle(cpu)
+
+
+def undo_cpu_up(cpu: int, st: CpuhpCpuState) -> None:
+    """Back to the target, through the teardowns of the states that were reached."""
+    while st.state.add(-1) > st.target.load():
+        cpuhp_invoke_callback(cpu, st.state.load(), False)
+
+
+def cpuhp_up_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
+    """The control task's part of the way up; undone if a callback fails.  May sleep."""
+    prev_state = st.state.load()
+    while st.state.load() < target:
+        state = st.state.add(1)
+        ret = cpuhp_invoke_callback(cpu, state, True)
+        if ret:
+            st.target.store(prev_state)
+            undo_cpu_up(cpu, st)
+            return ret
+    return 0
+
+
+def _cpu_up(cpu: int, target: int) -> int:
+    st = CpuhpCpuState.on(cpu)
+    with _cpus_write():
+        if st.state.load() >= target:
+            return 0
+        cpuhp_set_state(st, target)
+        if st.state.load() > S.CPUHP_BRINGUP_CPU:
+            ret = cpuhp_kick_ap(st, target)
+            if ret:
+                return ret
+        return cpuhp_up_callbacks(cpu, st, min(target, S.CPUHP_BRINGUP_CPU))
+
+
+def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
+    """Bring a CPU up, to ONLINE or to a state on the way.  May sleep.
+
+    Returns 0, also if it is there already, or a negative errno: -EINVAL for a CPU or
+    target there is not, else what a callback returned, everything being as before.
+    """
+    if not _exists(cpu) or not _is_target(target):
+        return -EINVAL
+    return _cpu_up(cpu, target)
+
+
+# -- down -----------------------------------------------------------------------------
+
+def take_cpu_down(cpu: int) -> int:
+    """The CPU leaves.  Runs on its stopper, all CPUs stopped, interrupts off."""
+    st = CpuhpCpuState.on(cpu)
+    target = max(st.target.load(), S.CPUHP_AP_OFFLINE)
+    machine.header.online_mask.clear_bit(cpu)
+    if st.state.load() != S.CPUHP_TEARDOWN_CPU:
+        WARN(f"cpu{cpu} is taken down from state {st.state.load()}")
+    while st.state.add(-1) > target:
+        ret = cpuhp_invoke_callback(cpu, st.state.load(), False)
+        if ret:
+            WARN(f"cpu{cpu}: DYING callback of state {st.state.load()} must not fail: {ret}")
+    stop_machine_park(cpu)
+    return 0
+
+
+def takedown_cpu(cpu: int) -> int:
+    """Stop the machine to take the CPU out of it.  In the control task.  May sleep."""
+    st = CpuhpCpuState.on(cpu)
+    thread = cast(Task, st.thread.get())
+    kthread_park(thread)
+    err = stop_machine_cpuslocked(take_cpu_down, cpu, 1 << cpu)
+    if err:
+        kthread_unpark(thread)
+        return err
+    if cpu_online(cpu):
+        BUG(f"cpu{cpu} is online after it was taken down")
+    wait_for_completion(st.done)
+    if st.state.load() != S.CPUHP_AP_IDLE_DEAD:
+        BUG(f"cpu{cpu} is dead in state {st.state.load()}")
+    st.dead.wait_while(0, runqueues[cpu].idle.load())
+    return 0
+
+
+def cpuhp_complete_idle_dead(cpu: int) -> None:
+    """Tell the control task that the CPU is dead.  An interrupt on an online CPU."""
+    complete(CpuhpCpuState.on(cpu).done)
+
+
+def cpuhp_report_idle_dead(cpu: int) -> None:
+    """The dying CPU's last words.  Runs in its idle task.
+
+    A CPU that is offline may not wake anybody: an online one does it for it.
+    """
+    st = CpuhpCpuState.on(cpu)
+    if st.state.load() != S.CPUHP_AP_OFFLINE:
+        BUG(f"cpu{cpu} reports itself dead in state {st.state.load()}")
+    st.state.store(S.CPUHP_AP_IDLE_DEAD)
+    smp_call_function_single(online_cpus()[0], cpuhp_complete_idle_dead, cpu, False)
+
+
+def undo_cpu_down(cpu: int, st: CpuhpCpuState) -> None:
+    """Back up to the target, through the startups of the states that were left."""
+    while st.state.add(1) < st.target.load():
+        cpuhp_invoke_callback(cpu, st.state.load(), True)
+
+
+def cpuhp_down_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
+    """The control task's part of the way down.  May sleep.
+
+    Once the CPU is dead there is no way back: a callback that fails then is reported.
+    """
+    while st.state.load() > target:
+        state = st.state.load()
+        ret = cpuhp_invoke_callback(cpu, state, False)
+        if ret and state >= S.CPUHP_TEARDOWN_CPU:
+            return ret
+        if ret:
+            printk(f"DEAD callback error for CPU{cpu}, state {state}: {ret}")
+        st.state.add(-1)
+    return 0
+
+
+def _cpu_down(cpu: int, target: int) -> int:
+    st = CpuhpCpuState.on(cpu)
+    with _cpus_write():
+        if cpu_online(cpu) and online_cpus() == [cpu] and target < S.CPUHP_AP_ONLINE_IDLE:
+            return -EBUSY
+        if st.state.load() <= target:
+            return -EINVAL if target == S.CPUHP_OFFLINE else 0
+        prev_state = cpuhp_set_state(st, target)
+        if st.state.load() > S.CPUHP_TEARDOWN_CPU:
+            ret = cpuhp_kick_ap(st, max(target, S.CPUHP_TEARDOWN_CPU))
+            if ret or st.state.load() > S.CPUHP_TEARDOWN_CPU:
+                return ret
+            st.target.store(target)
+        ret = cpuhp_down_callbacks(cpu, st, target)
+        if ret and st.state.load() == S.CPUHP_TEARDOWN_CPU and st.state.load() < prev_state:
+            cpuhp_reset_state(st, prev_state)
+            __cpuhp_kick_ap(st)
+        return ret
+
+
+def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
+    """Take a CPU down, to OFFLINE or to a state on the way.  May sleep.
+
+    Returns 0, -EBUSY for the last online CPU, -EINVAL for a CPU or target there is
+    not or that is offline, else what a callback returned, everything being as before.
+    A task that takes its own CPU down goes on on another.
+    """
+    if not _exists(cpu) or not _is_target(target):
+        return -EINVAL
+    return _cpu_down(cpu, target)
+
+
+def _exists(cpu: object) -> bool:
+    return isinstance(cpu, int) and not isinstance(cpu, bool) and 0 <= cpu < len(runqueues)
+
+
+def _is_target(target: object) -> bool:
+    """A state one can stay in: outside the atomic zone."""
+    return (isinstance(target, int) and S.CPUHP_OFFLINE <= target <= S.CPUHP_ONLINE
+            and not S.CPUHP_BRINGUP_CPU <= target <= S.CPUHP_TEARDOWN_CPU)
+
+
+# -- the idle task of a CPU that is not online ------------------------------------------
+
+def play_dead(cpu: int) -> None:
+    """Do nothing until the CPU is powered on; then start up.  Runs in its idle task."""
+    local_irq_save()
+    rq = runqueues[cpu]
+    rq.need_resched.store(0)
+    CpuhpCpuState.on(cpu).dead.store_release(1)
+    while not rq.ipi.load() & native.IPI_INIT:
+        native.idle()
+        rq.need_resched.store(0)
+    rq.ipi.fetch_and(~native.IPI_INIT)
+    start_secondary(cpu)
+
+
+def arch_cpu_idle_dead(cpu: int) -> None:
+    """The idle loop found its CPU offline (Linux: do_idle)."""
+    cpuhp_report_idle_dead(cpu)
+    play_dead(cpu)
+
+
+on_offline_idle(arch_cpu_idle_dead)
+
+set_static_step(S.CPUHP_CREATE_THREADS, CpuhpStep("threads:prepare", smpboot_create_threads))
+set_static_step(S.CPUHP_TIMERS_PREPARE, CpuhpStep("timers:dead", None, timers_dead_cpu))
+set_static_step(S.CPUHP_BRINGUP_CPU, CpuhpStep("cpu:bringup", bringup_cpu))
+set_static_step(S.CPUHP_AP_SCHED_STARTING,
+                CpuhpStep("sched:starting", sched_cpu_starting, sched_cpu_dying))
+set_static_step(S.CPUHP_TEARDOWN_CPU, CpuhpStep("cpu:teardown", None, takedown_cpu))
+set_static_step(S.CPUHP_AP_SMPBOOT_THREADS,
+                CpuhpStep("smpboot/threads:online", smpboot_unpark_threads, smpboot_park_threads))
+set_static_step(S.CPUHP_AP_ACTIVE,
+                CpuhpStep("sched:active", sched_cpu_activate, sched_cpu_deactivate))
+
+
+def cpuhp_threads_init() -> None:
+    """The boot CPU's hotplug thread.  On the boot CPU.  May sleep."""
+    smpboot_register_percpu_thread(cpuhp_threads)
+    kthread_unpark(cast(Task, CpuhpCpuState.on(smp_processor_id()).thread.get()))
+
+
+def boot_cpu_init(cpu: int) -> None:
+    """The boot CPU is up, without having come (Linux: boot_cpu_init, boot_cpu_state_init)."""
+    CpuhpCpuState.on(cpu).state.store(S.CPUHP_ONLINE)
+    CpuhpCpuState.on(cpu).target.store(S.CPUHP_ONLINE)

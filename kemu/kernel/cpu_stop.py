@@ -1,0 +1,282 @@
+"""Stoppers: a thread per CPU that preempts everything, and works queued on it.
+
+Linux: kernel/stop_machine.c (v4.13), its first half.  Later fixes in it: a stopper
+is woken after its lock is dropped, with preemption off (0b26351b910f and
+9fb8d5dc4b64, 2018).
+
+A work runs on its CPU with preemption off.  If queueing succeeds, it will run (seed
+003): enabled is cleared by the stopper itself, inside its last work, and after that
+it flushes its list, under the lock.
+
+    stopper.works     <- under stopper.lock
+    stopper.enabled   <- 1 by stop_machine_unpark, while the thread is parked; 0 by
+                         stop_machine_park, on the stopper, without the lock
+
+Locks: stopper.lock.  Callers: stop_machine, cpu (hotplug), sched, users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.kthread import kthread_park, kthread_unpark
+from kemu.kernel.panic import WARN
+from kemu.kernel.point import point
+from kemu.kernel.sched.policy import sched_set_stop_task
+from kemu.kernel.sched.runqueue import machine, runqueues
+from kemu.kernel.sched.wakeup import wake_up_process
+from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, ListHead, Lock, PerCPU, Struct, TaskRef, Word
+from kemu.memory.views import Task
+from kemu.native import (preempt_count, preempt_disable, preempt_enable, preempt_enable_no_resched,
+                         smp_processor_id)
+from kemu.trace import events
+
+ENOENT = 2
+
+
+class CpuStopDone(Struct):
+    """What an initiator waits for; freed by it."""
+
+    nr_todo = Word()
+    ret = Word()
+    executed = Word()
+    completion = Embedded(Completion)
+
+
+class CpuStopWork(Struct):
+    """A work on a stopper's list."""
+
+    next = Word()
+    prev = Word()
+    fn = Word()
+    arg = Word()
+    done = Word()
+
+
+class CpuStopper(PerCPU, keep=True):
+    """A CPU's stopper."""
+
+    thread = TaskRef()
+    lock = Lock()
+    enabled = Word()
+    works = ListHead()
+    stop_work = Embedded(CpuStopWork)       # for stop_cpus
+
+
+def pack(arg: Any) -> int:
+    """An argument as one word: a small int as itself, anything else in a block of the heap."""
+    if isinstance(arg, int) and not isinstance(arg, bool) and -1 << 61 <= arg < 1 << 61:
+        return arg << 1 | 1
+    return functions.post(arg)
+
+
+def unpack(word: int) -> Any:
+    return word >> 1 if word & 1 else functions.peek(word)
+
+
+def free_packed(word: int) -> None:
+    if not word & 1:
+        machine.memory.heap_free(word)
+
+
+class Stop:
+    """What an initiator keeps for the time of a stop: done, works, the argument."""
+
+    def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1) -> None:
+        self.fn, self.arg = functions.publish(fn), pack(arg)
+        self.done = CpuStopDone.alloc()
+        self.done.nr_todo.store(nr_todo)
+        self.works = [CpuStopWork.alloc() for _ in range(nr_works)]
+        for work in self.works:
+            self.fill(work)
+
+    def fill(self, work: CpuStopWork) -> None:
+        work.fn.store(self.fn)
+        work.arg.store(self.arg)
+        work.done.store(self.done.base)
+
+    def __enter__(self) -> Stop:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:        # else works may still be queued somewhere
+            free_packed(self.arg)
+            self.done.free()
+            for work in self.works:
+                work.free()
+
+    def wait(self) -> int:
+        """What the function returned; -ENOENT if no CPU ran it.  May sleep."""
+        wait_for_completion(self.done.completion)
+        ret: int = self.done.ret.load()
+        return ret if self.done.executed.load() else -ENOENT
+
+
+def cpu_stop_signal_done(done: CpuStopDone, executed: bool) -> None:
+    """One work less to do; the last one completes.  Any context."""
+    if executed:
+        done.executed.store(1)
+    native.trace(events.STOP_DONE, -1, int(executed), 0, 0)
+    if not done.nr_todo.add(-1):
+        complete(done.completion)
+
+
+def cpu_stop_drop(work: CpuStopWork) -> None:
+    """Complete a work that will not run.  Caller holds stopper.lock."""
+    for tell in _on_drop:
+        tell(work)
+    done = work.done.load()
+    if done:
+        cpu_stop_signal_done(CpuStopDone(machine.memory, done), False)
+
+
+_on_drop: list[Callable[[CpuStopWork], None]] = []
+
+
+def on_dropped_work(tell: Callable[[CpuStopWork], None]) -> Callable[[CpuStopWork], None]:
+    """Decorator: call the function with each work that is completed without having run."""
+    _on_drop.append(tell)
+    return tell
+
+
+def __cpu_stop_queue_work(stopper: CpuStopper, work: CpuStopWork) -> None:
+    """Append.  Caller holds stopper.lock, and wakes the thread when it has dropped it."""
+    stopper.works.add_tail(work.base)
+
+
+def wake_stopper(stopper: CpuStopper) -> None:
+    wake_up_process(cast(Task, stopper.thread.get()))
+
+
+def cpu_stop_queue_work(cpu: int, work: CpuStopWork) -> bool:
+    """Queue a work; whether it will run.  A work that will not is completed.  Any context."""
+    stopper = CpuStopper.on(cpu)
+    preempt_disable()       # nobody may run between the queueing and the wake-up
+    flags = stopper.lock.lock_irqsave()
+    enabled = bool(stopper.enabled.load())
+    if enabled:
+        __cpu_stop_queue_work(stopper, work)
+    else:
+        cpu_stop_drop(work)
+    stopper.lock.unlock_irqrestore(flags)
+    native.trace(events.STOP_QUEUE, -1, cpu, int(enabled), 0)
+    if enabled:
+        wake_stopper(stopper)
+    preempt_enable()
+    return enabled
+
+
+def check_cpu(cpu: int) -> None:
+    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
+        raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
+
+
+def stop_one_cpu(cpu: int, fn: Any, arg: Any = 0) -> int:
+    """Run fn(arg) on a CPU, preempting what runs there, and wait.  May sleep.
+
+    Returns what fn returned (an int); -ENOENT if the CPU's stopper is not enabled.
+    fn must not sleep.
+    """
+    check_cpu(cpu)
+    with Stop(fn, arg, 1) as stop:
+        cpu_stop_queue_work(cpu, stop.works[0])
+        return stop.wait()
+
+
+def stop_one_cpu_nowait(cpu: int, fn: Any, arg: int, work: CpuStopWork) -> bool:
+    """As stop_one_cpu(), without waiting; the caller owns the work until it has run.  Any context.
+
+    arg is an int.  Returns whether it will run.
+    """
+    check_cpu(cpu)
+    work.fn.store(functions.publish(fn))
+    work.arg.store(pack(int(arg)))
+    work.done.store(0)
+    return cpu_stop_queue_work(cpu, work)
+
+
+def cpu_stop_should_run(cpu: int) -> bool:
+    """Whether there is work.  Preemption is off."""
+    stopper = CpuStopper.on(cpu)
+    flags = stopper.lock.lock_irqsave()
+    run = not stopper.works.empty()
+    stopper.lock.unlock_irqrestore(flags)
+    return run
+
+
+def cpu_stopper_thread(cpu: int) -> None:
+    """Run works until there is none.  Runs on the stopper."""
+    stopper = CpuStopper.on(cpu)
+    while True:
+        flags = stopper.lock.lock_irqsave()
+        node = stopper.works.first()
+        if node:
+            machine.memory.list_del(node)
+        stopper.lock.unlock_irqrestore(flags)
+        if not node:
+            point("stopper:empty")
+            return
+        _run_work(CpuStopWork(machine.memory, node))
+
+
+def _run_work(work: CpuStopWork) -> None:
+    """The function may not sleep.  The work is its owner's again once done is signalled."""
+    fn, arg = functions.load(work.fn.load()), unpack(work.arg.load())
+    done = work.done.load()
+    preempt_disable()
+    ret = fn(arg) or 0
+    if done:
+        stop_done = CpuStopDone(machine.memory, done)
+        if ret:
+            stop_done.ret.store(ret)
+        cpu_stop_signal_done(stop_done, True)
+    preempt_enable_no_resched()
+    if preempt_count():
+        WARN(f"cpu_stop: {fn.__name__}({arg!r:.40}) leaked preempt count")
+
+
+def stop_machine_park(cpu: int) -> None:
+    """Take no more works, and park when those queued have run.  Runs on the stopper, in a work.
+
+    Without the lock: who queued before is in the list, which is flushed under the
+    lock before the thread parks; who comes after finds enabled cleared.
+    """
+    stopper = CpuStopper.on(cpu)
+    stopper.enabled.store(0)
+    kthread_park(cast(Task, stopper.thread.get()))
+
+
+def cpu_stop_create(cpu: int) -> None:
+    """The thread is there, parked and off its runqueue."""
+    sched_set_stop_task(cpu, CpuStopper.on(cpu).thread.get())
+
+
+def cpu_stop_park(cpu: int) -> None:
+    """S51: nothing is left when a stopper parks."""
+    if not CpuStopper.on(cpu).works.empty():
+        WARN(f"cpu_stop_park: cpu{cpu}'s stopper parks with works on its list")
+
+
+def stop_machine_unpark(cpu: int) -> None:
+    """Take works again.  Never waits: the stopper parked as the CPU's last thread."""
+    stopper = CpuStopper.on(cpu)
+    stopper.enabled.store(1)
+    kthread_unpark(cast(Task, stopper.thread.get()))
+
+
+cpu_stop_threads = SmpHotplugThread("migration/%u", cpu_stop_should_run, cpu_stopper_thread,
+                                    create=cpu_stop_create, park=cpu_stop_park,
+                                    selfparking=True, store=CpuStopper)
+
+
+def cpu_stop_init() -> None:
+    """On the boot CPU, before any other is up.  May sleep."""
+    smpboot_register_percpu_thread(cpu_stop_threads)
+    stop_machine_unpark(smp_processor_id())
+

@@ -1,0 +1,105 @@
+"""Hotplug callbacks of one's own, and failing them on purpose.
+
+Linux: kernel/cpu.c (__cpuhp_setup_state, __cpuhp_remove_state, write_cpuhp_fail).
+
+    state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mine", startup, teardown)
+
+runs startup(cpu) on every CPU that is past the state, and from then on as CPUs come;
+teardown(cpu) as they go.  A dynamic state gets the first free number of its range.
+
+Locks: the hotplug lock, for reading as in Linux; registration excludes itself by a mutex.
+Callers: users.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.cpu import cpuhp_invoke_ap_callback, cpus_read
+from kemu.kernel.cpuhp import (EINVAL, Callback, CpuhpCpuState, CpuhpState, cpuhp_forget_callbacks,
+                               cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_ap_state,
+                               cpuhp_is_atomic_state, cpuhp_store_callbacks, is_dynamic)
+from kemu.kernel.mutex import Mutex
+from kemu.kernel.sched.runqueue import runqueues
+from kemu.memory.struct import Embedded, PerCPU
+
+
+class CpuhpStateMutex(PerCPU, keep=True):
+    """Of CPU 0: registrations exclude each other."""
+
+    mutex = Embedded(Mutex)
+
+
+def _issue_call(cpu: int, state: int, bringup: bool) -> int:
+    """Run one callback where it belongs.  Caller holds the hotplug lock.  May sleep."""
+    if cpuhp_is_ap_state(state) and not cpuhp_is_atomic_state(state):
+        return cpuhp_invoke_ap_callback(cpu, state, bringup)
+    return cpuhp_invoke_callback(cpu, state, bringup)
+
+
+def _cpus_past(state: int) -> list[int]:
+    return [cpu for cpu in range(len(runqueues)) if CpuhpCpuState.on(cpu).state.load() >= state]
+
+
+def cpuhp_setup_state(state: int, name: str, startup: Callback | None,
+                      teardown: Callback | None, invoke: bool = True) -> int:
+    """Register callbacks.  May sleep.
+
+    Returns the state, or a negative errno: -EINVAL for a state that takes none, -EBUSY
+    or -ENOSPC if it or its range is taken, else what a startup returned, after those
+    that had succeeded were torn down again.
+    """
+    if not isinstance(state, int) or not is_dynamic(state) or not name:
+        return -EINVAL
+    with cpus_read(), CpuhpStateMutex.on(0).mutex:
+        at = cpuhp_store_callbacks(state, name, startup, teardown)
+        if at < 0 or not invoke or startup is None:
+            return at
+        done: list[int] = []
+        for cpu in _cpus_past(at):
+            ret = _issue_call(cpu, at, True)
+            if ret:
+                for undo in done:
+                    _issue_call(undo, at, False)
+                cpuhp_forget_callbacks(at)
+                return ret
+            done.append(cpu)
+        return at
+
+
+def cpuhp_remove_state(state: int, invoke: bool = True) -> int:
+    """Unregister, after running the teardown on every CPU past the state.  May sleep.
+
+    Returns 0, or -EINVAL if nothing of a user's is registered there.
+    """
+    if not isinstance(state, int) or not is_dynamic(state) or cpuhp_get_step(state) is None:
+        return -EINVAL
+    with cpus_read(), CpuhpStateMutex.on(0).mutex:
+        for cpu in _cpus_past(state) if invoke else []:
+            _issue_call(cpu, state, False)
+        cpuhp_forget_callbacks(state)
+    return 0
+
+
+def cpuhp_set_fail(cpu: int, state: int) -> int:
+    """Make that CPU's callback of the state fail once, with -EAGAIN (Linux: the file "fail").
+
+    Returns 0, or -EINVAL for a state without callbacks, one that must not fail, or,
+    while the CPU is up, one that is torn down after the CPU is dead.
+    """
+    if not 0 <= cpu < len(runqueues) or not 0 < state <= CpuhpState.CPUHP_ONLINE:
+        return -EINVAL
+    st = CpuhpCpuState.on(cpu)
+    dead_zone = (state <= CpuhpState.CPUHP_BRINGUP_CPU
+                 and st.state.load() > CpuhpState.CPUHP_BRINGUP_CPU)
+    step = cpuhp_get_step(state)
+    if step is None or cpuhp_is_atomic_state(state) or dead_zone:
+        return -EINVAL
+    if step.startup is None and step.teardown is None:
+        return -EINVAL
+    st.fail.store(state + 1)
+    return 0
+
+
+def cpuhp_states() -> dict[int, str]:
+    """Every state that has a name, lowest first (Linux: /sys/devices/system/cpu/hotplug/states)."""
+    steps = {state: cpuhp_get_step(state) for state in range(CpuhpState.CPUHP_ONLINE + 1)}
+    return {state: step.name for state, step in steps.items() if step is not None}

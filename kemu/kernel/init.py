@@ -1,0 +1,26 @@
+"""Boot as a list.
+
+Linux: init/main.c (start_kernel, kernel_init), kernel/smp.c (smp_init).
+
+Runs as the first task of CPU 0, when every CPU's process is there and plays dead.
+"""
+
+from __future__ import annotations
+
+from kemu.errors import MachineError
+from kemu.kernel.cpu import boot_cpu_init, cpu_up, cpuhp_threads_init
+from kemu.kernel.cpu_stop import cpu_stop_init
+from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.softirq import spawn_ksoftirqd
+
+
+def start_kernel() -> None:
+    """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come."""
+    boot_cpu_init(0)                    # cpu
+    cpu_stop_init()                     # cpu_stop: migration/0
+    cpuhp_threads_init()                # cpu: cpuhp/0
+    spawn_ksoftirqd()                   # softirq: ksoftirqd/0
+    for cpu in range(1, len(runqueues)):
+        ret = cpu_up(cpu)               # the others, and their threads
+        if ret:
+            raise MachineError(f"CPU {cpu} did not come up: {ret}")

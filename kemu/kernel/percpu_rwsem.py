@@ -1,0 +1,71 @@
+"""The lock of cpus_read_lock(): cheap for readers, who are many, dear for the writer.
+
+Linux: kernel/locking/percpu-rwsem.c.  Not modelled: the per-CPU counters and their
+RCU switch; the readers' count is one word.
+
+    readers     <- +1 by a reader, then it looks for a writer (full barriers)
+    writer      <- slot + 1 by the writer, then it looks for readers (full barriers)
+
+So a reader and a writer that come together see each other, and the reader steps back.
+
+Locks: a mutex between writers; the wait queue's own.  Callers: cpu (hotplug).
+"""
+
+from __future__ import annotations
+
+from kemu.errors import UsageError
+from kemu.kernel.hung import waiting_for
+from kemu.kernel.mutex import Mutex, mutex_lock, mutex_unlock
+from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
+from kemu.memory.struct import Embedded, Struct, Word
+from kemu.native import current
+
+
+class PercpuRwsem(Struct):
+    """struct percpu_rw_semaphore."""
+
+    readers = Word()
+    writer = Word()
+    writers = Embedded(Mutex)
+    queue = Embedded(WaitQueue)
+
+
+def _try_read(sem: PercpuRwsem) -> bool:
+    sem.readers.add(1)
+    if not sem.writer.load():
+        return True
+    sem.readers.add(-1)
+    wake_up(sem.queue, 0)       # the writer may have seen our count
+    return False
+
+
+def percpu_down_read(sem: PercpuRwsem) -> None:
+    """Take it for reading.  May sleep."""
+    if _try_read(sem):
+        return
+    writer = sem.writer.load()
+    with waiting_for(machine.tasks.at(writer - 1) if writer else None, "percpu_down_read"):
+        wait_event(sem.queue, lambda: not sem.writer.load() and _try_read(sem))
+
+
+def percpu_up_read(sem: PercpuRwsem) -> None:
+    """Pairs with percpu_down_read().  Does not sleep."""
+    if not sem.readers.add(-1) and sem.writer.load():
+        wake_up(sem.queue, 0)
+
+
+def percpu_down_write(sem: PercpuRwsem) -> None:
+    """Take it for writing: no reader is inside.  May sleep."""
+    mutex_lock(sem.writers)
+    sem.writer.xchg(current().slot + 1)
+    wait_event(sem.queue, lambda: not sem.readers.load())
+
+
+def percpu_up_write(sem: PercpuRwsem) -> None:
+    """Pairs with percpu_down_write().  Does not sleep."""
+    if sem.writer.load() != current().slot + 1:
+        raise UsageError("percpu_up_write: the current task does not hold it")
+    sem.writer.xchg(0)
+    wake_up(sem.queue, 0)
+    mutex_unlock(sem.writers)

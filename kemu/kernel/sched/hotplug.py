@@ -1,0 +1,114 @@
+"""The scheduler's part of CPU hotplug, and migration by the stopper.
+
+Linux: kernel/sched/core.c (sched_cpu_activate and kin, migrate_tasks,
+migration_cpu_stop), kernel/rcu (synchronize_sched_expedited).
+
+    active_mask   <- set last on the way up, cleared first on the way down
+
+After active is cleared, every CPU goes through a moment with preemption on before
+the CPU may die: who looked at the mask with preemption off has finished with it.
+
+Locks: pi_lock, rq.lock.  Callers: cpu (the hotplug states), migration.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.cpu_stop import stop_one_cpu
+from kemu.kernel.panic import BUG
+from kemu.kernel.sched.classes import pick_next_task
+from kemu.kernel.sched.migration import move_queued_task, on_forced_migration
+from kemu.kernel.sched.runqueue import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
+                                        this_rq)
+from kemu.kernel.sched.wakeup import select_fallback_rq, usable_mask
+from kemu.memory.views import Cpu, Task
+from kemu.native import smp_processor_id
+
+
+def _nothing(arg: int) -> int:
+    return 0
+
+
+def synchronize_sched() -> None:
+    """Wait until every section with preemption off that runs now has ended.  May sleep.
+
+    A stopper preempts whatever can be preempted: when it has run, the CPU was out of
+    such sections (Linux: synchronize_sched_expedited).
+    """
+    for cpu in online_cpus():
+        if cpu != smp_processor_id():
+            stop_one_cpu(cpu, _nothing)
+
+
+def sched_cpu_activate(cpu: int) -> int:
+    """The last step up: user tasks may come.  Runs on the CPU's own thread."""
+    machine.header.active_mask.set_bit(cpu)
+    return 0
+
+
+def sched_cpu_deactivate(cpu: int) -> int:
+    """The first step down: no new user tasks.  Runs on the CPU's own thread.  May sleep."""
+    machine.header.active_mask.clear_bit(cpu)
+    synchronize_sched()
+    return 0
+
+
+def sched_cpu_starting(cpu: int) -> int:
+    """The runqueue is as its CPU left it.  Runs on the upcoming CPU, interrupts off."""
+    rq = cpu_rq(cpu)
+    if rq.nr_running.load():
+        BUG(f"S63: cpu{cpu} comes up with {rq.nr_running.load()} tasks queued")
+    return 0
+
+
+def sched_cpu_dying(cpu: int) -> int:
+    """Push every queued task away.  Runs on the dying CPU's stopper, all CPUs stopped."""
+    rq = cpu_rq(cpu)
+    migrate_tasks(rq)
+    if rq.nr_running.load() != 1:
+        BUG(f"S63: the dying cpu{cpu} keeps {rq.nr_running.load()} tasks, not its stopper alone")
+    return 0
+
+
+def migrate_tasks(dead_rq: Cpu) -> None:
+    """Push off all but the stopper, by way of pick_next_task.  Interrupts are off.
+
+    rq.stop is hidden meanwhile, so that the stopper is not picked.  A sleeper is left
+    alone: it keeps its stale CPU, and its next wake-up places it.
+    """
+    stop = dead_rq.stop.load()
+    dead_rq.stop.store(0)
+    while dead_rq.nr_running.load() > 1:
+        dead_rq.lock.lock()
+        p = pick_next_task(dead_rq)
+        dead_rq.lock.unlock()
+        p.pi_lock.lock()
+        dead_rq.lock.lock()
+        if task_rq(p) is dead_rq and p.on_rq.load():
+            move_queued_task(dead_rq, p, select_fallback_rq(dead_rq.cpu, p))
+        else:
+            dead_rq.lock.unlock()
+        p.pi_lock.unlock()
+    dead_rq.stop.store(stop)
+
+
+def migration_cpu_stop(arg: tuple[Task, int]) -> int:
+    """Move a task off this CPU, if it still is queued here and may go there.  Runs on the stopper."""
+    p, dest = arg
+    flags = p.pi_lock.lock_irqsave()
+    rq = this_rq()
+    rq.lock.lock()
+    may = cpu_online(dest) and p.cpus_allowed.load() & usable_mask(p) & 1 << dest
+    if task_rq(p) is rq and p.on_rq.load() and may:
+        move_queued_task(rq, p, dest)
+    else:
+        rq.lock.unlock()
+    p.pi_lock.unlock_irqrestore(flags)
+    return 0
+
+
+def migrate_running(p: Task, dest: int) -> None:
+    """Have p's CPU move it.  May sleep.  Not carried out if that CPU's stopper is not enabled."""
+    stop_one_cpu(task_cpu(p), migration_cpu_stop, (p, dest))
+
+
+on_forced_migration(migrate_running)

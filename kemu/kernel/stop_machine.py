@@ -1,0 +1,241 @@
+"""Several CPUs stopped together: multi_cpu_stop, and what is built of it.
+
+Linux: kernel/stop_machine.c (v4.13), its second half; the stoppers are in cpu_stop.
+Not modelled: stop_machine_from_inactive_cpu.
+
+multi_cpu_stop is a work on several CPUs that go through states in step.  Nobody
+sleeps, so one that is missing leaves all others spinning: that is found when it
+happens (report_missing_participant), not by a time-out.
+
+    multi.state       <- the next: by the last of num_threads to acknowledge
+    multi.thread_ack  <- who has yet to acknowledge: by each participant
+    multi.dropped     <- participants that were completed without having run
+    multi.entered     <- participants that began
+
+Locks: stop_cpus_mutex; two stopper.locks, the lower CPU's first.
+Callers: cpu (hotplug), users.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
+                                  check_cpu, cpu_stop_queue_work, free_packed, on_dropped_work,
+                                  pack, unpack, wake_stopper)
+from kemu.kernel.mutex import Mutex, mutex_trylock, mutex_unlock
+from kemu.kernel.panic import Kind, panic
+from kemu.kernel.point import point
+from kemu.kernel.sched.runqueue import for_each_cpu, machine, online_cpus
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, PerCPU, Struct, Word
+from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
+                         smp_processor_id)
+
+EAGAIN, EDEADLK = 11, 35
+
+MULTI_STOP_NONE, MULTI_STOP_PREPARE, MULTI_STOP_DISABLE_IRQ, MULTI_STOP_RUN, MULTI_STOP_EXIT = range(5)
+
+
+class StopCpus(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    mutex = Embedded(Mutex)
+    in_progress = Word()
+
+
+
+class MultiStopData(Struct):
+    """struct multi_stop_data."""
+
+    fn = Word()
+    data = Word()
+    num_threads = Word()
+    active_cpus = Word()
+    state = Word()
+    thread_ack = Word()
+    dropped = Word()
+    entered = Word()
+
+
+class _multi_stop:
+    """A MultiStopData for the length of a block."""
+
+    def __init__(self, fn: Any, arg: Any, num_threads: int, active: int) -> None:
+        self.msdata = MultiStopData.alloc()
+        self.msdata.fn.store(functions.publish(fn))
+        self.msdata.data.store(pack(arg))
+        self.msdata.num_threads.store(num_threads)
+        self.msdata.active_cpus.store(active)
+        set_state(self.msdata, MULTI_STOP_PREPARE)
+
+    def __enter__(self) -> MultiStopData:
+        return self.msdata
+
+    def __exit__(self, *error: object) -> None:
+        if error[0] is None:
+            free_packed(self.msdata.data.load())
+            self.msdata.free()
+
+
+def set_state(msdata: MultiStopData, newstate: int) -> None:
+    """Everybody has acknowledged the last one: the counter first, then the state (release)."""
+    msdata.thread_ack.store(msdata.num_threads.load())
+    msdata.state.store_release(newstate)
+
+
+def ack_state(msdata: MultiStopData) -> None:
+    """The last one to acknowledge moves to the next state."""
+    if not msdata.thread_ack.add(-1):
+        set_state(msdata, msdata.state.load() + 1)
+
+
+def multi_cpu_stop(base: int) -> int:
+    """Go through the states in step with the other participants.  Runs on a stopper.
+
+    Polls; where CPUs share a host core each poll yields it.
+    """
+    msdata = MultiStopData(machine.memory, base)
+    fn, data = functions.load(msdata.fn.load()), unpack(msdata.data.load())
+    active = msdata.active_cpus.load() >> smp_processor_id() & 1
+    msdata.entered.add(1)
+    report_missing_participant(msdata)
+    flags = native.irqs_disabled()
+    curstate, err = MULTI_STOP_NONE, 0
+    while curstate != MULTI_STOP_EXIT:
+        curstate = msdata.state.wait_while(curstate)
+        if curstate == MULTI_STOP_DISABLE_IRQ:
+            local_irq_save()
+        elif curstate == MULTI_STOP_RUN and active:
+            err = fn(data) or 0
+        ack_state(msdata)
+    local_irq_restore(int(flags))
+    return err
+
+
+@on_dropped_work
+def count_dropped(work: CpuStopWork) -> None:
+    """A participant of multi_cpu_stop that is dropped is waited for by the others for ever.
+
+    That is reported here, or by them, whichever comes second.
+    """
+    if functions.load(work.fn.load()) is multi_cpu_stop:
+        msdata = MultiStopData(machine.memory, unpack(work.arg.load()))
+        msdata.dropped.add(1)
+        report_missing_participant(msdata)
+
+
+def report_missing_participant(msdata: MultiStopData) -> None:
+    """Stop the machine if some wait in multi_cpu_stop for one that will not come."""
+    if msdata.dropped.load() and msdata.entered.load():
+        panic(Kind.HANG, f"INFO: multi_cpu_stop waits for {msdata.num_threads.load()} CPUs, and the "
+              f"work of {msdata.dropped.load()} was completed without having run: "
+              f"{msdata.entered.load()} spin for ever, and so does their initiator wait")
+
+
+def cpu_stop_queue_two_works(cpu1: int, work1: CpuStopWork, cpu2: int, work2: CpuStopWork) -> int:
+    """Queue both or none; cpu1 < cpu2.  Returns 0 or -ENOENT.  May spin.
+
+    A stop_cpus() that is queueing would put its works in another order: let it finish.
+    """
+    stopper1, stopper2 = CpuStopper.on(cpu1), CpuStopper.on(cpu2)
+    in_progress = StopCpus.on(0).in_progress
+    while True:
+        preempt_disable()
+        flags = stopper1.lock.lock_irqsave()
+        stopper2.lock.lock()
+        err = -ENOENT
+        if stopper1.enabled.load() and stopper2.enabled.load():
+            err = -EDEADLK if in_progress.load() else 0
+        if not err:
+            __cpu_stop_queue_work(stopper1, work1)
+            __cpu_stop_queue_work(stopper2, work2)
+        stopper2.lock.unlock()
+        stopper1.lock.unlock_irqrestore(flags)
+        if not err:
+            # Preemption is still off: the first may preempt us only when both are woken.
+            wake_stopper(stopper1)
+            wake_stopper(stopper2)
+        preempt_enable()
+        if err != -EDEADLK:
+            return err
+        in_progress.wait_while(1)
+
+
+def stop_two_cpus(cpu1: int, cpu2: int, fn: Any, arg: Any = 0) -> int:
+    """Run fn(arg) on cpu1 while cpu2 is stopped too.  May sleep.
+
+    Returns what fn returned; -ENOENT if either is not enabled.  Needs no hotplug lock.
+    """
+    check_cpu(cpu1)
+    check_cpu(cpu2)
+    if cpu1 == cpu2:
+        raise UsageError("stop_two_cpus: two CPUs, not one twice")
+    with _multi_stop(fn, arg, 2, 1 << cpu1) as msdata, \
+            Stop(multi_cpu_stop, msdata.base, 2, nr_works=2) as stop:
+        low, high = min(cpu1, cpu2), max(cpu1, cpu2)
+        if cpu_stop_queue_two_works(low, stop.works[0], high, stop.works[1]):
+            return -ENOENT
+        return stop.wait()
+
+
+def queue_stop_cpus_work(mask: int, stop: Stop) -> bool:
+    """Queue on every CPU of the mask; whether any will run.  Caller holds stop_cpus_mutex.
+
+    Preemption is off, lest a stopper that is already woken preempt us here and wait
+    for one that is not.
+    """
+    shared = StopCpus.on(0)
+    queued = False
+    preempt_disable()
+    shared.in_progress.store(1)
+    for cpu in for_each_cpu(mask):
+        work = CpuStopper.on(cpu).stop_work
+        stop.fill(work)
+        queued |= cpu_stop_queue_work(cpu, work)
+    shared.in_progress.store_release(0)
+    preempt_enable()
+    return queued
+
+
+def __stop_cpus(mask: int, fn: Any, arg: Any) -> int:
+    cpus = for_each_cpu(mask)
+    if not cpus:
+        return -ENOENT
+    with Stop(fn, arg, len(cpus), nr_works=0) as stop:
+        queue_stop_cpus_work(mask, stop)
+        return stop.wait()
+
+
+def stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
+    """Run fn(arg) on each CPU of the mask, together, and wait.  May sleep.
+
+    Returns the last error, or 0; -ENOENT if no CPU ran it.
+    """
+    with StopCpus.on(0).mutex:
+        return __stop_cpus(mask, fn, arg)
+
+
+def try_stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
+    """As stop_cpus(); -EAGAIN if another is under way."""
+    mutex = StopCpus.on(0).mutex
+    if not mutex_trylock(mutex):
+        return -EAGAIN
+    try:
+        return __stop_cpus(mask, fn, arg)
+    finally:
+        mutex_unlock(mutex)
+
+
+def stop_machine_cpuslocked(fn: Any, data: Any, cpus: int | None) -> int:
+    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
+
+    Caller holds the hotplug lock (cpu.stop_machine() takes it).  cpus: a mask, by
+    default the first online CPU.  Returns what fn returned.
+    """
+    online = online_cpus()
+    active = cpus if cpus is not None else 1 << online[0]
+    with _multi_stop(fn, data, len(online), active) as msdata:
+        return stop_cpus(sum(1 << cpu for cpu in online), multi_cpu_stop, msdata.base)

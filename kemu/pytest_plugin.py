@@ -1,0 +1,103 @@
+"""pytest: fixtures, and a report in place of a hang.
+
+``kemu_machine(cpus=4, ...)`` boots machines that are closed when the test ends;
+``kemu_race(race, how="jitter", seconds=5)`` runs a race, and shows its diagrams in
+the test's output.
+
+pytest-timeout has no hook for the moment a test times out, and its "thread" method
+ends the process.  So a timer of our own fires shortly before it, takes a report of
+every machine, and writes it to standard error and into the test's report.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterator
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from kemu.machine.machine import Machine
+    from kemu.races.race import Race
+    from kemu.races.verdict import Outcome
+
+BEFORE_TIMEOUT = 0.8        # of the time a test has
+
+_timers = pytest.StashKey[threading.Timer]()
+_reports = pytest.StashKey[str]()
+
+
+@pytest.fixture
+def kemu_machine() -> Iterator[Callable[..., Machine]]:
+    """Boot machines: called as kemu.Machine is.  They are closed when the test ends."""
+    from kemu.machine.machine import Machine
+
+    booted: list[Machine] = []
+
+    def boot(*args: Any, **kwargs: Any) -> Machine:
+        booted.append(Machine(*args, **kwargs))
+        return booted[-1]
+
+    yield boot
+    for machine in booted:
+        machine.close()
+
+
+@pytest.fixture
+def kemu_race() -> Callable[..., Outcome]:
+    """Run a race: race, how="forced", trials=, seconds=, seed=, cpus=.  Returns the outcome."""
+    from rich.console import Console
+
+    from kemu.races.runner import Plan, run_race
+    from kemu.races.show import Show
+
+    def run(race: Race, **plan: Any) -> Outcome:
+        outcome = run_race(race, Plan(**plan))
+        Show(Console(file=sys.stdout, width=120), Console(stderr=True)).outcome(race, outcome)
+        return outcome
+
+    return run
+
+
+def _report_machines(item: pytest.Item) -> None:
+    """In the timer's thread: what every machine does, before pytest-timeout acts."""
+    from kemu.machine.machine import machines
+
+    parts = [machine.report() for machine in machines()]
+    if parts:
+        text = f"kemu: {item.nodeid} is about to time out\n\n" + "\n\n".join(parts)
+        item.stash[_reports] = text
+        print(text, file=sys.__stderr__, flush=True)
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
+    """Start our timer; returning None lets pytest-timeout start its own."""
+    if settings.timeout and settings.timeout > 0 and "kemu" in sys.modules:
+        timer = threading.Timer(settings.timeout * BEFORE_TIMEOUT, _report_machines, [item])
+        timer.daemon = True
+        item.stash[_timers] = timer
+        timer.start()
+
+
+@pytest.hookimpl(tryfirst=True, optionalhook=True)
+def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
+    """The test has ended in time."""
+    timer = item.stash.get(_timers, None)
+    if timer is not None:
+        timer.cancel()
+        timer.join()
+        del item.stash[_timers]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+        item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Add what the timer found to a failed test."""
+    report = yield
+    text = item.stash.get(_reports, "")
+    if text and report.failed:
+        report.sections.append(("kemu machines", text))
+    return report

@@ -1,0 +1,372 @@
+"""Classes, preemption, policies, affinity."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel import sched
+from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.fork import get_task_struct, put_task_struct
+from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
+                                 kthread_stop, kthread_unpark)
+from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
+                               set_cpus_allowed_ptr, wake_up_process)
+from kemu.kernel.sched.classes import CLASS_NAMES
+from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
+
+EINVAL = 22
+
+
+def bound(function, data, cpu, priority=0):
+    """A thread on a CPU, FIFO if it has a priority, referenced, not yet woken."""
+    k = kthread_create(function, data, "bound")
+    kthread_bind(k, cpu)
+    if priority:
+        sched_setscheduler(k, SCHED_FIFO, priority)
+    get_task_struct(k)
+    return k
+
+
+def stop(k):
+    ret = kthread_stop(k)
+    put_task_struct(k)
+    return ret
+
+
+def tell(shared):
+    shared.seen.store(1)
+    complete(shared.ran)
+
+
+# -- preemption ------------------------------------------------------------------
+
+
+def spin_until_seen(shared):
+    complete(shared.ran)
+    while not shared.seen.load():
+        sched.cpu_relax()
+
+
+def test_fifo_preempts_fair(machine):
+    """A FIFO thread runs at once where a fair task polls."""
+    m = machine()
+    shared = m.run(Shared.alloc)
+    spins = m.start(spin_until_seen, shared, cpu=1)
+    m.run(fifo_on, shared)
+    assert spins.result() is None
+
+
+def fifo_on(shared):
+    wait_for_completion(shared.ran)
+    k = bound(tell, shared, 1, priority=1)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    stop(k)
+
+
+def fair_behind_fifo():
+    shared = Shared.alloc()
+    with hog(1) as holder:
+        k = bound(tell, shared, 1)
+        wake_up_process(k)
+        for _ in range(2000):
+            sched.cpu_relax()
+        seen = shared.seen.load()
+        holder.gate.store(1)
+    wait_for_completion(shared.ran)
+    stop(k)
+    return seen, shared.seen.load()
+
+
+def test_fair_waits_for_fifo(machine):
+    """A fair thread does not run until the FIFO thread lets go, and then does."""
+    assert machine().run(fair_behind_fifo) == (0, 1)
+
+
+def take_turns(mine, other, rounds):
+    """Go on only when the other has: on one CPU, only preemption lets it."""
+    for n in range(rounds):
+        mine.add(1)
+        while other.load() < n:
+            sched.cpu_relax()
+    return mine.load()
+
+
+@pytest.mark.parametrize("cpu", [0, 1])
+def test_two_fair_tasks_share(machine, cpu):
+    """Two fair tasks that poll take turns on one CPU."""
+    m = machine()
+    shared = m.run(Shared.alloc)
+    handles = [m.start(take_turns, shared.gate, shared.seen, 5, cpu=cpu),
+               m.start(take_turns, shared.seen, shared.gate, 5, cpu=cpu)]
+    assert [handle.result() for handle in handles] == [5, 5]
+
+
+def digits_of_equals():
+    """Two FIFO threads of one priority: yield_() lets the other run."""
+    shared = Shared.alloc()
+    with hog(1, priority=60) as holder:
+        threads = [bound(function, shared, 1, priority=10) for function in (yielder_1, yielder_2)]
+        for k in threads:
+            wake_up_process(k)
+            until_queued(k)
+        holder.gate.store(1)
+    for _ in threads:
+        wait_for_completion(shared.ran)
+    for k in threads:
+        stop(k)
+    return shared.digits.load()
+
+
+def yielder_1(shared):
+    for _ in range(3):
+        note(shared.digits, 1)
+        sched.yield_()
+    complete(shared.ran)
+
+
+def yielder_2(shared):
+    for _ in range(3):
+        note(shared.digits, 2)
+        sched.yield_()
+    complete(shared.ran)
+
+
+def test_yield(machine):
+    """yield_() goes behind its equals."""
+    assert machine().run(digits_of_equals) == 121212
+
+
+def preempt_off_then_on(shared):
+    """With preemption off the thread that was woken waits; with it on it runs."""
+    k = bound(tell, shared, sched.smp_processor_id(), priority=10)
+    sched.preempt_disable()
+    wake_up_process(k)
+    sched.cpu_relax()
+    before = shared.seen.load(), sched.need_resched()
+    sched.preempt_enable()
+    after = shared.seen.load(), sched.need_resched()
+    stop(k)
+    return before, after
+
+
+def test_preempt_enable(machine):
+    """preempt_enable() is where a due reschedule happens."""
+    m = machine()
+    assert m.run(preempt_off_then_on, m.run(Shared.alloc)) == ((0, True), (1, False))
+
+
+# -- policies --------------------------------------------------------------------
+
+
+def note_1(shared):
+    note(shared.digits, 1)
+    complete(shared.ran)
+
+
+def note_2(shared):
+    note(shared.digits, 2)
+    complete(shared.ran)
+
+
+def order_of(first, second, change=None):
+    """Which of two queued threads runs first, by their priorities, one changed while queued."""
+    shared = Shared.alloc()
+    with hog(1, priority=90) as holder:
+        threads = [bound(note_1, shared, 1, first), bound(note_2, shared, 1, second)]
+        for k in threads:
+            wake_up_process(k)
+            until_queued(k)
+        if change is not None:
+            sched_setscheduler(threads[0], SCHED_FIFO if change else SCHED_NORMAL, change)
+        holder.gate.store(1)
+    for _ in threads:
+        wait_for_completion(shared.ran)
+    for k in threads:
+        stop(k)
+    return shared.digits.load()
+
+
+@pytest.mark.parametrize(("priorities", "order"), [
+    ((10, 20), 21), ((20, 10), 12), ((10, 10), 12), ((0, 1), 21), ((0, 0), 12),
+    ((10, 70), 21)])
+def test_priorities(machine, priorities, order):
+    """The higher FIFO priority runs first, equals in order of arrival, fair last."""
+    assert machine().run(order_of, *priorities) == order
+
+
+@pytest.mark.parametrize(("priorities", "change", "order"), [
+    ((10, 20), 30, 12), ((30, 20), 10, 21), ((30, 20), 0, 21), ((0, 20), 30, 12)])
+def test_setscheduler_requeues(machine, priorities, change, order):
+    """A queued thread whose policy changes is queued anew."""
+    assert machine().run(order_of, *priorities, change) == order
+
+
+@pytest.mark.parametrize("arguments", [(2, 0), (-1, 0), (SCHED_FIFO, 0), (SCHED_FIFO, 100)])
+def test_wrong_policy(machine, arguments):
+    """A policy or priority there is not is refused."""
+    with pytest.raises(UsageError):
+        machine().run(set_mine, *arguments)
+
+
+def set_mine(policy, priority=0):
+    sched_setscheduler(sched.current(), policy, priority)
+    return CLASS_NAMES[sched.current().sched_class.load()], sched.current().prio.load()
+
+
+@pytest.mark.parametrize(("policy", "priority", "found"), [
+    (SCHED_FIFO, 1, ("fifo", 98)), (SCHED_FIFO, 99, ("fifo", 0)), (SCHED_NORMAL, 0, ("fair", 120))])
+def test_own_policy(machine, policy, priority, found):
+    """A task that runs can change its own policy."""
+    assert machine().run(set_mine, policy, priority) == found
+
+
+# -- affinity --------------------------------------------------------------------
+
+
+def report_cpu(shared):
+    shared.seen.store(1 + sched.smp_processor_id())
+    complete(shared.ran)
+
+
+def move_sleeper(cpu):
+    shared = Shared.alloc()
+    k = kthread_create(report_cpu, shared, "k")
+    get_task_struct(k)
+    until_asleep(k, sched.TASK_UNINTERRUPTIBLE)
+    ret = set_cpus_allowed_ptr(k, 1 << cpu)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    stop(k)
+    return ret, shared.seen.load() - 1
+
+
+@pytest.mark.parametrize("cpu", range(3))
+def test_affinity_of_a_sleeper(machine, cpu):
+    """A sleeper wakes up on a CPU of its new mask."""
+    assert machine(3).run(move_sleeper, cpu) == (0, cpu)
+
+
+def move_queued():
+    shared = Shared.alloc()
+    with hog(1):
+        k = kthread_create(report_cpu, shared, "k")
+        get_task_struct(k)
+        until_asleep(k, sched.TASK_UNINTERRUPTIBLE)
+        set_cpus_allowed_ptr(k, 1 << 1)
+        wake_up_process(k)
+        until_queued(k)
+        ret = set_cpus_allowed_ptr(k, 1 << 2)
+        wait_for_completion(shared.ran)
+    stop(k)
+    return ret, shared.seen.load() - 1
+
+
+def test_affinity_of_a_queued_task(machine):
+    """A queued task moves at once, and runs where it may."""
+    assert machine(3).run(move_queued) == (0, 2)
+
+
+def set_mask(mask):
+    k = kthread_create(sleeper, None, "k")
+    before = k.cpus_allowed.load()
+    ret = set_cpus_allowed_ptr(k, mask)
+    same = before == k.cpus_allowed.load()
+    kthread_stop(k)
+    return ret, same
+
+
+@pytest.mark.parametrize("mask", [0, 0b100])
+def test_unusable_mask(machine, mask):
+    """A mask without a usable CPU is -EINVAL, and changes nothing."""
+    assert machine(2).run(set_mask, mask) == (-EINVAL, True)
+
+
+def unbind():
+    k = kthread_create_on_cpu(sleeper, None, 1, "k/%u")
+    kthread_unpark(k)
+    ret = set_cpus_allowed_ptr(k, 0b11)
+    kthread_stop(k)
+    return ret
+
+
+def test_bound_for_good(machine):
+    """The mask of a per-CPU thread cannot be changed."""
+    assert machine(2).run(unbind) == -EINVAL
+
+
+def wake_on_dead_cpu():
+    """CPU 1 is said to be offline while its thread is woken."""
+    shared = Shared.alloc()
+    k = bound(report_cpu, shared, 1)
+    online = sched.runqueue.machine.header.online_mask
+    online.clear_bit(1)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    online.set_bit(1)
+    found = shared.seen.load() - 1, k.cpus_allowed.load()
+    stop(k)
+    return found
+
+
+def test_select_fallback_rq(machine):
+    """A thread whose only CPU is gone runs elsewhere, and its mask is widened (S35)."""
+    assert machine(2).run(wake_on_dead_cpu) == (0, 0b11)
+
+
+def away_from_home():
+    shared = Shared.alloc()
+    k = kthread_create(host_core, shared, "k")      # born in this CPU's process
+    get_task_struct(k)
+    until_asleep(k, sched.TASK_UNINTERRUPTIBLE)
+    set_cpus_allowed_ptr(k, 1 << 1)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    return stop(k)
+
+
+def host_core(shared):
+    complete(shared.ran)
+    return native.getcpu()
+
+
+def test_away_from_home(machine):
+    """A task that holds a CPU it was not born on runs on that CPU's host core."""
+    m = machine(2)
+    assert m.run(away_from_home) == m.placement[1]
+
+
+# -- the audit -------------------------------------------------------------------
+
+
+def break_counter():
+    sched.cpu_rq(1).nr_running.add(1)
+    found = sched.audit()
+    sched.cpu_rq(1).nr_running.add(-1)
+    return found
+
+
+def test_audit_finds(machine):
+    """The audit finds a runqueue that counts wrongly."""
+    assert machine(2).run(break_counter) == ["S3: cpu1 has 0 queued, nr_running 1"]
+
+
+def churn(rounds):
+    shared = Shared.alloc()
+    for _ in range(rounds):
+        k = kthread_run(sleeper, shared, "churn")
+        wait_for_completion(shared.ran)
+        until_asleep(k, TASK_INTERRUPTIBLE)
+        sched_setscheduler(k, SCHED_FIFO, 5)
+        set_cpus_allowed_ptr(k, 0b110)
+        kthread_stop(k)
+
+
+def test_audit_after_churn(machine):
+    """Much coming and going leaves the runqueues in order."""
+    m = machine(3)
+    for handle in [m.start(churn, 40, cpu=cpu) for cpu in range(3)]:
+        handle.result()
+    assert m.audit() is None

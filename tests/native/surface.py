@@ -1,0 +1,152 @@
+"""The hardware's surface, as its stub lists it, and a world in which to call it.
+
+A call is a name and arguments; the arguments are values, or names of what the
+world has (a memory, a word, a block's offset).  A fresh world is the same each
+time, so that an example of hypothesis means the same twice.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from kemu import native
+from kemu.errors import KemuError, MachineStopped
+from tests.native import memories
+
+STUB = Path(native.__file__).with_name("_hardware.pyi")
+CLASSES = {"Memory": native.Memory, "Word": native.Word, "SpinLock": native.SpinLock}
+WAITS = {"switch_to", "wait_turn", "idle", "resign", "Word.wait_while"}
+LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del"}
+PID_MAX = 1 << 22       # no host has a thread of a higher number
+TASKS = 4               # the last has no used slot
+
+
+class Target(NamedTuple):
+    name: str
+    arity: int
+
+
+class Call(NamedTuple):
+    name: str
+    args: tuple[Any, ...]
+
+
+class Boom(Exception):
+    """Raised by an argument."""
+
+
+class Raises:
+    """An integer that does not want to be one."""
+
+    def __index__(self) -> int:
+        raise Boom
+
+
+class Leaves:
+    """An integer that pulls the rug away while it is read."""
+
+    def __index__(self) -> int:
+        native.leave()
+        return 1
+
+
+class Enters:
+    """A view whose end makes the thread a task again."""
+
+    def __init__(self, memory: native.Memory) -> None:
+        self.memory = memory
+
+    def __del__(self) -> None:
+        try:
+            native.enter(self.memory, 2, None)
+        except KemuError:
+            pass
+
+
+TYPED = (TypeError, OverflowError, OSError, KemuError, MachineStopped, Boom)
+
+
+def _arity(node: ast.FunctionDef) -> int:
+    return len([arg for arg in node.args.posonlyargs + node.args.args
+                if arg.arg not in ("self", "cls")])
+
+
+def targets() -> list[Target]:
+    """Every function, class and method the stub knows."""
+    found = []
+    for node in ast.parse(STUB.read_text()).body:
+        if isinstance(node, ast.FunctionDef):
+            found.append(Target(node.name, _arity(node)))
+        elif isinstance(node, ast.ClassDef):
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef):
+                    name = node.name if method.name == "__new__" else f"{node.name}.{method.name}"
+                    found.append(Target(name, _arity(method)))
+    return found
+
+
+class World:
+    """A memory with something of everything in it."""
+
+    def __init__(self) -> None:
+        self.memory = memories.small(cpus=2, tasks=TASKS)
+        for _ in range(TASKS - 1):
+            self.memory.task_alloc()
+        self.word = memories.new_word(self.memory)
+        self.lock = native.SpinLock(self.memory, memories.task_offset(self.memory, 3, "pi_lock"))
+        self.things: dict[str, Any] = {
+            "memory": self.memory, "other memory": memories.small(), "word": self.word,
+            "lock": self.lock, "block": self.memory.heap_alloc(100), "heap": self.word.offset,
+            "node": self.memory.heap_alloc(16), "symbol": self.memory.symbol("a name"),
+            "published": self.memory.publish(b"bytes"), "size": self.memory.size,
+            "head": memories.cpu_offset(self.memory, 0, "fair_next"), "fd": self.memory.fileno(),
+            "report": native.HEADER["report"], "raises": Raises(), "leaves": Leaves(),
+            "enters": Enters(self.memory), "callable": native.leave, "list": [], "object": object(),
+        }
+
+    def scribble(self, offset: int, value: int) -> None:
+        """Write into the memory behind everybody's back, as a broken process might."""
+        where = offset % self.memory.size & ~7
+        tids = {memories.task_offset(self.memory, slot, "tid") for slot in range(TASKS)}
+        if where not in tids:       # a host thread that is moved would be somebody's
+            os.pwrite(self.memory.fileno(), struct.pack("<q", value), where)
+
+    def resolve(self, arg: Any) -> Any:
+        return self.things[arg.removeprefix("@")] if str(arg).startswith("@") else arg
+
+    def function(self, name: str) -> Callable[..., object]:
+        owner, _, method = name.rpartition(".")
+        if not owner:
+            return getattr(native, name)
+        thing = {"Memory": self.memory, "Word": self.word, "SpinLock": self.lock}[owner]
+        found = getattr(thing, method)
+        return found if callable(found) else lambda: found      # a property
+
+    def do(self, call: Call) -> None:
+        """The call returns, or raises one of the typed errors."""
+        args = [self.resolve(arg) for arg in call.args]
+        if call.name == "pin" and args and isinstance(args[0], int) and 0 < args[0] <= PID_MAX:
+            args[0] = 0
+        if call.name == "Memory.wait_monitor":      # there is a ring to be heard
+            for cpu in range(2):
+                self.memory.ring_monitor(cpu)
+        try:
+            self.function(call.name)(*args)
+        except TYPED:
+            pass
+
+
+def is_tame(call: Call) -> bool:
+    """Whether a machine that runs survives it: no endless wait, no list through the hardware.
+
+    Links are words like others: a list laid through a CPU's pending interrupts
+    or an allocator's lock means what it says there, and that is to wait.
+    """
+    if call.name in LINKS:
+        return all(arg in ("@node", "@head", "@block") for arg in call.args)
+    return call.name not in WAITS

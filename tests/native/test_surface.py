@@ -1,0 +1,225 @@
+"""Nothing that Python passes crashes or hangs the interpreter.
+
+Each function is called with anything, by a thread that is no task and by one that
+is, on a machine that runs and on one that has stopped and whose memory somebody
+has scribbled on.  All of it in a child process.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import threading
+from contextlib import suppress
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kemu import native
+from kemu.errors import MachineStopped, UsageError
+from tests.native import child, memories
+from tests.native.surface import (CLASSES, STUB, WAITS, Call, Target, World, is_tame, targets)
+
+TARGETS = targets()
+THINGS = sorted(World().things)
+EDGES = sorted({sign * (1 << bits) + away for bits in (31, 32, 62, 63, 64) for sign in (-1, 1)
+                for away in (-1, 0, 1)})
+
+ints = st.integers(-2, 9) | st.integers(0, 1 << 21) | st.sampled_from(EDGES) | st.integers()
+anything = (ints | st.sampled_from([f"@{thing}" for thing in THINGS]) | st.booleans() | st.none()
+            | st.floats() | st.text(max_size=5) | st.binary(max_size=70))
+scribbles = st.lists(st.tuples(
+    st.integers(0, 400).map(lambda nr: nr * 8) | st.integers(0, 1 << 22),
+    ints.map(lambda value: (value + (1 << 63)) % (1 << 64) - (1 << 63))), max_size=6)
+
+
+def calls(target: Target) -> st.SearchStrategy[Call]:
+    right = st.tuples(*[anything] * target.arity)
+    return (right | st.lists(anything, max_size=6).map(tuple)).map(
+        lambda args: Call(target.name, args))
+
+
+any_call = st.sampled_from(TARGETS).flatmap(calls)
+
+
+def carry_out(world: World, plan: list[Call], *, task: bool) -> None:
+    """In a thread of its own, as native.enter() cannot be undone for signals."""
+    def body() -> None:
+        if task:
+            native.enter(world.memory, 0, world.things["enters"])
+        for call in plan:
+            world.do(call)
+        native.leave()
+        native.leave()      # the view's __del__ may have entered once more
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+
+
+def call_everything(*, task: bool, stopped: bool) -> None:
+    """Child: every target, after a few others."""
+    for target in TARGETS:
+        @settings(max_examples=40, deadline=None, database=None)
+        @given(st.lists(any_call, max_size=4), calls(target), scribbles)
+        def check(before: list[Call], last: Call, marks: list[tuple[int, int]]) -> None:
+            world, plan = World(), [*before, last]
+            print(plan, marks if stopped else "", flush=True)   # what a crash leaves behind
+            if stopped:
+                for offset, value in marks:
+                    world.scribble(offset, value)
+                gate = memories.header(world.memory, "gate")
+                gate.fetch_or(native.GATE_PANIC)
+            else:
+                plan = [call for call in plan if is_tame(call)]
+            carry_out(world, plan, task=task)
+
+        check()
+
+
+def call_everything_as(task: bool, stopped: bool) -> None:
+    call_everything(task=task, stopped=stopped)
+
+
+@pytest.mark.parametrize("stopped", [False, True], ids=["running", "stopped"])
+@pytest.mark.parametrize("task", [False, True], ids=["no task", "task"])
+def test_anything_goes_anywhere(task: bool, stopped: bool) -> None:
+    """A typed error or a result: no crash, no hang, nothing else raised."""
+    child.run(call_everything_as, task, stopped)
+
+
+def test_nothing_is_left_out() -> None:
+    """What the stub lists is called above, and it lists all that the module has."""
+    methods = {f"{name}.{method}" for name, kind in CLASSES.items() for method in vars(kind)
+               if not method.startswith("_")}
+    functions = {name for name in dir(native._hardware) if callable(getattr(native, name, None))}
+    assert {target.name for target in TARGETS} == functions | methods
+
+
+def test_the_stub_has_every_constant() -> None:
+    """And no other."""
+    listed = {node.target.id for node in ast.parse(STUB.read_text()).body
+              if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
+    assert listed == {name for name in native.__all__ if isinstance(getattr(native, name), int | dict)}
+
+
+def wait_in_every_way() -> None:
+    """Child: each wait, begun by a task while the machine stops."""
+    def stand_in_and(wait: str) -> None:
+        native.stand_in("swapper")
+        getattr(native, wait)()
+
+    waits = {
+        "switch_to": lambda: native.switch_to(1), "wait_turn": native.wait_turn,
+        "idle": native.idle, "resign": lambda: stand_in_and("resign"),
+        "Word.wait_while": lambda: native.Word(world.memory, world.word.offset).wait_while(0, 2),
+        "idle, standing in": lambda: stand_in_and("idle"),
+    }
+    assert waits.keys() >= WAITS
+    for wait in waits.values():
+        world, outcome = World(), []
+
+        def body(wait=wait, outcome=outcome) -> None:  # type: ignore[no-untyped-def]
+            try:
+                wait()
+            except MachineStopped:
+                outcome.append("stopped")
+
+        memories.together(memories.as_task(world.memory, body),
+                          lambda: memories.stop(world.memory))  # noqa: B023 - joined in the loop
+        assert outcome == ["stopped"]
+
+
+def test_no_wait_outlasts_the_machine() -> None:
+    """Every wait ends by MachineStopped."""
+    child.run(wait_in_every_way)
+
+
+def leave_while_due(vector: str) -> None:
+    """Child: the vector that takes an interrupt or a reschedule makes the thread no task."""
+    world = World()
+    word = memories.cpu_word(world.memory, 0, vector)
+
+    def leave() -> None:
+        word.store(0)
+        native.leave()
+
+    def body() -> None:
+        native.set_vectors(leave, leave)
+        for due in (native.cpu_relax, native.preempt_enable, lambda: world.word.wait_while(0),
+                    lambda: native.local_irq_restore(0)):
+            memories.task_word(world.memory, 0, "tid").store(0)
+            native.enter(world.memory, 0, None)
+            native.preempt_disable()
+            if due != native.preempt_enable:
+                native.preempt_enable()
+            word.store(1)
+            with pytest.raises(UsageError):
+                due()
+
+    memories.together(body)
+
+
+@pytest.mark.parametrize("vector", ["ipi", "need_resched"])
+def test_a_vector_may_leave(vector: str) -> None:
+    """What waits for the vector finds that it is no task any more, and says so."""
+    child.run(leave_while_due, vector)
+
+
+def stay_pending() -> None:
+    """Child: a kernel that has not set its vectors yet."""
+    world = World()
+
+    def body() -> None:
+        memories.cpu_word(world.memory, 0, "need_resched").store(1)
+        native.cpu_relax()
+        native.preempt_disable()
+        native.preempt_enable()
+        assert native.need_resched()
+
+    memories.in_task(world.memory, body)
+
+
+def test_without_vectors_nothing_is_taken() -> None:
+    """It stays due, and nobody waits for it to go."""
+    child.run(stay_pending)
+
+
+def pin_and_look() -> None:
+    """Child: in a thread, so that the rest of it stays where it was."""
+    cores = os.sched_getaffinity(0)
+
+    def body() -> None:
+        for core in cores:
+            native.pin(0, core)
+            assert native.getcpu() == core
+            assert os.sched_getaffinity(0) == {core}
+        for tid, core in ((-1, 0), (0, -1), (0, 1 << 16), (1 << 31, 0), (1 << 40, 0)):
+            with pytest.raises(UsageError):
+                native.pin(tid, core)
+        with pytest.raises(OSError, match="Invalid argument"):
+            native.pin(0, (1 << 16) - 1)
+
+    memories.together(body)
+    assert os.sched_getaffinity(0) == cores
+
+
+def test_pin() -> None:
+    """One thread goes to one core, and only that thread."""
+    child.run(pin_and_look)
+
+
+def test_a_view_may_be_anything() -> None:
+    """current() hands out what enter() was given, and drops it with the task."""
+    world, view = World(), ["anything"]
+
+    def body() -> None:
+        native.enter(world.memory, 0, view)
+        assert native.current() is view
+        native.leave()
+        with suppress(UsageError):
+            native.current()
+            pytest.fail("a thread that left is no task")
+
+    memories.together(body)
