@@ -39,7 +39,7 @@ from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
-from kemu.machine.override import Override
+from kemu.machine.override import Override, arm
 from kemu.machine.placement import place
 from kemu.machine.processor import LENGTH
 from kemu.machine.request import post_request
@@ -163,6 +163,7 @@ class Machine:
         except BaseException:
             self.close()
             raise
+        arm(self._memory)
         logger.debug("machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
                      self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
 

@@ -5,6 +5,9 @@ it, whatever it imported and when.  The new code calls the replacement, which
 keeps its own globals: a race's file reads like any other.  Each call is counted
 in a shared word, since a side whose override was never called proves nothing.
 
+A machine boots with the fixed functions, whatever is installed: the replacements take
+over when it is up (arm()).  Else a race would hit during boot, and tell nothing.
+
 In the user's own process nothing is ever swapped.
 """
 
@@ -22,6 +25,7 @@ from kemu.errors import UsageError
 from kemu.memory import functions, space
 
 COUNT = "override:"
+ARMED = "overrides-armed"
 
 
 @dataclass(frozen=True)
@@ -78,7 +82,13 @@ def install(override: Override, target: FunctionType | None = None) -> None:
     calls = native.Word(memory, memory.symbol(override.symbol))
     replacement = override.replacement
 
+    armed = native.Word(memory, memory.symbol(ARMED))
+    original = FunctionType(target.__code__, target.__globals__, target.__name__,
+                            target.__defaults__)
+
     def counted(*args: Any, **kwargs: Any) -> Any:
+        if not armed.load():
+            return original(*args, **kwargs)
         calls.add(1)
         return replacement(*args, **kwargs)
 
@@ -89,6 +99,11 @@ def install(override: Override, target: FunctionType | None = None) -> None:
     scope: dict[str, Any] = {}
     exec(compile(source, f"<override of {override.module}>", "exec"), scope)  # noqa: S102
     target.__code__ = scope[target.__name__].__code__
+
+
+def arm(memory: native.Memory) -> None:
+    """From now on the replacements are called: the machine has booted as the fixed kernel."""
+    native.Word(memory, memory.symbol(ARMED)).store(1)
 
 
 def calls_of(override: Override, memory: native.Memory) -> int:

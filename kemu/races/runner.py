@@ -19,7 +19,7 @@ from kemu.machine.placement import usable_cores
 from kemu.memory import functions
 from kemu.memory.views import Header
 from kemu.races.race import Race
-from kemu.races.trial import Counters, hold_states, hold_trials
+from kemu.races.trial import Counters, hold_trials
 from kemu.races.verdict import Outcome, Side
 from kemu.trace import columns
 
@@ -125,7 +125,7 @@ class _SideRun:
             offset = machine.memory.publish(
                 functions.dumps((self.race, self.side.side == "before")))
             text = self._hold_trials(machine, offset, before)
-            self._tally(machine, before, stopped=bool(text))
+            self._tally(machine, before)
             if text:
                 self._record_hit(machine, text)
             elif not self.side.hits:
@@ -162,14 +162,10 @@ class _SideRun:
         self.side.overlaps = before[1] + counters.overlaps.load()
         return counters
 
-    def _tally(self, machine: Machine, before: tuple[int, int], stopped: bool) -> None:
+    def _tally(self, machine: Machine, before: tuple[int, int]) -> None:
         counters = self._count(machine, before)
         self.asserted += counters.asserted.load()
-        unreached = counters.unreached.load()
-        if stopped and self.plan.how == "forced":
-            for number, state in enumerate(hold_states(machine.memory, len(self.race.holds))):
-                unreached |= (state == native.HOLD_ARMED) << number
-        self.unreached |= unreached
+        self.unreached |= counters.unreached.load()
         for override in self.overrides:
             self.called[override.symbol] += calls_of(override, machine.memory)
 

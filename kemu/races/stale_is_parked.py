@@ -70,7 +70,10 @@ def register(t: Trial) -> None:
 
 @race.prepare
 def park_it(t: Trial) -> None:
-    kthread.kthread_park(Subject.on(1).thread.get())
+    """Once it has come to rest, or this would be the race already."""
+    thread = Subject.on(1).thread.get()
+    sched.wait_task_inactive(thread, 0)
+    kthread.kthread_park(thread)
 
 
 @race.actor(cpu=0)
