@@ -32,7 +32,8 @@ from kemu import native
 from kemu.kernel.completion import complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
 from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
-                               cpuhp_invoke_callback, cpuhp_is_atomic_state, set_static_step)
+                               cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_atomic_state,
+                               set_static_step)
 from kemu.kernel.cpuhp import CpuhpState as S
 from kemu.kernel.hung import waiting_for
 from kemu.kernel.irq import smp_call_function_single
@@ -106,13 +107,8 @@ def cpuhp_thread_fun(cpu: int) -> None:
     if st.single.load():
         state = st.cb_state.load()
         st.should_run.store(0)
-    elif bringup:
-        state = st.state.add(1)
-        st.should_run.store(int(state < st.target.load()))
     else:
-        state = st.state.load()
-        st.state.store(state - 1)
-        st.should_run.store(int(state - 1 > st.target.load()))
+        state = cpuhp_next_state(st, bringup)
     result = _invoke_on_ap(cpu, state, bringup)
     st.result.store(result)
     if result:
@@ -121,6 +117,23 @@ def cpuhp_thread_fun(cpu: int) -> None:
         st.should_run.store(0)
     if not st.should_run.load():
         complete(st.done)
+
+
+def cpuhp_next_state(st: CpuhpCpuState, bringup: bool) -> int:
+    """Step over states that have nothing at them to the next that has; note if it is the last.
+
+    Later than v4.13, which calls the thread function for each (453e41085183).
+    """
+    target, at = st.target.load(), st.state.load()
+    state = at
+    while at != target:
+        state = at + 1 if bringup else at
+        at += 1 if bringup else -1
+        if cpuhp_get_step(state) is not None:
+            break
+    st.state.store(at)
+    st.should_run.store(int(at != target))
+    return state
 
 
 def _invoke_on_ap(cpu: int, state: int, bringup: bool) -> int:
@@ -220,6 +233,7 @@ def bringup_wait_for_ap(cpu: int) -> int:
     """
     st = CpuhpCpuState.on(cpu)
     wait_for_completion(st.done)
+    point("bringup:idle")
     if not cpu_online(cpu):
         WARN(f"cpu{cpu} said it idles, and is not online")
         return -ECANCELED

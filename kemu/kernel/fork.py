@@ -113,15 +113,10 @@ def try_get_task_struct(p: Task) -> bool:
     """
     if not isinstance(p, Task):
         raise TypeError(f"a task is wanted, not {type(p).__name__}")
-    usage = p.usage.load()
-    while usage > 0:
-        seen = p.usage.cmpxchg(usage, usage + 1)
-        if seen == usage:
-            break
-        usage = seen
+    got = p.usage.inc_not_zero()
     if p.generation.load() == p.birth:
-        return bool(usage > 0)
-    if usage > 0:
+        return bool(got)
+    if got:
         put_task_struct(machine.tasks.at(p.slot))
     raise UsageError("the task is gone, and its slot is another's: keep a reference "
                      "(get_task_struct) for as long as you use the handle")

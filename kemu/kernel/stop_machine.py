@@ -158,6 +158,7 @@ def cpu_stop_queue_two_works(cpu1: int, work1: CpuStopWork, cpu2: int, work2: Cp
             # Preemption is still off: the first may preempt us only when both are woken.
             wake_stopper(stopper1)
             wake_stopper(stopper2)
+        point("two:queued")
         preempt_enable()
         if err != -EDEADLK:
             return err

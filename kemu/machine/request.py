@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kemu import native
-from kemu.errors import KernelPanic, MachineStopped, RemoteError
+from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError
 from kemu.kernel.fork import copy_process, do_exit
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import machine, this_rq
@@ -73,7 +73,13 @@ def open_mailbox() -> None:
         requests.append(Request(machine.memory, base))
         base = requests[-1].next.load()
     for request in reversed(requests):
-        p = copy_process(user_task, request.base, "", home=rq.cpu, allowed=1 << rq.cpu)
+        try:
+            p = copy_process(user_task, request.base, "", home=rq.cpu, allowed=1 << rq.cpu)
+        except OutOfMemory as error:        # the caller's to know, not whom this interrupted
+            _send(("result", request.ident.load(), False, pickle.dumps((error, ""))))
+            machine.memory.heap_free(request.arguments.load())
+            request.free()
+            continue
         p.comm0.store(request.comm0.load())
         p.comm1.store(request.comm1.load())
         wake_up_new_task(p)

@@ -145,6 +145,10 @@ copyreg.pickle(native.SpinLock, lambda lock: (_resolve_lock, (lock.offset,)))
 CLEARED, KEPT = "percpu:", "kept:"      # how the symbols of per-CPU variables begin
 
 
+# This process's views; not in the classes, which travel by value with all they hold.
+_areas: dict[tuple[int, type[PerCPU], int], PerCPU] = {}
+
+
 class PerCPU(Struct):
     """A structure of which each CPU has one (Linux: DEFINE_PER_CPU).
 
@@ -153,21 +157,19 @@ class PerCPU(Struct):
     zeroes them before each trial, but for those declared with ``keep=True``.
     """
 
-    _areas: ClassVar[dict[tuple[int, int], PerCPU]]
     _prefix: ClassVar[str]
 
     def __init_subclass__(cls, keep: bool = False) -> None:
         super().__init_subclass__()
-        cls._areas = {}
         cls._prefix = KEPT if keep else CLEARED
 
     @classmethod
     def on(cls, cpu: int) -> Self:
         """The one of that CPU.  Raises UsageError for a CPU the machine has not."""
         memory = space.this()
-        area = cls._areas.get((id(memory), cpu))
+        area = _areas.get((id(memory), cls, cpu))
         if area is None:
-            area = cls._areas[id(memory), cpu] = cls(memory, _area_of(cls, memory, cpu))
+            area = _areas[id(memory), cls, cpu] = cls(memory, _area_of(cls, memory, cpu))
         return cast(Self, area)
 
     @classmethod
@@ -181,12 +183,8 @@ class PerCPU(Struct):
 
 def forget(memory: native.Memory) -> None:
     """Drop the views of a machine that is gone, so that its memory can be unmapped."""
-    classes = PerCPU.__subclasses__()
-    while classes:
-        cls = classes.pop()
-        classes += cls.__subclasses__()
-        for key in [key for key in cls._areas if key[0] == id(memory)]:
-            del cls._areas[key]
+    for key in [key for key in _areas if key[0] == id(memory)]:
+        del _areas[key]
 
 
 def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:

@@ -49,13 +49,14 @@ class Header(_View):
 class Cpu(_View):
     """One emulated CPU and its runqueue (Linux: struct rq, and per-CPU hardware state)."""
 
-    __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", *_words(native.CPU))
+    __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", "queue", *_words(native.CPU))
 
     def __init__(self, memory: native.Memory, cpu: int) -> None:
         base = _cpus(memory) + cpu * native.CPU["sizeof"]
         self._fill(memory, base, native.CPU)
         self.cpu = cpu
         self.lock = native.SpinLock(memory, base + native.CPU["rq_lock"])
+        self.queue = native.RunQueue(memory, cpu)
         self.fair = List(memory, base + native.CPU["fair_next"])
         self.timers = List(memory, base + native.CPU["timer_next"])
         self.calls = List(memory, base + native.CPU["call_next"])

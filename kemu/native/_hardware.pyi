@@ -103,6 +103,8 @@ class Word:
         """One more.  Not atomic: caller holds the word's lock.  No ordering."""
     def dec(self) -> None:
         """One less.  Not atomic: caller holds the word's lock.  No ordering."""
+    def inc_not_zero(self) -> bool:
+        """One more, unless it is zero or less; whether it was done.  Full barrier."""
     def fetch_or(self, mask: int, /) -> int:
         """Returns the old value.  Full barrier."""
     def fetch_and(self, mask: int, /) -> int:
@@ -165,6 +167,21 @@ class List:
         """Whether there is no node."""
     def nodes(self) -> list[int]:
         """All nodes, in order."""
+
+@final
+class RunQueue:
+    """The queues of a CPU's fair and fifo tasks.
+
+    Caller of every method holds the CPU's rq_lock.
+    """
+
+    def __new__(cls, memory: Memory, cpu: int, /) -> RunQueue: ...
+    def enqueue(self, slot: int, /) -> bool:
+        """Behind its equals.  False: of no queue's class."""
+    def dequeue(self, slot: int, /) -> bool:
+        """False: not queued as its class says."""
+    def first(self) -> int:
+        """The slot of the first of the most urgent queue, or -1."""
 
 class Tasks:
     """A table of views, one for each life of a slot: factory(memory, slot)."""
@@ -273,6 +290,7 @@ GATE_QUIESCE: Final[int]
 IPI_CALL_FUNCTION: Final[int]
 IPI_MAILBOX: Final[int]
 IPI_QUIESCENT: Final[int]
+IPI_INIT: Final[int]
 CPU_BUSY: Final[int]
 CPU_IDLE: Final[int]
 CPU_HELD: Final[int]
@@ -284,6 +302,10 @@ HOLD_HELD: Final[int]
 HOLD_PASSED: Final[int]
 HOLD_WAITED_FOR: Final[int]
 HOLD_ALL_BLOCKED: Final[int]
+CLASS_IDLE: Final[int]
+CLASS_FAIR: Final[int]
+CLASS_RT: Final[int]
+CLASS_STOP: Final[int]
 WHY_RESCHED: Final[int]
 WHY_IRQ: Final[int]
 WHY_TURN: Final[int]

@@ -236,7 +236,7 @@ void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu)
 	struct kemu_self *s = &kemu_self;
 
 	if (s->k == k && s->task && s->task->locks)
-		s->reschedules |= 1ULL << cpu->id;
+		s->reschedules |= 1ULL << (cpu - k->cpus);
 	else
 		kemu_kick(k, cpu);
 }

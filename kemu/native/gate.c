@@ -113,15 +113,20 @@ static void passed(struct kemu_self *s, u64 point)
 	}
 }
 
-/* A CPU that was let go is busy, though its thread may not know yet. */
-static bool still_held(struct kemu *k, u64 cpu)
+/*
+ * Whether a CPU that said it is held stands still.  One that was let go does not, though
+ * its thread may not know yet, nor one whose held task is about to be preempted.
+ */
+static bool stands_still(struct kemu *k, struct kemu_cpu *cpu)
 {
+	bool wanted = load(&cpu->need_resched) || load(&cpu->ipi);
+
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
 
 		if (load_acquire(&h->state) == HOLD_HELD &&
-		    load(&kemu_task_at(k, load(&h->task))->cpu) == cpu)
-			return true;
+		    load(&kemu_task_at(k, load(&h->task))->cpu) == (u64)(cpu - k->cpus))
+			return h->kind != HOLD_PREEMPTIBLE || !wanted;
 	}
 	return false;
 }
@@ -136,7 +141,7 @@ bool kemu_all_blocked(struct kemu *k)
 		struct kemu_cpu *cpu = &k->cpus[i];
 		u64 idling = load(&cpu->idling);
 
-		if (idling == CPU_HELD && still_held(k, i))
+		if (idling == CPU_HELD && stands_still(k, cpu))
 			continue;
 		if (idling != CPU_IDLE || load(&cpu->need_resched) || load(&cpu->ipi) ||
 		    load(&cpu->next_event) < KEMU_NEVER)

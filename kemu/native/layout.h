@@ -61,6 +61,9 @@ enum kemu_ipi {
 /* What a bell says.  An OS thread sleeps on no other word. */
 enum kemu_bell { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
 
+/* task.sched_class: a later one runs before an earlier one. */
+enum kemu_class { CLASS_IDLE, CLASS_FAIR, CLASS_RT, CLASS_STOP };
+
 /* cpu.idling */
 enum kemu_idling { CPU_BUSY, CPU_IDLE, CPU_HELD };
 

@@ -130,6 +130,11 @@ int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail);
 int kemu_list_del(struct kemu *k, u64 node);
 int kemu_list_next(struct kemu *k, u64 node, u64 *next);
 
+/* runqueue.c: the queues of a CPU's classes */
+int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot);
+
 /* gate.c: what stands between an operation and its effect when something is armed */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);

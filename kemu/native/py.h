@@ -26,7 +26,7 @@ typedef struct {
 	Memory *memory;
 } Word;
 
-extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type;
+extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type, RunQueue_Type;
 extern PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
 
 /* py_module.c: errors and arguments */

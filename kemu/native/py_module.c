@@ -135,6 +135,7 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(HOLD_STALL), CONSTANT(HOLD_PREEMPTIBLE), CONSTANT(HOLD_LOCKED),
 	CONSTANT(HOLD_ARMED), CONSTANT(HOLD_HELD), CONSTANT(HOLD_PASSED),
 	CONSTANT(HOLD_WAITED_FOR), CONSTANT(HOLD_ALL_BLOCKED),
+	CONSTANT(CLASS_IDLE), CONSTANT(CLASS_FAIR), CONSTANT(CLASS_RT), CONSTANT(CLASS_STOP),
 	CONSTANT(WHY_RESCHED), CONSTANT(WHY_IRQ), CONSTANT(WHY_TURN),
 };
 
@@ -175,7 +176,8 @@ PyMODINIT_FUNC PyInit__hardware(void)
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
 	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&
-	    add_type(module, "Tasks", &Tasks_Type) && add_constants(module) &&
+	    add_type(module, "Tasks", &Tasks_Type) &&
+	    add_type(module, "RunQueue", &RunQueue_Type) && add_constants(module) &&
 	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
 	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
 		return module;

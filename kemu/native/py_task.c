@@ -415,7 +415,8 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 		return NULL;
 	if (!load(&s->k->hdr->gate))
 		Py_RETURN_NONE;
-	if (!point_number(arg, &point))
+	/* Looking the name up may run code, which may call leave(). */
+	if (!point_number(arg, &point) || !is_task())
 		return NULL;
 	status = kemu_point(s, point);
 	while (status == KEMU_PENDING) {
@@ -455,6 +456,8 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 			return NULL;
 	if (!tracing)
 		Py_RETURN_NONE;
+	if (!is_task())		/* an __index__ may be code that calls leave() */
+		return NULL;
 	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
 		return fail(KEMU_RANGE);
 	kemu_trace(&kemu_self, v[0], v[1] == ~0ULL ? NULL : &kemu_self.k->tasks[v[1]], v[2], v[3], v[4]);

@@ -99,6 +99,22 @@ static PyObject *Word_dec(Word *w, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *Word_inc_not_zero(Word *w, PyObject *unused)
+{
+	u64 old, seen = load(w->p);
+
+	(void)unused;
+	if (!enter(w, OP_ADD, 1))
+		return NULL;
+	do {
+		old = seen;
+		if ((s64)old <= 0)
+			Py_RETURN_FALSE;
+		seen = cmpxchg(w->p, old, old + 1);
+	} while (seen != old);
+	Py_RETURN_TRUE;
+}
+
 static PyObject *Word_or(Word *w, PyObject *arg)
 {
 	u64 v;
@@ -261,6 +277,8 @@ static PyMethodDef word_methods[] = {
 	ONE("add", Word_add, "value", "Returns the new value.  Full barrier."),
 	NOARGS("inc", Word_inc, "One more.  Not atomic: caller holds the word's lock.  No ordering."),
 	NOARGS("dec", Word_dec, "One less.  Not atomic: caller holds the word's lock.  No ordering."),
+	NOARGS("inc_not_zero", Word_inc_not_zero,
+	       "One more, unless it is zero or less; whether it was done.  Full barrier."),
 	ONE("fetch_or", Word_or, "mask", "Returns the old value.  Full barrier."),
 	ONE("fetch_and", Word_and, "mask", "Returns the old value.  Full barrier."),
 	ONE("test_bit", Word_test_bit, "nr", "No ordering."),

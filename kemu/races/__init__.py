@@ -28,6 +28,9 @@ EXHIBITS = {
     "stop-class-while-queued": "stop_class_while_queued",
     "parked-store-collides": "parked_store_collides",
     "stale-is-parked": "stale_is_parked",
+    "stopper-drops-work": "stopper_drops_work",
+    "unpark-from-idle": "unpark_from_idle",
+    "stopper-enabled-late": "stopper_enabled_late",
 }
 
 

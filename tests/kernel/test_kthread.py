@@ -295,8 +295,13 @@ def test_slots_are_given_back(machine):
 
 
 def create_without_end():
-    while True:
-        kthread_create(sleeper, None, "k")
+    threads = []
+    try:
+        while True:
+            threads.append(kthread_create(sleeper, None, "k"))
+    finally:
+        for k in threads:
+            kthread_stop(k)
 
 
 def test_no_slot_left(machine):

@@ -355,3 +355,13 @@ def test_wrong_arguments_of_the_function(machine):
     """Arguments the function does not take are its TypeError."""
     with pytest.raises(TypeError, match="add"):
         machine().run(add, 1, 2, 3)
+
+
+def test_no_slot_left(machine):
+    """A task for which there is no slot is refused, and the others run on."""
+    m = machine(tasks=40)
+    done = m.run(new_completion)
+    handles = [m.start(wait_for_completion, done, cpu=1) for _ in range(60)]
+    with pytest.raises(OutOfMemory):
+        handles[-1].result()
+    assert not handles[0].done()

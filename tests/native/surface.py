@@ -1,7 +1,7 @@
 """The hardware's surface, as its stub lists it, and a world in which to call it.
 
-A call is a name and arguments; the arguments are values, or names of what the
-world has (a memory, a word, a block's offset).  A fresh world is the same each
+A call is a name and arguments; the arguments are values, or things of the world
+(a memory, a word, a block's offset) by name.  A fresh world is the same each
 time, so that an example of hypothesis means the same twice.
 """
 
@@ -11,6 +11,7 @@ import ast
 import os
 import struct
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +20,9 @@ from kemu.errors import KemuError, MachineStopped
 from tests.native import memories
 
 STUB = Path(native.__file__).with_name("_hardware.pyi")
-CLASSES = {"Memory": native.Memory, "Word": native.Word, "SpinLock": native.SpinLock}
+CLASSES = {name: kind for name, kind in vars(native._hardware).items() if isinstance(kind, type)}
 WAITS = {"switch_to", "wait_turn", "idle", "resign", "Word.wait_while"}
-LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del"}
+LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del", "List.add", "List.add_tail"}
 PID_MAX = 1 << 22       # no host has a thread of a higher number
 TASKS = 4               # the last has no used slot
 
@@ -34,6 +35,13 @@ class Target(NamedTuple):
 class Call(NamedTuple):
     name: str
     args: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Thing:
+    """Something of the world, by its name."""
+
+    name: str
 
 
 class Boom(Exception):
@@ -106,7 +114,7 @@ class World:
             "published": self.memory.publish(b"bytes"), "size": self.memory.size,
             "head": memories.cpu_offset(self.memory, 0, "fair_next"), "fd": self.memory.fileno(),
             "report": native.HEADER["report"], "raises": Raises(), "leaves": Leaves(),
-            "enters": Enters(self.memory), "callable": native.leave, "list": [], "object": object(),
+            "callable": native.leave, "factory": lambda memory, slot: (memory, slot), "list": [], "object": object(),
         }
 
     def scribble(self, offset: int, value: int) -> None:
@@ -117,14 +125,30 @@ class World:
             os.pwrite(self.memory.fileno(), struct.pack("<q", value), where)
 
     def resolve(self, arg: Any) -> Any:
-        return self.things[arg.removeprefix("@")] if str(arg).startswith("@") else arg
+        return self.things[arg.name] if isinstance(arg, Thing) else arg
+
+    def instance(self, kind: str) -> object:
+        """A thing of that class: of a new class, say here how to get one."""
+        match kind:
+            case "Memory":
+                return self.memory
+            case "Word":
+                return self.word
+            case "SpinLock":
+                return self.lock
+            case "List":
+                return native.List(self.memory, self.things["head"])
+            case "Tasks":
+                return native.Tasks(self.memory, self.things["factory"])
+            case "RunQueue":
+                return native.RunQueue(self.memory, 0)
+        raise NotImplementedError(kind)
 
     def function(self, name: str) -> Callable[..., object]:
         owner, _, method = name.rpartition(".")
         if not owner:
             return getattr(native, name)
-        thing = {"Memory": self.memory, "Word": self.word, "SpinLock": self.lock}[owner]
-        found = getattr(thing, method)
+        found = getattr(self.instance(owner), method)
         return found if callable(found) else lambda: found      # a property
 
     def do(self, call: Call) -> None:
@@ -148,5 +172,5 @@ def is_tame(call: Call) -> bool:
     or an allocator's lock means what it says there, and that is to wait.
     """
     if call.name in LINKS:
-        return all(arg in ("@node", "@head", "@block") for arg in call.args)
+        return all(arg in (Thing("node"), Thing("head"), Thing("block")) for arg in call.args)
     return call.name not in WAITS

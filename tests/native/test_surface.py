@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import os
-import threading
 from contextlib import suppress
 
 import pytest
@@ -19,15 +18,15 @@ from hypothesis import strategies as st
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
 from tests.native import child, memories
-from tests.native.surface import (CLASSES, STUB, WAITS, Call, Target, World, is_tame, targets)
+from tests.native.surface import (CLASSES, STUB, WAITS, Call, Enters, Target, Thing, World, is_tame, targets)
 
 TARGETS = targets()
-THINGS = sorted(World().things)
+THINGS = [Thing(name) for name in sorted(World().things)]
 EDGES = sorted({sign * (1 << bits) + away for bits in (31, 32, 62, 63, 64) for sign in (-1, 1)
                 for away in (-1, 0, 1)})
 
 ints = st.integers(-2, 9) | st.integers(0, 1 << 21) | st.sampled_from(EDGES) | st.integers()
-anything = (ints | st.sampled_from([f"@{thing}" for thing in THINGS]) | st.booleans() | st.none()
+anything = (ints | st.sampled_from(THINGS) | st.booleans() | st.none()
             | st.floats() | st.text(max_size=5) | st.binary(max_size=70))
 scribbles = st.lists(st.tuples(
     st.integers(0, 400).map(lambda nr: nr * 8) | st.integers(0, 1 << 22),
@@ -47,21 +46,21 @@ def carry_out(world: World, plan: list[Call], *, task: bool) -> None:
     """In a thread of its own, as native.enter() cannot be undone for signals."""
     def body() -> None:
         if task:
-            native.enter(world.memory, 0, world.things["enters"])
-        for call in plan:
-            world.do(call)
-        native.leave()
-        native.leave()      # the view's __del__ may have entered once more
+            native.enter(world.memory, 0, Enters(world.memory))
+        try:
+            for call in plan:
+                world.do(call)
+        finally:
+            native.leave()
+            native.leave()      # the view's __del__ may have entered once more
 
-    thread = threading.Thread(target=body)
-    thread.start()
-    thread.join()
+    memories.together(body)
 
 
 def call_everything(*, task: bool, stopped: bool) -> None:
     """Child: every target, after a few others."""
     for target in TARGETS:
-        @settings(max_examples=40, deadline=None, database=None)
+        @settings(max_examples=8, deadline=None, database=None)
         @given(st.lists(any_call, max_size=4), calls(target), scribbles)
         def check(before: list[Call], last: Call, marks: list[tuple[int, int]]) -> None:
             world, plan = World(), [*before, last]
@@ -119,6 +118,7 @@ def wait_in_every_way() -> None:
     assert waits.keys() >= WAITS
     for wait in waits.values():
         world, outcome = World(), []
+        memories.cpu_word(world.memory, 0, "idle").store(1)     # swapper is another task
 
         def body(wait=wait, outcome=outcome) -> None:  # type: ignore[no-untyped-def]
             try:

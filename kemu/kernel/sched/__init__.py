@@ -35,7 +35,8 @@ from kemu.kernel.sched.schedule import cond_resched, schedule, yield_
 from kemu.kernel.sched.state import (TASK_DEAD, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_PARKED,
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING,
                                      __set_current_state, set_current_state, set_special_state)
-from kemu.kernel.sched.timer import MAX_SCHEDULE_TIMEOUT, schedule_timeout
+from kemu.kernel.sched.timer import (MAX_SCHEDULE_TIMEOUT, schedule_timeout,
+                                     schedule_timeout_uninterruptible)
 from kemu.kernel.sched.wait import (WaitQueue, wait_event, wait_task_inactive, waiting, wake_up)
 from kemu.kernel.sched.wakeup import (select_fallback_rq, try_to_wake_up, wake_up_new_task,
                                       wake_up_process, wake_up_state)
@@ -50,7 +51,8 @@ __all__ = [
     "cpu_relax", "cpu_rq", "cpumask_of", "current", "do_set_cpus_allowed", "for_each_cpu",
     "idle_cpu", "irqs_disabled", "local_irq_restore", "local_irq_save", "need_resched",
     "online_cpus", "preempt_count", "preempt_disable", "preempt_enable", "sched_set_stop_task",
-    "sched_setscheduler", "schedule", "schedule_timeout", "select_fallback_rq",
+    "sched_setscheduler", "schedule", "schedule_timeout",
+    "schedule_timeout_uninterruptible", "select_fallback_rq",
     "set_cpus_allowed_ptr", "set_current_state", "set_special_state", "smp_mb",
     "smp_processor_id", "task_cpu", "task_curr", "try_to_wake_up", "wait_event",
     "wait_task_inactive", "waiting", "wake_up", "wake_up_new_task", "wake_up_process",

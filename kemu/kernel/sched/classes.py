@@ -8,85 +8,47 @@ and while it is preempted.  The stop class has no queue: rq.stop is its only
 task, and enqueue and dequeue merely count.  That is why a task must be off every
 runqueue when it is given that class (exhibit stop-class-while-queued).
 
+The links, the counts and the bitmap of priorities are native/runqueue.c's; which
+class goes first, and what must hold of a queued task, is here.
+
 Locks: rq.lock in every function here.  Callers: core functions of sched.
 """
 
 from __future__ import annotations
 
+from kemu import native
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.runqueue import idle_tasks, machine, resched_curr
 from kemu.memory.views import Cpu, Task
 
-IDLE, FAIR, RT, STOP = range(4)
+IDLE, FAIR = native.CLASS_IDLE, native.CLASS_FAIR
+RT, STOP = native.CLASS_RT, native.CLASS_STOP
 CLASS_NAMES = ("idle", "fair", "fifo", "stop")
 
-MAX_RT_PRIO = 100
+MAX_RT_PRIO = native.MAX_RT_PRIO
 DEFAULT_PRIO = 120
-HALF = MAX_RT_PRIO // 2         # the bitmap of priorities is in two words
-
-
-def _linked(p: Task) -> bool:
-    following = p.run_next.load()
-    return following not in (0, p.run_node)
-
-
-def _enqueue_rt(rq: Cpu, p: Task) -> None:
-    prio = p.prio.load()
-    rq.rt[prio].add_tail(p.run_node)
-    (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).set_bit(prio % HALF)
-    rq.rt_nr.inc()
-
-
-def _dequeue_rt(rq: Cpu, p: Task) -> None:
-    prio = p.prio.load()
-    if not _linked(p):
-        BUG(f"S4: {p} is of class fifo but in no queue of it")
-    machine.memory.list_del(p.run_node)
-    if rq.rt[prio].empty():
-        (rq.rt_bitmap0 if prio < HALF else rq.rt_bitmap1).clear_bit(prio % HALF)
-    rq.rt_nr.dec()
-
-
-def _enqueue_fair(rq: Cpu, p: Task) -> None:
-    rq.fair.add_tail(p.run_node)
-    rq.fair_nr.inc()
-
-
-def _dequeue_fair(rq: Cpu, p: Task) -> None:
-    if not _linked(p):
-        BUG(f"S4: {p} is of class fair but in no queue of it")
-    machine.memory.list_del(p.run_node)
-    rq.fair_nr.dec()
 
 
 def enqueue_task(rq: Cpu, p: Task) -> None:
-    """Link p into its class's queue of rq."""
-    sched_class = p.sched_class.load()
-    if sched_class == FAIR:
-        _enqueue_fair(rq, p)
-    elif sched_class == RT:
-        _enqueue_rt(rq, p)
-    else:
-        if sched_class == IDLE:
-            BUG("S11: an idle task is never queued")
-    rq.nr_running.inc()
+    """Link p into its class's queue of rq, behind its equals."""
+    if not rq.queue.enqueue(p.slot):
+        BUG("S11: an idle task is never queued")
 
 
 def dequeue_task(rq: Cpu, p: Task) -> None:
     """Unlink p from its class's queue of rq."""
+    if not rq.queue.dequeue(p.slot):
+        BUG(_not_queued(rq, p))
+
+
+def _not_queued(rq: Cpu, p: Task) -> str:
     sched_class = p.sched_class.load()
-    if sched_class == FAIR:
-        _dequeue_fair(rq, p)
-    elif sched_class == RT:
-        _dequeue_rt(rq, p)
-    elif sched_class == STOP:
-        if _linked(p):
-            BUG(f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
+    if sched_class == IDLE:
+        return "bad: scheduling from the idle thread!"
+    if sched_class == STOP:
+        return (f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
                 "in the queue of another class: it was given the class while it was queued")
-    else:
-        if True:
-            BUG("bad: scheduling from the idle thread!")
-    rq.nr_running.dec()
+    return f"S4: {p} is of class {CLASS_NAMES[sched_class]} but in no queue of it"
 
 
 def activate_task(rq: Cpu, p: Task) -> None:
@@ -105,14 +67,6 @@ def deactivate_task(rq: Cpu, p: Task) -> None:
     p.on_rq.store(0)
 
 
-def _first_rt(rq: Cpu) -> Task:
-    low = rq.rt_bitmap0.load()
-    bits, base = (low, 0) if low else (rq.rt_bitmap1.load(), HALF)
-    if not bits:
-        BUG(f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
-    return machine.tasks.owning(rq.rt[base + (bits & -bits).bit_length() - 1].first())
-
-
 def pick_next_task(rq: Cpu) -> Task:
     """The best queued task; the idle task if there is none."""
     stop = rq.stop.load()
@@ -120,13 +74,12 @@ def pick_next_task(rq: Cpu) -> Task:
         p = machine.tasks.at(stop - 1)
         if p.on_rq.load() and p.cpu.load() == rq.cpu:
             return p
-    if rq.rt_nr.load():
-        p = _first_rt(rq)
-    else:
-        first = rq.fair.first()
-        if not first:
-            return idle_tasks[rq.cpu]
-        p = machine.tasks.owning(first)
+    slot = rq.queue.first()
+    if slot < 0:
+        if rq.rt_nr.load():
+            BUG(f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
+        return idle_tasks[rq.cpu]
+    p = machine.tasks.at(slot)
     if not p.on_rq.load():
         BUG(f"S6: cpu{rq.cpu} picked {p}, which sleeps")
     return p

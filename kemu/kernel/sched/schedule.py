@@ -31,6 +31,7 @@ from kemu.native import (current, preempt_count, preempt_disable, preempt_enable
 from kemu.trace import events
 
 PREEMPT_DISABLE_OFFSET = 1
+TURN_IDLE = native.TURN_IDLE
 TURN_REHOME = 1 << 33       # a turn that says: end this thread, another process has the task
 
 
@@ -76,14 +77,18 @@ def __schedule(preempt: bool) -> None:
 
 
 def context_switch(rq: Cpu, prev: Task, next: Task) -> None:
-    """Run next; returns when it is the calling thread's turn again, maybe on another CPU."""
+    """Run next; returns when it is the calling thread's turn again, maybe on another CPU.
+
+    A dead task's thread does not wait for a turn, whoever is next: the slot is
+    soon another task's, and the turn would be its.
+    """
     next.on_cpu.store(1)
     idle = idle_tasks[rq.cpu]
-    if next is not idle:
-        finish_task_switch(native.switch_to(next.slot))
-    elif prev.state.load() == TASK_DEAD:
+    if prev.state.load() == TASK_DEAD:
         native.switch_away(next.slot)
         raise ThreadEnds
+    if next is not idle:
+        finish_task_switch(native.switch_to(next.slot))
     else:
         native.stand_in(idle)
         finish_task_switch(prev.slot)
@@ -96,12 +101,12 @@ def finish_task_switch(last: int) -> None:
     on_cpu is cleared with release order, after everything prev did, and is the
     word a waker waits for.  rq.lock, handed over with the turn, is freed.
     """
-    if last == native.TURN_IDLE:
-        return          # a stand-in resigned: it had finished, and held no lock
-    if last == TURN_REHOME - 1:
+    if last >= TURN_IDLE:
+        if last == TURN_IDLE:
+            return      # a stand-in resigned: it had finished, and held no lock
         native.leave()
         raise ThreadEnds
-    rq = this_rq()
+    rq = runqueues[smp_processor_id()]
     prev = machine.tasks.at(last)
     dead = prev.state.load() == TASK_DEAD
     prev.on_cpu.store_release(0)

@@ -19,6 +19,7 @@ from collections.abc import Callable
 
 from kemu import native
 from kemu.kernel.sched.runqueue import machine, runqueues, this_rq
+from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, now_ns
 
@@ -126,3 +127,9 @@ def schedule_timeout(jiffies: int) -> int:
     schedule()
     _del_timer(me)
     return max(0, -(-(expires - now_ns()) // tick))
+
+
+def schedule_timeout_uninterruptible(jiffies: int) -> int:
+    """Set the state, and sleep for at most that many ticks.  May sleep."""
+    current().state.xchg(TASK_UNINTERRUPTIBLE)
+    return schedule_timeout(jiffies)

@@ -1,0 +1,93 @@
+/*
+ * py_runqueue.c - kemu.native.RunQueue: the queues of one CPU (runqueue.c).
+ *
+ * Caller of every method holds the CPU's rq_lock.
+ */
+#include "py.h"
+
+typedef struct {
+	PyObject_HEAD
+	Memory *memory;
+	struct kemu_cpu *cpu;
+} RunQueue;
+
+static PyObject *RunQueue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+	PyObject *memory;
+	RunQueue *q;
+	u64 cpu;
+
+	if (kwds && PyDict_GET_SIZE(kwds)) {
+		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+		return NULL;
+	}
+	if (!PyArg_ParseTuple(args, "O!L", &Memory_Type, &memory, &cpu))
+		return NULL;
+	if (!((Memory *)memory)->k.base || cpu >= ((Memory *)memory)->k.nr_cpus)
+		return fail(KEMU_RANGE);
+	q = (RunQueue *)type->tp_alloc(type, 0);
+	if (!q)
+		return NULL;
+	q->memory = (Memory *)Py_NewRef(memory);
+	q->cpu = &q->memory->k.cpus[cpu];
+	return (PyObject *)q;
+}
+
+static void RunQueue_dealloc(RunQueue *q)
+{
+	Py_XDECREF(q->memory);
+	Py_TYPE(q)->tp_free(q);
+}
+
+typedef int (*change)(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+
+static PyObject *with_task(RunQueue *q, PyObject *arg, change fn)
+{
+	u64 slot;
+	int status;
+
+	if (!as_word(arg, &slot))
+		return NULL;
+	if (slot >= q->memory->k.nr_tasks)
+		return fail(KEMU_RANGE);
+	status = fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]);
+	return status < 0 ? fail(status) : PyBool_FromLong(status == KEMU_OK);
+}
+
+static PyObject *RunQueue_enqueue(RunQueue *q, PyObject *arg)
+{
+	return with_task(q, arg, kemu_enqueue);
+}
+
+static PyObject *RunQueue_dequeue(RunQueue *q, PyObject *arg)
+{
+	return with_task(q, arg, kemu_dequeue);
+}
+
+static PyObject *RunQueue_first(RunQueue *q, PyObject *unused)
+{
+	u64 slot = 0;
+	int status = kemu_first_queued(&q->memory->k, q->cpu, &slot);
+
+	(void)unused;
+	return status_or(status, status == KEMU_PENDING ? ~0ULL : slot);
+}
+
+static PyMethodDef runqueue_methods[] = {
+	ONE("enqueue", RunQueue_enqueue, "slot", "Behind its equals.  False: of no queue's class."),
+	ONE("dequeue", RunQueue_dequeue, "slot", "False: not queued as its class says."),
+	NOARGS("first", RunQueue_first, "The slot of the first of the most urgent queue, or -1."),
+	{ 0 },
+};
+
+PyTypeObject RunQueue_Type = {
+	PyVarObject_HEAD_INIT(NULL, 0)
+	.tp_name = "kemu.native.RunQueue",
+	.tp_doc = PyDoc_STR("RunQueue(memory, cpu, /)\n--\n\nThe queues of a CPU's fair and fifo tasks.\n\n"
+			    "Caller of every method holds the CPU's rq_lock."),
+	.tp_basicsize = sizeof(RunQueue),
+	.tp_flags = Py_TPFLAGS_DEFAULT,
+	.tp_new = RunQueue_new,
+	.tp_dealloc = (destructor)RunQueue_dealloc,
+	.tp_methods = runqueue_methods,
+};
