@@ -126,6 +126,23 @@ def demo(seconds: float) -> None:
     raise SystemExit(show_demo(Console(), Console(stderr=True), seconds))
 
 
+@cli.command(epilog=EPILOG)
+@click.option("--cpus", type=click.IntRange(2, 62), default=4, show_default=True)
+@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
+@click.option("--seed", type=int, default=1, show_default=True,
+              help="Of the draws; it repeats them, not the interleaving.")
+@click.option("--json", "json_to", metavar="FILE|-", help="The counts as one JSON object.")
+def hotplug(cpus: int, seconds: float, seed: int, json_to: str | None) -> None:
+    """Take CPUs down and up at random, beside a load, with the invariants audited.
+
+    Prints the kernel's torture statistics: online done/tried:offline done/tried,
+    shortest,longest of each, sum of each, in jiffies; then latencies.
+    """
+    from kemu.torture.show import run_and_show
+
+    raise SystemExit(run_and_show(cpus, seconds, seed, json_to))
+
+
 def main() -> None:
     """The console script."""
     _guarded(lambda: cli.main(standalone_mode=False))

@@ -15,6 +15,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -49,10 +50,8 @@ def files() -> Iterator[str]:
     for fd in os.listdir("/proc/self/fd"):
         if helper and int(fd) == helper.link.fileno():
             continue
-        try:
+        with suppress(FileNotFoundError):       # the listing's own
             yield f"file {os.readlink(f'/proc/self/fd/{fd}')}"
-        except FileNotFoundError:
-            pass        # the listing's own
 
 
 def helpers_files() -> Iterator[str]:

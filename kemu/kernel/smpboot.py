@@ -302,3 +302,10 @@ def smpboot_thread(plug_thread: SmpHotplugThread, cpu: int) -> Task | None:
     with _globals().lock:
         ht = _find(plug_thread.thread_comm)
         return _thread(ht, cpu) if ht else None
+
+
+def registered_threads(cpu: int) -> list[tuple[str, Task | None, bool]]:
+    """Of each descriptor: its name, its thread on that CPU, whether it parks itself.  May sleep."""
+    with _globals().lock:
+        return [(_descriptor(ht).thread_comm, _thread(ht, cpu), _descriptor(ht).selfparking)
+                for ht in _registered()]

@@ -252,6 +252,11 @@ class Machine:
         """The shared memory, to look at."""
         return self._memory
 
+    def online(self) -> list[int]:
+        """The CPUs that are online, lowest first."""
+        mask = self._header.online_mask.load()
+        return [cpu for cpu in range(self.cpus) if mask >> cpu & 1]
+
     def looking(self) -> contextlib.AbstractContextManager[None]:
         """In this block, per-CPU variables and handles mean this machine's."""
         return space.looking_at(self._memory)

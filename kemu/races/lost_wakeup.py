@@ -74,4 +74,3 @@ def nobody_sleeps_with_work(t: Trial) -> None:
 
 
 race.force(hold=sleeper, at="looked", until=(waker, "done"))
-race.force(hold=waker, at="start", until=(sleeper, "looked"))

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 F = TypeVar("F", bound=Callable[..., Any])
 Step = Callable[["Trial"], Any]
 
+START, DONE = "start", "done"       # points that every actor passes
+
 KINDS = {"stall": native.HOLD_STALL, "preemptible": native.HOLD_PREEMPTIBLE,
          "locked": native.HOLD_LOCKED}
 
@@ -143,14 +145,24 @@ class Race:
 
         Tasks are actors, or names.  Every actor passes "start" and "done".  kind:
         "stall", its CPU stands still; "preemptible", its CPU may run others;
-        "locked", a stall that may come with a spinlock held.
+        "locked", a stall that may come with a spinlock held.  If both are actors, the
+        other one starts only when this one is held.
         """
         if kind not in KINDS:
             raise UsageError(f"force(kind={kind!r}): one of {', '.join(KINDS)}")
+        holder, waited = self._task_name(hold), self._task_name(until[0])
+        self._add_hold(Hold(holder, at, waited, until[1], KINDS[kind]))
+        if callable(hold) and callable(until[0]) and holder != waited and at != START:
+            # Or the other might be through before this one gets there.
+            self._add_hold(Hold(waited, START, holder, at, native.HOLD_PREEMPTIBLE))
+
+    def _add_hold(self, hold: Hold) -> None:
+        """A task is held once at a point: the first that is said of it counts."""
+        if any((other.who, other.at) == (hold.who, hold.at) for other in self.holds):
+            return
         if len(self.holds) == native.MAX_HOLDS:
             raise UsageError(f"race {self.name}: more than {native.MAX_HOLDS} holds")
-        self.holds.append(Hold(self._task_name(hold), at, self._task_name(until[0]), until[1],
-                               KINDS[kind]))
+        self.holds.append(hold)
 
     def _task_name(self, who: Step | str) -> str:
         if isinstance(who, str):

@@ -176,8 +176,9 @@ class _SideRun:
         if not self.side.diagram:
             self.side.failure = text
             self.side.trace = machine.trace()
+            labels = self.race.labels or columns.default_labels(a.name for a in self.race.actors)
             self.side.diagram = columns.draw(
-                self.side.trace, labels=self.race.labels, names=self.race.names,
+                self.side.trace, labels=labels, names=self.race.names,
                 since=columns.LAST_TRIAL, tail=DRAWN_EVENTS, verdict=text)
 
     def _find_doubts(self) -> None:

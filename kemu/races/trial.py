@@ -39,7 +39,7 @@ from kemu.memory import functions, space
 from kemu.memory.struct import CLEARED, Embedded, PerCPU, Struct, TaskRef, Word
 from kemu.memory.views import Header, Task, comm_words
 from kemu.native import now_ns
-from kemu.races.race import Actor, Race
+from kemu.races.race import DONE, START, Actor, Race
 
 
 class Counters(PerCPU, keep=True):
@@ -129,9 +129,9 @@ def actor_main(data: tuple[int, int, list[Stage]]) -> int:
         wait_for_completion(stages[index].go)
         trial.number += 1
         _meet(ring, len(stages))
-        point("start")
+        point(START)
         function(trial)
-        point("done")
+        point(DONE)
         stages[index].trials.store(trial.number)
         ring.ended.add(1)
 

@@ -8,7 +8,8 @@
 
 Only labelled events are drawn.  A label's key is a point's name, or an event's name
 with the subject in brackets where it matters: ``sched_waking[victim/2]``.  In its
-text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.
+text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.  The
+key ``point[TASK]`` is for every other point that the task passes, {point} its name.
 Times are microseconds since the first line.
 """
 
@@ -58,6 +59,14 @@ def draw(trace: Trace, *, labels: Mapping[str, str], names: Mapping[str, str] | 
                       *_legend(names or {}, verdict, trace)])
 
 
+def default_labels(tasks: Iterable[str]) -> dict[str, str]:
+    """For a race that names none: the points its actors pass, and when they run."""
+    labels = {"kemu_panic": "panic"}
+    for task in tasks:
+        labels |= {f"point[{task}]": "{point}", f"sched_switch[{task}]": "{subject} runs"}
+    return labels
+
+
 def terminal_width() -> int:
     return shutil.get_terminal_size((100, 24)).columns
 
@@ -83,7 +92,7 @@ def to_lines(events: Iterable[Event], labels: Mapping[str, str],
     for event in events:
         label = _label(event, labels)
         if label is not None:
-            text = label.format(who=names.get(event.who, event.who), a=event.a, b=event.b,
+            text = label.format(point=event.point, who=names.get(event.who, event.who), a=event.a, b=event.b,
                                 c=event.c, subject=names.get(event.subject, event.subject))
             lines.append(Line(event.ns, event.cpu, text, event.id == ev.PANIC))
     if lines and not any(line.guilty for line in lines):
@@ -97,7 +106,7 @@ def _label(event: Event, labels: Mapping[str, str]) -> str | None:
     for key in (f"{name}[{event.subject}]", f"{name}[{event.who}]", name):
         if key in labels:
             return labels[key]
-    return None
+    return labels.get(f"point[{event.who}]") if event.id == ev.POINT else None
 
 
 def _table(lines: list[Line], width: int) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.errors import KernelBug
+from kemu.errors import KernelBug, UsageError
 from kemu.kernel import sched
 from kemu.kernel.completion import (Completion, complete, complete_all, completion_done,
                                     completion_on_stack, reinit_completion, try_wait_for_completion,
@@ -165,7 +165,7 @@ def test_wait_while_atomic(machine):
         machine().run(wait_with_preemption_off)
 
 
-def use_after_free():
+def free_twice():
     x = Completion.alloc()
     x.free()
     x.free()
@@ -173,5 +173,5 @@ def use_after_free():
 
 def test_free_twice(machine):
     """A completion is freed once."""
-    with pytest.raises(ValueError):
-        machine().run(use_after_free)
+    with pytest.raises(UsageError):
+        machine().run(free_twice)

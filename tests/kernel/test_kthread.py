@@ -483,7 +483,7 @@ def test_storm(machine, cpus):
     for handle in strays:
         handle.result()
     m.audit()
-    assert failed == [0] * cpus and [m.run(kthread_stop, k) for k in threads] == [7] * cpus
+    assert (failed, [m.run(kthread_stop, k) for k in threads]) == ([0] * cpus, [7] * cpus)
 
 
 def storm_of_one_word(cpu, rounds):

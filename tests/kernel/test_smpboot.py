@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 
 from kemu import native
@@ -186,13 +188,6 @@ def test_unregister_stops(machine):
     assert machine(2).run(tasks_left) == []
 
 
-def park_and_unpark():
-    register_and_run(HOOKED)
-    smpboot_register_percpu_thread(OTHER)
-    smpboot_park_threads(1)
-    smpboot_unpark_threads(1)
-
-
 def order_of(m, event):
     return [e.subject for e in m.trace().events
             if e.id == event and e.subject in ("hooked/1", "other/1")]
@@ -233,11 +228,9 @@ def test_wrong_name(comm):
 
 
 def create_that_fails():
-    try:
+    with suppress(LookupError):
         smpboot_register_percpu_thread(SmpHotplugThread("bad/%u", has_work, work,
                                                         create=fail_to_create))
-    except LookupError:
-        pass
     smpboot_register_percpu_thread(OTHER)       # the lock is free
     smpboot_unregister_percpu_thread(OTHER)
 

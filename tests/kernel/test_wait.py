@@ -251,7 +251,7 @@ def test_woken_early(machine):
     m = machine()
     shared = m.run(Shared.alloc)
     sleeps = m.start(sleep_and_tell, shared, 1_000_000, cpu=1)
-    assert m.run(wake_slot, shared) and sleeps.result() > 0
+    assert (m.run(wake_slot, shared), sleeps.result() > 0) == (True, True)
 
 
 def test_no_limit(machine):
@@ -259,7 +259,7 @@ def test_no_limit(machine):
     m = machine()
     shared = m.run(Shared.alloc)
     sleeps = m.start(sleep_and_tell, shared, MAX_SCHEDULE_TIMEOUT, cpu=1)
-    assert m.run(wake_slot, shared) and sleeps.result() == MAX_SCHEDULE_TIMEOUT
+    assert (m.run(wake_slot, shared), sleeps.result()) == (True, MAX_SCHEDULE_TIMEOUT)
 
 
 def parked_and_inactive():

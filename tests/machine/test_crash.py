@@ -14,11 +14,12 @@ import psutil
 import pytest
 
 from kemu import Machine, native
-from kemu.errors import MachineError
+from kemu.errors import MachineError, UsageError
 from kemu.kernel import kthread
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched import cpu_relax
 from kemu.machine import boot
+from kemu.memory import space
 from tests.leaks import PATIENCE
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -215,18 +216,12 @@ def test_stopped_cpu(machine):
 
 
 def wild_offset():
-    native.Word(boot_memory(), 1 << 60)
-
-
-def boot_memory():
-    from kemu.memory import space
-
-    return space.this()
+    native.Word(space.this(), 1 << 60)
 
 
 def test_wild_offset(machine):
     """No call from Python crashes a CPU: a wild offset is an error."""
     m = machine(2)
-    with pytest.raises(ValueError):
+    with pytest.raises(UsageError, match="offset"):
         m.run(wild_offset)
     assert m.run(double, 21) == 42

@@ -137,7 +137,7 @@ def test_exception_of_test_module(machine):
 
 def test_remote_traceback(machine):
     """The exception carries the task's traceback as a note."""
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match="so it goes") as caught:
         machine().run(fail_with, "so it goes")
     assert "in fail_with" in "\n".join(caught.value.__notes__)
 
@@ -145,8 +145,8 @@ def test_remote_traceback(machine):
 def test_lives_after_exception(machine):
     """An exception does not harm the machine."""
     m = machine()
-    with pytest.raises(ValueError):
-        m.run(fail_with, "")
+    with pytest.raises(ValueError, match="once"):
+        m.run(fail_with, "once")
     assert m.run(add, 1) == 2
 
 

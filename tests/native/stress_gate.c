@@ -56,7 +56,6 @@ void stress_holds(void)
 	store(&k->hdr->gate, GATE_HOLD | GATE_JITTER);
 	store(&k->hdr->jitter_odds, 4);
 	store(&k->hdr->jitter_max_ns, 5000);
-	store(&k->hdr->online_mask, (1 << PARTS) - 1);
 	for (u64 i = 0; i < PARTS; i++)
 		k->cpus[i].sharers = PARTS;
 	CHECK(!pthread_barrier_init(&round_begins, NULL, PARTS));

@@ -102,34 +102,35 @@ static void sleeper(void)
 	}
 }
 
-static void wake_on(struct kemu_cpu *cpu)
+/* The kick under the lock, or after it; late: left to the wait that follows. */
+static void wake_on(struct kemu_self *s, struct kemu_cpu *cpu, bool late)
 {
 	store(&k->tasks[SLEEPER].cpu, cpu->id);
 	CHECK(kemu_spin_lock(k, &cpu->rq_lock, WAKER + 1) == KEMU_OK);
+	s->task->locks++;
 	store(&k->tasks[SLEEPER].on_cpu, 1);
 	queued[cpu->id] = 1;
 	store(&cpu->need_resched, 1);
-	kemu_kick(k, cpu);
+	if (late)
+		kemu_send_reschedule(k, cpu);
+	else
+		kemu_kick(k, cpu);
+	s->task->locks--;
 	CHECK(kemu_spin_unlock(&cpu->rq_lock, WAKER + 1) == KEMU_OK);
-}
-
-/* No task, as the controller is none: a wait hands back at times, and is taken up again. */
-static void wait_while(u64 *word, u64 value)
-{
-	while (kemu_wait_while(k, word, value, NULL) != KEMU_OK)
-		;
 }
 
 static void waker(void)
 {
+	struct kemu_self *s = become(k, WAKER, 0, "waker");
 	u64 seed = 2;
 
+	store(&s->task->preempt_count, 1);	/* what is due on its CPU is not for it */
 	for (u64 i = 0; i < ROUNDS; i++) {
 		/* Half of the rounds poll before they sleep, half sleep at once. */
 		store(&k->hdr->poll_max_ns, i & 64 ? 20000 : 0);
-		wait_while(&k->tasks[SLEEPER].on_cpu, 1);
-		wake_on(&k->cpus[dice(&seed) % CPUS]);
-		wait_while(&runs, i);
+		CHECK(kemu_wait_while(k, &k->tasks[SLEEPER].on_cpu, 1, NULL) == KEMU_OK);
+		wake_on(s, &k->cpus[dice(&seed) % CPUS], dice(&seed) & 2);
+		CHECK(kemu_wait_while(k, &runs, i, NULL) == KEMU_OK);
 	}
 	fetch_or(&k->hdr->gate, GATE_PANIC);
 	kemu_wake_all(k);

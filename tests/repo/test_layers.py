@@ -45,7 +45,7 @@ def imported(path: Path, module: str) -> Iterator[str]:
 
 
 def may_import(module: str, other: str) -> bool:
-    if other in OPEN_TO_ALL or other == LEAF and storey(module) >= storey("kemu.kernel"):
+    if other in OPEN_TO_ALL or (other == LEAF and storey(module) >= storey("kemu.kernel")):
         return True
     if module == LEAF or other == "kemu" or "relative" in other:
         return False

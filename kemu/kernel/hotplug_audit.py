@@ -1,0 +1,73 @@
+"""The invariants of hotplug, stoppers and per-CPU threads at rest (D3 to D5).
+
+kemu's own.  Called by a task while no hotplug operation is under way: it takes the
+hotplug lock for reading.
+
+Locks: the hotplug lock.  Callers: torture, tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+from kemu.kernel import kthread
+from kemu.kernel.cpu import cpus_read
+from kemu.kernel.cpu_stop import CpuStopper
+from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues
+from kemu.kernel.smpboot import registered_threads
+from kemu.memory.views import Task
+
+
+def _audit_masks() -> Iterator[str]:
+    header = machine.header
+    active, online = header.active_mask.load(), header.online_mask.load()
+    present, possible = header.present_mask.load(), header.possible_mask.load()
+    if active & ~online or online & ~present or present & ~possible:
+        yield (f"S60: active {active:#x}, online {online:#x}, present {present:#x}, "
+               f"possible {possible:#x}")
+
+
+def _audit_cpu(cpu: int) -> Iterator[str]:
+    st, stopper, online = CpuhpCpuState.on(cpu), CpuStopper.on(cpu), cpu_online(cpu)
+    if online != (st.state.load() >= CpuhpState.CPUHP_AP_ONLINE):
+        yield f"S66: cpu{cpu} is {'online' if online else 'offline'} in state {st.state.load()}"
+    if st.state.load() != st.target.load():
+        yield f"S66: cpu{cpu} rests in state {st.state.load()}, its target is {st.target.load()}"
+    if st.done.done.load():
+        yield f"S67: cpu{cpu}'s completion counts {st.done.done.load()} at rest"
+    if not online and (stopper.enabled.load() or not stopper.works.empty()):
+        yield f"S51: the stopper of dead cpu{cpu} is enabled, or has works"
+    if online and not stopper.enabled.load():
+        yield f"S58: the stopper of cpu{cpu}, which is online, is not enabled"
+    if not online and runqueues[cpu].nr_running.load():
+        yield f"S63: dead cpu{cpu} has {runqueues[cpu].nr_running.load()} tasks queued"
+    if not online and not runqueues[cpu].timers.empty():
+        yield f"S64: dead cpu{cpu} has timers"
+
+
+def _audit_threads(cpu: int) -> Iterator[str]:
+    """S45: at rest the threads of an online CPU are not parked, those of others are."""
+    up = CpuhpCpuState.on(cpu).state.load() >= CpuhpState.CPUHP_AP_SMPBOOT_THREADS
+    for name, thread, selfparking in registered_threads(cpu):
+        if thread is None:
+            if cpu_online(cpu):
+                yield f"S45: {name} has no thread on cpu{cpu}"
+            continue
+        flags = kthread.to_kthread(cast(Task, thread)).flags
+        asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
+        if not selfparking and asked == up:
+            yield (f"S45: {thread} is {'' if asked else 'not '}asked to park, and cpu{cpu} is in "
+                   f"state {CpuhpCpuState.on(cpu).state.load()}")
+
+
+def audit_hotplug() -> list[str]:
+    """Every violation, in words; empty if there is none.  May sleep."""
+    found: list[str] = []
+    with cpus_read():
+        found += _audit_masks()
+        for cpu in range(len(runqueues)):
+            found += _audit_cpu(cpu)
+            found += _audit_threads(cpu)
+    return found

@@ -1,0 +1,138 @@
+"""Take CPUs down and up at random, beside a load, and count.
+
+Linux: kernel/torture.c (torture_onoff, torture_onoff_stats).
+
+    onoff: ONLINE_OK/TRIED:OFFLINE_OK/TRIED ON_MIN,ON_MAX:OFF_MIN,OFF_MAX ON_SUM:OFF_SUM (HZ=1000)
+
+Times there are in jiffies, of 1 ms here.  Each round draws a CPU: one that is online is
+taken down, unless it is the last; else it is brought up.  An attempt that fails for
+another reason than that, or an audit that finds something, is a failure of the run.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from kemu.kernel.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug_audit import audit_hotplug
+from kemu.kernel.sched.runqueue import cpu_online, online_cpus, runqueues
+from kemu.machine.machine import Machine
+from kemu.native import now_ns
+from kemu.torture.load import WORKERS, Load
+
+HZ = 1000
+BATCH_SECONDS = 0.5
+AUDIT_EVERY = 20            # rounds
+
+
+@dataclass
+class Direction:
+    """Up, or down."""
+
+    tried: int = 0
+    ok: int = 0
+    ns: list[int] = field(default_factory=list)
+
+    def add(self, other: Direction) -> None:
+        self.tried += other.tried
+        self.ok += other.ok
+        self.ns += other.ns
+
+    def jiffies(self) -> tuple[int, int, int]:
+        """Shortest, longest, sum."""
+        rounded = [round(ns * HZ / 1e9) for ns in self.ns] or [0]
+        return min(rounded), max(rounded), round(sum(self.ns) * HZ / 1e9)
+
+    def percentile(self, part: float) -> float:
+        """In microseconds; 0 if nothing was measured."""
+        ordered = sorted(self.ns)
+        return ordered[min(len(ordered) - 1, int(len(ordered) * part))] / 1e3 if ordered else 0.0
+
+
+@dataclass
+class Stats:
+    """What a run counted."""
+
+    up: Direction = field(default_factory=Direction)
+    down: Direction = field(default_factory=Direction)
+    failures: list[str] = field(default_factory=list)
+    rounds: int = 0
+
+    def line(self) -> str:
+        """The kernel's own line."""
+        on, off = self.up.jiffies(), self.down.jiffies()
+        return (f"onoff: {self.up.ok}/{self.up.tried}:{self.down.ok}/{self.down.tried} "
+                f"{on[0]},{on[1]}:{off[0]},{off[1]} {on[2]}:{off[2]} (HZ={HZ})")
+
+    def table(self) -> str:
+        """Latencies, a line per direction."""
+        lines = [f"{'':<8} {'n':>8} {'p50 us':>10} {'p99 us':>10} {'max us':>10}"]
+        for name, one in (("cpu_up", self.up), ("cpu_down", self.down)):
+            lines.append(f"{name:<8} {one.ok:>8} {one.percentile(.5):>10.0f} "
+                         f"{one.percentile(.99):>10.0f} {one.percentile(1):>10.0f}")
+        return "\n".join(lines)
+
+
+def torture_onoff(seed: int, seconds: float) -> Stats:
+    """A batch of rounds.  Runs as a task; it goes on elsewhere if its CPU goes down."""
+    draw, stats = random.Random(seed), Stats()
+    until = now_ns() + int(seconds * 1e9)
+    while now_ns() < until and not stats.failures:
+        cpu = draw.randrange(len(runqueues))
+        online = cpu_online(cpu)
+        if online and online_cpus() == [cpu]:
+            continue
+        direction = stats.down if online else stats.up
+        began = now_ns()
+        ret = cpu_down(cpu) if online else cpu_up(cpu)
+        direction.tried += 1
+        stats.rounds += 1
+        if ret:
+            stats.failures.append(f"cpu_{'down' if online else 'up'}({cpu}) returned {ret}")
+        else:
+            direction.ok += 1
+            direction.ns.append(now_ns() - began)
+        if stats.rounds % AUDIT_EVERY == 0:
+            stats.failures += audit_hotplug()
+    return stats
+
+
+def _stop_load() -> int:
+    load = Load.on(0)
+    load.stop.store(1)
+    rounds: int = load.rounds.load()
+    return rounds
+
+
+def _bring_all_up() -> list[str]:
+    for cpu in range(len(runqueues)):
+        cpu_up(cpu)
+    return audit_hotplug()
+
+
+def run_onoff(machine: Machine, seconds: float, seed: int,
+              progress: Callable[[Stats], None] = lambda stats: None) -> Stats:
+    """Torture a machine for that long.  Raises KernelPanic if it fails."""
+    total = Stats()
+    workers = [machine.start(worker, seed + number, cpu=number % machine.cpus)
+               for number, worker in enumerate(WORKERS)]
+    until = time.monotonic() + seconds
+    batch = seed
+    while time.monotonic() < until and not total.failures:
+        left = max(0.01, min(BATCH_SECONDS, until - time.monotonic()))
+        stats = machine.run(torture_onoff, batch, left, cpu=machine.online()[0])
+        batch += 1
+        total.up.add(stats.up)
+        total.down.add(stats.down)
+        total.rounds += stats.rounds
+        total.failures += stats.failures
+        progress(total)
+    total.failures += machine.run(_bring_all_up, cpu=machine.online()[0])
+    machine.run(_stop_load)
+    for worker in workers:
+        worker.result()
+    machine.audit()
+    return total

@@ -1,0 +1,57 @@
+"""What ``kemu hotplug`` prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from kemu.errors import KernelPanic
+from kemu.machine.machine import Machine
+from kemu.races.verdict import Exit
+from kemu.torture.onoff import Stats, run_onoff
+
+SCHEMA = 1
+
+
+def run_and_show(cpus: int, seconds: float, seed: int, json_to: str | None) -> Exit:
+    """Run, print the line, the table and the verdict; the exit status."""
+    console = Console(stderr=True)
+    total = Stats()
+    failure = ""
+    with console.status("booting") if console.is_terminal else console as status:
+        def tell(stats: Stats) -> None:
+            nonlocal total
+            total = stats
+            if console.is_terminal:
+                status.update(stats.line())     # type: ignore[union-attr]
+
+        try:
+            with Machine(cpus, trace=True) as machine:
+                total = run_onoff(machine, seconds, seed, tell)
+            failure = "\n".join(total.failures)
+        except KernelPanic as panic:
+            failure = panic.report
+    if json_to:
+        _write_json(total, failure, cpus, seed, json_to)
+    if json_to != "-":
+        click.echo(total.line())
+        click.echo(total.table())
+        click.echo(f"--- End of test: {'FAILURE' if failure else 'SUCCESS'}: "
+                   f"cpus={cpus} seconds={seconds:g} seed={seed}")
+    if failure:
+        click.echo(failure, err=True)
+    return Exit.UNEXPECTED if failure else Exit.EXPECTED
+
+
+def _write_json(stats: Stats, failure: str, cpus: int, seed: int, json_to: str) -> None:
+    said = {"schema": SCHEMA, "cpus": cpus, "seed": seed, "failure": failure}
+    for name, one in (("up", stats.up), ("down", stats.down)):
+        said[name] = {"tried": one.tried, "ok": one.ok, "p50_us": one.percentile(.5),
+                      "p99_us": one.percentile(.99), "max_us": one.percentile(1)}
+    if json_to == "-":
+        click.echo(json.dumps(said))
+    else:
+        Path(json_to).write_text(json.dumps(said) + "\n")
