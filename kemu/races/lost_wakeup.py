@@ -21,7 +21,7 @@ race = kemu.Race(
     "lost-wakeup", cpus=2,
     title="test the condition, then set the state: the wake-up in between is lost",
     names={"sleeper": "T"},
-    labels={"looked": "no work", "sched_switch[sleeper]": "T sleeps, with work to do",
+    labels={"looked": "no work", "sched_switch[sleeper out]": "T sleeps, with work to do",
             "given": "work = 1", "done[waker]": "wake_up_process(T): awake still"},
     budget="jitter: a hit within 5 s")
 

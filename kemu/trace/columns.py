@@ -7,8 +7,8 @@
                              T runs
 
 Only labelled events are drawn.  A label's key is a point's name, or an event's name
-with the subject in brackets where it matters: ``sched_waking[victim/2]``.  In its
-text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.  The
+with a task in brackets where it matters, the subject or who does it:
+``sched_waking[victim/2]``; ``sched_switch[victim/2 out]`` is when it stops.  In its text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.  The
 key ``point[TASK]`` is for every other point that the task passes, {point} its name.
 Times are microseconds since the first line.
 """
@@ -103,7 +103,8 @@ def to_lines(events: Iterable[Event], labels: Mapping[str, str],
 
 def _label(event: Event, labels: Mapping[str, str]) -> str | None:
     name = event.point if event.id == ev.POINT else event.name
-    for key in (f"{name}[{event.subject}]", f"{name}[{event.who}]", name):
+    who = f"{name}[{event.who}{' out' if event.id == ev.SCHED_SWITCH else ''}]"
+    for key in (f"{name}[{event.subject}]", who, name):
         if key in labels:
             return labels[key]
     return labels.get(f"point[{event.who}]") if event.id == ev.POINT else None

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from kemu.errors import KernelBug, KernelPanic, KernelWarning, TaskOops
+from kemu.errors import KernelBug, KernelPanic, TaskOops
 from kemu.kernel import kthread, sched
 from kemu.kernel.completion import Completion, completion_on_stack, wait_for_completion
 from kemu.kernel.panic import BUG, WARN

@@ -100,16 +100,17 @@ struct census {
 	u64 index[THREADS][NAMES];
 };
 
-/* All threads ask for the same names at once, and publish what only they know. */
+/* All threads ask for the same names at once, each in an order of its own, and publish. */
 static void namer(u64 number, void *arg)
 {
 	struct census *c = arg;
 	u64 off, len;
 
-	for (int i = 0; i < NAMES; i++) {
+	for (u64 step = 0; step < NAMES; step++) {
+		u64 i = (step + number * (NAMES / THREADS)) % NAMES;
 		char name[32];
 
-		snprintf(name, sizeof(name), "name-%d", i);
+		snprintf(name, sizeof(name), "name-%d", (int)i);
 		CHECK(kemu_symbol(c->k, name, strlen(name), &c->index[number][i]) == KEMU_OK);
 		len = strlen(name);
 		CHECK(kemu_publish(c->k, name, len, &off) == KEMU_OK);

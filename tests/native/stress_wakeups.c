@@ -89,6 +89,7 @@ static void sleeper(void)
 	struct kemu_self *s = become(k, SLEEPER, 0, "sleeper");
 	u64 last, seed = 1;
 
+	store_release(&s->task->on_cpu, 0);	/* from here it may be woken */
 	CHECK(kemu_wait_turn(s, &last) == KEMU_OK);
 	for (;;) {
 		CHECK(s->task == s->thread && s->task->locks == 1);
@@ -163,6 +164,7 @@ void stress_wakeups(void)
 	}
 	for (u64 slot = 0; slot <= WAKER; slot++)
 		store(&k->tasks[slot].used, 1);
+	store(&k->tasks[SLEEPER].on_cpu, 1);
 	crowd(WAKER + 1, part, NULL);
 	CHECK(load(&runs) == ROUNDS);
 	scrap(k);

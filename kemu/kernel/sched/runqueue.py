@@ -24,6 +24,9 @@ class _Machine:
     header: Header
     tasks: Tasks
 
+    def __reduce__(self) -> str:
+        return "machine"        # in each process its own: never a copy
+
 
 machine = _Machine()
 

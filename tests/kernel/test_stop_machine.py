@@ -1,0 +1,154 @@
+"""Stoppers, and CPUs stopped together."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemu import UsageError
+from kemu.kernel import sched
+from kemu.kernel.cpu import cpu_down, stop_machine
+from kemu.kernel.cpu_stop import ENOENT, CpuStopper, stop_one_cpu
+from kemu.kernel.stop_machine import StopCpus, stop_cpus, stop_two_cpus, try_stop_cpus
+from kemu.memory.struct import PerCPU, Word
+from kemu.native import irqs_disabled, preempt_count
+
+
+class Seen(PerCPU):
+    """What a stop function found on its CPU."""
+
+    runs = Word()
+    atomic = Word()
+    irqs_off = Word()
+
+
+def look(arg: int) -> int:
+    seen = Seen.this_cpu()
+    seen.runs.add(1)
+    seen.atomic.store(preempt_count())
+    seen.irqs_off.store(int(irqs_disabled()))
+    return 10 * sched.smp_processor_id() + arg
+
+
+def runs_by_cpu(cpus: int) -> list[int]:
+    return [Seen.on(cpu).runs.load() for cpu in range(cpus)]
+
+
+@pytest.mark.parametrize("cpu", [0, 1, 2])
+def test_stop_one_cpu_runs_there(machine, cpu):
+    """stop_one_cpu() runs the function on that CPU, and returns what it returns."""
+    assert machine(3).run(stop_one_cpu, cpu, look, 5) == 10 * cpu + 5
+
+
+def test_stop_function_is_atomic(machine):
+    """A stop function runs with preemption off."""
+    m = machine(2)
+    m.run(stop_one_cpu, 1, look)
+    with m.looking():
+        assert Seen.on(1).atomic.load() == 1
+
+
+def argument(arg: object) -> int:
+    assert arg == {"any": ["thing"]}
+    return 1
+
+
+def test_stop_function_takes_any_argument(machine):
+    """The argument is copied to the CPU."""
+    assert machine(2).run(stop_one_cpu, 1, argument, {"any": ["thing"]}) == 1
+
+
+def test_stop_one_dead_cpu(machine):
+    """A CPU that is offline answers -ENOENT."""
+    m = machine(2)
+    assert (m.run(cpu_down, 1), m.run(stop_one_cpu, 1, look)) == (0, -ENOENT)
+
+
+def test_stop_one_cpu_there_is_not(machine):
+    """A CPU that the machine has not is the caller's error."""
+    with pytest.raises(UsageError, match="CPUs 0 to 1"):
+        machine(2).run(stop_one_cpu, 7, look)
+
+
+def test_stop_two_cpus_runs_on_the_first(machine):
+    """stop_two_cpus(a, b) runs the function on a only."""
+    m = machine(3)
+    assert m.run(stop_two_cpus, 2, 1, look) == 20
+    with m.looking():
+        assert runs_by_cpu(3) == [0, 0, 1]
+
+
+def test_stop_two_cpus_with_a_dead_one(machine):
+    """If either is offline nothing runs, and nobody is left waiting."""
+    m = machine(3)
+    assert (m.run(cpu_down, 1), m.run(stop_two_cpus, 2, 1, look)) == (0, -ENOENT)
+    with m.looking():
+        assert runs_by_cpu(3) == [0, 0, 0]
+
+
+def opposite_pairs(low: int, high: int, rounds: int) -> int:
+    return sum(stop_two_cpus(low, high, look) >= 0 for _ in range(rounds))
+
+
+def test_opposite_pairs_do_not_deadlock(machine):
+    """(a, b) and (b, a) at the same time, and stop_cpus between them."""
+    m = machine(3)
+    started = [m.start(opposite_pairs, 1, 2, 50, cpu=0), m.start(opposite_pairs, 2, 1, 50, cpu=1),
+               m.start(opposite_pairs, 2, 0, 50, cpu=2)]
+    for _ in range(20):
+        m.run(stop_cpus, 0b111, look)
+    assert [handle.result() for handle in started] == [50, 50, 50]
+
+
+def test_stop_machine_stops_all_and_runs_on_one(machine):
+    """stop_machine() runs the function on the first CPU, with interrupts off."""
+    m = machine(3)
+    assert m.run(stop_machine, look, 3, cpu=2) == 3
+    with m.looking():
+        assert (runs_by_cpu(3), Seen.on(0).irqs_off.load()) == ([1, 0, 0], 1)
+
+
+def test_stop_machine_on_a_mask(machine):
+    """With a mask it runs on each CPU of it."""
+    m = machine(3)
+    m.run(stop_machine, look, 0, 0b110)
+    with m.looking():
+        assert runs_by_cpu(3) == [0, 1, 1]
+
+
+@pytest.mark.parametrize("cpus", [1, 5])
+def test_stop_machine_with_other_counts(machine, cpus):
+    """One CPU, and more CPUs than cores."""
+    assert machine(cpus).run(stop_machine, look, 1) == 1
+
+
+def busy_stop_cpus() -> int:
+    with StopCpus.on(0).mutex:
+        return try_stop_cpus(0b11, look)
+
+
+def test_try_stop_cpus_when_busy(machine):
+    """try_stop_cpus() does not wait for another."""
+    assert machine(2).run(busy_stop_cpus) == -11
+
+
+def set_affinity_of_self() -> tuple[int, int, int]:
+    first = sched.smp_processor_id()
+    ret = sched.set_cpus_allowed_ptr(sched.current(), 0b10)
+    return first, ret, sched.smp_processor_id()
+
+
+def test_running_task_moves_itself(machine):
+    """set_cpus_allowed_ptr() on oneself: back on an allowed CPU when it returns."""
+    assert machine(2).run(set_affinity_of_self, cpu=0) == (0, 0, 1)
+
+
+def stopper_state(cpu: int) -> tuple[int, bool]:
+    stopper = CpuStopper.on(cpu)
+    return stopper.enabled.load(), stopper.works.empty()
+
+
+def test_stopper_of_a_dead_cpu_has_nothing(machine):
+    """S51: disabled, and its list empty."""
+    m = machine(2)
+    m.run(cpu_down, 1)
+    assert m.run(stopper_state, 1) == (0, True)
