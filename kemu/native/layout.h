@@ -138,7 +138,7 @@ enum kemu_hold_state {
 
 #define KEMU_HOLD_FIELDS(F)						\
 	F(state) F(kind) F(comm0) F(comm1) F(point)			\
-	F(until_comm0) F(until_comm1) F(until_point) F(task)
+	F(until_comm0) F(until_comm1) F(until_point) F(task) F(reached)
 
 #define KEMU_WORD(name) u64 name;
 

@@ -180,7 +180,7 @@ def _write_hold(memory: native.Memory, number: int, hold: Any) -> None:
     base = native.HEADER["holds"] + number * native.HOLD["sizeof"]
     comm, until = comm_words(hold.who), comm_words(hold.until_who)
     words = {"kind": hold.kind, "comm0": comm[0], "comm1": comm[1],
-             "until_comm0": until[0], "until_comm1": until[1],
+             "reached": 0, "until_comm0": until[0], "until_comm1": until[1],
              "point": memory.symbol("point:" + hold.at),
              "until_point": memory.symbol("point:" + hold.until)}
     for name, value in words.items():
@@ -188,17 +188,12 @@ def _write_hold(memory: native.Memory, number: int, hold: Any) -> None:
     native.Word(memory, base + native.HOLD["state"]).store_release(native.HOLD_ARMED)
 
 
-def hold_states(memory: native.Memory, nr: int) -> list[int]:
-    """How each hold of the script stands."""
-    return [native.Word(memory, native.HEADER["holds"] + number * native.HOLD["sizeof"]
-                        + native.HOLD["state"]).load() for number in range(nr)]
-
-
-def _disarm(race: Race, memory: native.Memory) -> None:
-    counters = Counters.on(0)
-    for number, state in enumerate(hold_states(memory, len(race.holds))):
-        if state == native.HOLD_ARMED:
-            counters.unreached.fetch_or(1 << number)
+def _note_unreached(race: Race, memory: native.Memory) -> None:
+    """A hold whose point its task never came to did not steer anything."""
+    for number in range(len(race.holds)):
+        base = native.HEADER["holds"] + number * native.HOLD["sizeof"]
+        if not native.Word(memory, base + native.HOLD["reached"]).load():
+            Counters.on(0).unreached.fetch_or(1 << number)
 
 
 class Referee:
@@ -245,7 +240,7 @@ class Referee:
     def _judge(self) -> str:
         race, ring = self.race, self.ring
         if self.forced:
-            _disarm(race, self.memory)
+            _note_unreached(race, self.memory)
         windows = ring.windows.load()
         if ring.met.load() or (windows and not windows & (windows - 1)):
             self.counters.overlaps.add(1)

@@ -95,7 +95,7 @@ static void waiter(u64 number, void *arg)
 
 void stress_panic(void)
 {
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 30; i++) {
 		u64 never = ~0ULL;
 
 		k = build(6, 6, 0, 0);

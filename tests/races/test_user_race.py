@@ -1,0 +1,149 @@
+"""A race from outside the package, and what is said of one that is wrong."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import kemu
+from kemu.kernel import kthread
+from kemu.races.runner import Plan, run_race
+from tests.races import reactor
+
+HERE = Path(__file__).parent
+README = HERE.parents[1] / "README.md"
+
+
+def kemu_command(*arguments: str, cwd: Path = HERE) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "kemu", *arguments], cwd=cwd, text=True,
+                          capture_output=True, timeout=100, check=False)
+
+
+def test_is_the_readmes():
+    """The race that is run here is the one that the README shows."""
+    assert reactor.__file__ and README.read_text().split("```python\n")[1].split("```")[0] in (
+        Path(reactor.__file__).read_text())
+
+
+def test_under_pytest(kemu_race):
+    """As the README's own test does it."""
+    outcome = kemu_race(reactor.race, how="jitter", seconds=5)
+    assert outcome.before.hits
+    assert outcome.after.clean
+
+
+def test_by_the_command_line():
+    """kemu race FILE, from another folder, with JSON that says what was run on what."""
+    done = kemu_command("race", "reactor.py", "--trials", "3", "--json", "-")
+    said = json.loads(done.stdout)
+    assert done.returncode == 0, done.stderr
+    assert (said["schema"], said["race"], said["sides"]["before"]["hits"]) == (
+        1, "reactor-lost-wakeup", 3)
+    assert {"kemu", "code", "python", "kernel", "cpu_model", "placement"} <= set(said)
+
+
+def fixed(r: object) -> None:
+    pass
+
+
+def small_race(**options: object) -> kemu.Race:
+    """A race that nothing happens in."""
+    race = kemu.Race("small", cpus=2, **options)    # type: ignore[arg-type]
+
+    @race.actor(cpu=0)
+    def one(t):
+        with t.window():
+            pass
+
+    @race.actor(cpu=1)
+    def two(t):
+        with t.window():
+            pass
+
+    return race
+
+
+def test_override_with_other_parameters():
+    """A mistyped override is refused where it is made."""
+    def kthread_park(task):
+        return 0
+
+    with pytest.raises(kemu.UsageError, match="takes other parameters"):
+        small_race().before(kthread.kthread_park)(kthread_park)
+
+
+@pytest.mark.parametrize("target", [len, 7, "kthread_park", kthread.KThread])
+def test_override_of_what_is_no_function(target):
+    """Only Python functions can be replaced."""
+    with pytest.raises(kemu.UsageError, match="not a Python function"):
+        small_race().before(target)(fixed)
+
+
+def test_override_never_called():
+    """It is said, and the verdict is UNKNOWN."""
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    before = run_race(race, Plan("free", trials=3), ("before",)).before
+    assert before.verdict.value == "UNKNOWN"
+    assert any("kthread_bind was never called" in doubt for doubt in before.doubts)
+
+
+def test_point_never_reached():
+    """A script whose point no task reaches proves nothing."""
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    race.force(hold="one", at="no:such:point", until=("two", "done"))
+    after = run_race(race, Plan("forced", trials=2), ("after",)).after
+    assert after.verdict.value == "UNKNOWN"
+    assert "one never reached its point 'no:such:point'" in after.doubts
+
+
+def test_sides_that_never_meet():
+    """No window was opened: nothing is proven."""
+    race = kemu.Race("apart", cpus=1)
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    race.actor(cpu=0)(fixed)
+    after = run_race(race, Plan("free", trials=3), ("after",)).after
+    assert after.doubts == ["the sides never met in the window"]
+
+
+def test_invariant_never_evaluated():
+    """An invariant that no trial came to is said."""
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    race.prepare(lambda t: (_ for _ in ()).throw(kemu.UsageError("prepare is wrong")))
+    race.invariant()(fixed)
+    with pytest.raises(kemu.UsageError, match="prepare is wrong"):
+        run_race(race, Plan("free", trials=3), ("after",))
+
+
+@pytest.mark.parametrize("wrong", [
+    lambda race: race.actor(cpu=2), lambda race: race.force("one", "x", ("two", "done"), kind="odd"),
+    lambda race: race.invariant(at="noon"), lambda race: race.force(fixed, "x", ("two", "done"))])
+def test_wrong_declarations(wrong):
+    """What cannot be is refused at once."""
+    with pytest.raises(kemu.UsageError):
+        wrong(small_race())
+
+
+@pytest.mark.parametrize(("arguments", "status", "says"), [
+    (["race", "no-such-race"], 64, "unpark-wrong-cpu"), (["race"], 64, "--all"),
+    (["race", "no_such_file.py"], 64, "no such file"), (["race", "__init__.py"], 64, "no race"),
+    (["race", "lost-wakeup", "--trials", "0"], 64, "--trials"),
+    (["hotplug", "--cpus", "1"], 64, "--cpus"), (["nonsense"], 64, "No such command"),
+    (["races"], 0, "f2530dc71cf0"), (["race", "--help"], 0, "Exit status")])
+def test_command_line(arguments, status, says):
+    """Each mistake has a status of 64 and a word that helps."""
+    done = kemu_command(*arguments)
+    assert (done.returncode, says in done.stdout + done.stderr) == (status, True), done
+
+
+def test_override_does_not_touch_the_users_process():
+    """A function is only replaced in CPU processes."""
+    code = kthread.kthread_park.__code__
+    run_race(reactor.race, Plan("forced", trials=1))
+    assert kthread.kthread_park.__code__ is code

@@ -1,0 +1,20 @@
+"""Hotplug under load."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemu.torture.onoff import Direction, Stats, run_onoff
+
+
+@pytest.mark.parametrize("cpus", [2, 5])
+def test_short_torture(machine, cpus):
+    """A few seconds of it: nothing fails, and CPUs do come and go."""
+    stats = run_onoff(machine(cpus), 3, seed=cpus)
+    assert (stats.failures, stats.down.ok > 0, stats.up.ok > 0) == ([], True, True)
+
+
+def test_the_kernels_line():
+    """online done/tried:offline done/tried, min,max of each, sums, in jiffies."""
+    stats = Stats(up=Direction(3, 2, [1_000_000, 5_000_000]), down=Direction(1, 1, [2_000_000]))
+    assert stats.line() == "onoff: 2/3:1/1 1,5:2,2 6:2 (HZ=1000)"

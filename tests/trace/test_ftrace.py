@@ -1,0 +1,60 @@
+"""ftrace text: the kernel's words, which other tools read."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from kemu.kernel import kthread
+from kemu.trace import events as ev
+from kemu.trace import ftrace
+from kemu.trace.reader import Event, Trace
+
+# The line that Perfetto's importer of ftrace text accepts.
+IMPORTER = re.compile(r"-(\d+)\s+\(?\s*(\d+|-+)?\)?\s?\[(\d+)\]\s*([a-zA-Z.]{3}[0-9a-f.]{1,2}\s*)?"
+                      r"(\d+\.\d+):\s+(\S+):")
+
+
+def switch(state: int) -> Event:
+    return Event(100_000_123_000, ev.SCHED_SWITCH, 0, 18, "migration/0", 0, "swapper/0", state, 0, 120)
+
+
+@pytest.mark.parametrize(("state", "letters"), [
+    (0, "R"), (1, "S"), (2, "D"), (512, "P"), (64, "x"), (1024, "R+"), (512 + 1024, "P+"),
+    (2 + 128, "D|K")])
+def test_sched_switch(state, letters):
+    """State letters as in seed 000, + for preempted."""
+    assert ftrace.line(switch(state)) == (
+        "     migration/0-18    [000]   100.000123: sched_switch: prev_comm=migration/0 prev_pid=18 "
+        f"prev_prio=0 prev_state={letters} ==> next_comm=swapper/0 next_pid=0 next_prio=120")
+
+
+@pytest.mark.parametrize(("state", "name"), [
+    (0, "R (running)"), (2, "D (disk sleep)"), (512, "P (parked)"), (256, "W (waking)")])
+def test_state_names(state, name):
+    """As /proc/PID/status says it."""
+    assert ev.state_name(state) == name
+
+
+def park_and_stop() -> int:
+    k = kthread.kthread_create_on_cpu(lambda data: 3, None, 1, "worker/%u")
+    return kthread.kthread_stop(k)
+
+
+def test_a_real_trace_reads(machine):
+    """Every line of a recorded trace is one that an importer accepts; times do not go back."""
+    m = machine(2, trace=True)
+    m.run(park_and_stop)
+    text = ftrace.text(m.trace())
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    assert all(map(IMPORTER.search, lines))
+    times = [float(re.search(r"(\d+\.\d+): ", line).group(1)) for line in lines]
+    assert times == sorted(times)
+    assert {"sched_kthread_stop", "kthread_park", "sched_migrate_task"} <= {
+        e.name for e in m.trace().events}
+
+
+def test_lost_events_are_said():
+    """A ring that was overwritten says so in its head."""
+    assert "# CPU 3: 9 events lost" in ftrace.text(Trace([], {3: 9}))
