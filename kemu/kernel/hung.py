@@ -3,10 +3,14 @@
 Linux: kernel/hung_task.c finds hung tasks by time; kernel/locking/lockdep.c finds
 orders that may hang.  This finds the hang itself, at the moment it is complete.
 
-    task.waits_for  <- slot + 1 of the task it waits for: by itself, before it sleeps
+    task.waits_on   <- the offset of the word that names the owner of what it waits for
+                       (slot + 1): by itself, before it sleeps
+    task.waits_for  <- slot + 1, where it waits for a task and no lock
 
-Each waiter stores its edge, then walks on from there (full barrier in between), so
-of two tasks that close a cycle together at least one sees it.
+The owner is read when the edge is walked, so an edge is never out of date.  Each
+waiter stores its edge, then walks on from there (full barrier in between), so of two
+tasks that close a cycle together at least one sees it.  A cycle is walked twice: if no
+task on it has been switched in between, its edges held all at once.
 
 Locks: none.  Callers: mutex, percpu_rwsem, cpu (hotplug), wait.
 """
@@ -19,39 +23,58 @@ from contextlib import contextmanager
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import machine
 from kemu.memory.views import Task
-from kemu.native import current
+from kemu.native import Word, current
 
 
 @contextmanager
-def waiting_for(whom: Task | None, what: str) -> Iterator[None]:
-    """In this block the current task waits for another.  Any context that may sleep.
+def waiting_on(owner: Word, what: str) -> Iterator[None]:
+    """In this block the current task waits for whoever the word names.  May sleep inside.
 
     A cycle stops the machine with a report that names it.
     """
     me = current()
-    if whom is None:
-        yield
-        return
+    me.waits_on.xchg(owner.offset)
+    _check(me, what)
+    yield
+    me.waits_on.store(0)
+
+
+@contextmanager
+def waiting_for(whom: Task, what: str) -> Iterator[None]:
+    """In this block the current task waits for another.  As waiting_on()."""
+    me = current()
     me.waits_for.xchg(whom.slot + 1)
-    cycle = _cycle_from(me)
-    if cycle:
-        names = " waits for ".join(task.comm for task in [*cycle, me])
-        panic(Kind.HANG, f"INFO: a cycle of waits, closed by {me.comm} ({what}):\n{names}")
+    _check(me, what)
     yield
     me.waits_for.store(0)
 
 
-def _cycle_from(me: Task) -> list[Task]:
-    """The tasks on the way from me back to me; empty if the way ends elsewhere."""
-    way = [me]
+def _check(me: Task, what: str) -> None:
+    cycle = _cycle_from(me)
+    if cycle and _cycle_from(me) == cycle:
+        names = " waits for ".join(task.comm for task, _ in [*cycle, cycle[0]])
+        panic(Kind.HANG, f"INFO: a cycle of waits, closed by {me.comm} ({what}):\n{names}")
+
+
+def _following(task: Task) -> int:
+    """Slot + 1 of the task that this one waits for; 0 if it waits for none."""
+    word = task.waits_on.load()
+    slot: int = Word(machine.memory, word).load() if word else task.waits_for.load()
+    return slot
+
+
+def _cycle_from(me: Task) -> list[tuple[Task, int]]:
+    """The tasks on the way from me back to me, with their counts of switches; [] if it ends elsewhere."""
+    way: list[tuple[Task, int]] = []
+    task = me
     while len(way) <= machine.tasks.nr:
-        following = way[-1].waits_for.load()
-        if not following:
+        way.append((task, task.nvcsw.load()))
+        following = _following(task)
+        if not 0 < following <= machine.tasks.nr:
             return []
         task = machine.tasks.at(following - 1)
         if task.slot == me.slot:
             return way
-        if task in way:
+        if any(task.slot == seen.slot for seen, _ in way):
             return []       # a cycle, but not ours: who closed it has reported it
-        way.append(task)
     return []

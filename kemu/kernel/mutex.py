@@ -11,7 +11,7 @@ Locks: the wait queue's.  Callers: smpboot, cpu; users.
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.hung import waiting_for
+from kemu.kernel.hung import waiting_on
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.runqueue import machine
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
@@ -44,10 +44,9 @@ def mutex_lock(lock: Mutex) -> None:
     if mutex_trylock(lock):
         return
     me = current()
-    owner = lock.owner.load()
-    if owner == me.slot + 1:
+    if lock.owner.load() == me.slot + 1:
         BUG(f"{me} locks a mutex it holds")
-    with waiting_for(machine.tasks.at(owner - 1) if owner else None, "mutex_lock"):
+    with waiting_on(lock.owner, "mutex_lock"):
         wait_event(lock.queue, lambda: mutex_trylock(lock), TASK_UNINTERRUPTIBLE)
 
 

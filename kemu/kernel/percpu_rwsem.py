@@ -14,9 +14,8 @@ Locks: a mutex between writers; the wait queue's own.  Callers: cpu (hotplug).
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.hung import waiting_for
+from kemu.kernel.hung import waiting_on
 from kemu.kernel.mutex import Mutex, mutex_lock, mutex_unlock
-from kemu.kernel.sched.runqueue import machine
 from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
 from kemu.memory.struct import Embedded, Struct, Word
 from kemu.native import current
@@ -44,8 +43,7 @@ def percpu_down_read(sem: PercpuRwsem) -> None:
     """Take it for reading.  May sleep."""
     if _try_read(sem):
         return
-    writer = sem.writer.load()
-    with waiting_for(machine.tasks.at(writer - 1) if writer else None, "percpu_down_read"):
+    with waiting_on(sem.writer, "percpu_down_read"):
         wait_event(sem.queue, lambda: not sem.writer.load() and _try_read(sem))
 
 

@@ -33,7 +33,8 @@ def tasks_text(memory: native.Memory) -> str:
 
 
 def _waits(memory: native.Memory, task: Task) -> str:
-    whom = task.waits_for.load()
+    word = task.waits_on.load()
+    whom = native.Word(memory, word).load() if word else task.waits_for.load()
     if whom:
         return f"task {tasks_of(memory).at(whom - 1).comm}"
     if task.blocked_on.load():

@@ -130,7 +130,7 @@ def comm_words(name: str) -> tuple[int, int]:
             int.from_bytes(raw[8:], "little", signed=True))
 
 
-class Tasks(native.Tasks):
+class Tasks(native.Tasks[Task]):
     """All task slots of a memory; one view per life of a slot and process."""
 
     def __new__(cls, memory: native.Memory) -> Tasks:

@@ -6,7 +6,9 @@ a machine that has stopped, every operation raises MachineStopped.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Final, Self, final
+from typing import Any, Final, Generic, Self, TypeVar, final
+
+_View = TypeVar("_View")
 
 # (ns, id, cpu, pid, comm, subject's pid or -1, subject's comm, a, b, c)
 _Event = tuple[int, int, int, int, str, int, str, int, int, int]
@@ -183,19 +185,19 @@ class RunQueue:
     def first(self) -> int:
         """The slot of the first of the most urgent queue, or -1."""
 
-class Tasks:
+class Tasks(Generic[_View]):
     """A table of views, one for each life of a slot: factory(memory, slot)."""
 
-    def __new__(cls, memory: Memory, factory: Callable[[Memory, int], Any], /) -> Self: ...
+    def __new__(cls, memory: Memory, factory: Callable[[Memory, int], _View], /) -> Self: ...
     @property
     def memory(self) -> Memory:
         """The Memory they are in."""
     @property
     def nr(self) -> int:
         """How many slots there are."""
-    def at(self, slot: int, /) -> Any:
+    def at(self, slot: int, /) -> _View:
         """The task that is in the slot now."""
-    def owning(self, node: int, /) -> Any:
+    def owning(self, node: int, /) -> _View:
         """The task that a list node is part of."""
 
 # ---- what the calling thread does as a task ---------------------------------

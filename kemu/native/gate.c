@@ -233,8 +233,12 @@ int kemu_point(struct kemu_self *s, u64 point)
 		for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 			struct kemu_hold *h = &s->k->hdr->holds[i];
 
-			if (load_acquire(&h->state) != HOLD_ARMED || h->point != point ||
-			    !is_named(s->task, h->comm0, h->comm1))
+			u64 state = load_acquire(&h->state);
+
+			if (!state || h->point != point || !is_named(s->task, h->comm0, h->comm1))
+				continue;
+			store(&h->reached, 1);
+			if (state != HOLD_ARMED)
 				continue;
 			if (s->task->locks && h->kind != HOLD_LOCKED)
 				return KEMU_ATOMIC;

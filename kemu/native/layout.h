@@ -121,7 +121,7 @@ enum kemu_hold_state {
 	/* the word the task's thread sleeps on, and the baton */	\
 	F(bell) F(turn)							\
 	/* the task itself */						\
-	F(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for)	\
+	F(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on)	\
 	/* stays readable after the task is freed, until the slot is reused */	\
 	F(ended) F(exit_code)	\
 	/* pi_lock; state also by the task itself, without */		\

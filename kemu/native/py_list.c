@@ -254,6 +254,7 @@ static PyGetSetDef tasks_getset[] = {
 static PyMethodDef tasks_methods[] = {
 	ONE("at", Tasks_at, "slot", "The task that is in the slot now."),
 	ONE("owning", Tasks_owning, "node", "The task that a list node is part of."),
+	{ "__class_getitem__", Py_GenericAlias, METH_O | METH_CLASS, "Tasks[view]: for type checkers." },
 	{ 0 },
 };
 

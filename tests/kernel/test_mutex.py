@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from kemu import native
+
 from kemu.errors import KernelBug, UsageError
 from kemu.kernel import sched
 from kemu.kernel.completion import complete, wait_for_completion
@@ -120,7 +122,8 @@ def waits_for(shared, lock):
         sched.cpu_relax()
     waiter = next(t for t in sched.runqueue.machine.tasks.used() if t.comm == "mutex_lock")
     sched.wait_task_inactive(waiter, 0)
-    holder = sched.runqueue.machine.tasks.at(waiter.waits_for.load() - 1).comm
+    holder = sched.runqueue.machine.tasks.at(
+        native.Word(waiter.memory, waiter.waits_on.load()).load() - 1).comm
     shared.gate.store(1)
     return holder
 
