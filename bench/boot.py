@@ -21,7 +21,7 @@ CPUS = 4
 def timed_boots(later: int) -> None:
     """In a fresh interpreter: print, in milliseconds, the import, the first boot, later boots, closings."""
     start = time.perf_counter()
-    from kemu.machine.machine import Machine  # noqa: PLC0415
+    from kemu.machine.machine import Machine
     logger.disable("kemu")
 
     took: dict[str, list[float]] = {"import": [(time.perf_counter() - start) * 1e3],

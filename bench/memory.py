@@ -46,7 +46,7 @@ def whole(pids: list[int]) -> dict[str, float]:
 
 def weigh() -> None:
     """In a fresh interpreter: print each machine's memory, booted and after a task on each CPU."""
-    from kemu.machine.machine import Machine  # noqa: PLC0415
+    from kemu.machine.machine import Machine
 
     logger.disable("kemu")
     found = {}

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from kemu.kernel.completion import Completion as Completion
     from kemu.kernel.point import point as point
     from kemu.kernel.printk import printk as printk
-    from kemu.machine.machine import Handle as Handle
+    from kemu.machine.handle import Handle as Handle
     from kemu.machine.machine import Machine as Machine
     from kemu.memory.struct import Embedded as Embedded
     from kemu.memory.struct import ListHead as ListHead
@@ -53,7 +53,7 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "Completion": "kemu.kernel.completion", "Embedded": "kemu.memory.struct",
-    "Handle": "kemu.machine.machine", "ListHead": "kemu.memory.struct",
+    "Handle": "kemu.machine.handle", "ListHead": "kemu.memory.struct",
     "Lock": "kemu.memory.struct", "Machine": "kemu.machine.machine",
     "PerCPU": "kemu.memory.struct", "Plan": "kemu.races.runner", "Race": "kemu.races.race",
     "Struct": "kemu.memory.struct", "TaskRef": "kemu.memory.struct",

@@ -3,7 +3,8 @@
 Linux: kernel/cpu.c (v4.13), kernel/sched/idle.c.  The states are in cpuhp.
 Not modelled: freezing, SMT control, parallel bringup.  Later fixes in it:
 
-* 4dddfb5faa61, 1db49484f21e, 96abb968549c (4.15): rollback is sound, and can be tested by injection;
+* 4dddfb5faa61, 1db49484f21e, 96abb968549c (4.15): rollback is sound (cpuhp_thread), and can be
+  tested by injection (cpuhp_setup);
 * 3ae70c251f34 and 453e41085183 (5.11): a DEAD callback cannot be made to fail, and if it
   does, it is reported and the CPU goes down all the same;
 * 45178ac0cea8 (5.5): a CPU's stopper takes works again before anything else can run on it
@@ -32,10 +33,10 @@ from kemu import native
 from kemu.kernel.completion import complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
 from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
-                               cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_atomic_state,
-                               set_static_step)
+                               cpuhp_invoke_callback, set_static_step)
+from kemu.kernel.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
+                                      cpuhp_set_state)
 from kemu.kernel.cpuhp import CpuhpState as S
-from kemu.kernel.hung import waiting_for
 from kemu.kernel.irq import smp_call_function_single
 from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import BUG, WARN
@@ -48,13 +49,12 @@ from kemu.kernel.sched.hotplug import (sched_cpu_activate, sched_cpu_deactivate,
 from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.schedule import on_offline_idle
 from kemu.kernel.sched.timer import timers_dead_cpu
-from kemu.kernel.sched.wakeup import wake_up_process
-from kemu.kernel.smpboot import (SmpHotplugThread, smpboot_create_threads, smpboot_park_threads,
-                                 smpboot_register_percpu_thread, smpboot_unpark_threads)
+from kemu.kernel.smpboot import (smpboot_create_threads, smpboot_park_threads,
+                                 smpboot_unpark_threads)
 from kemu.kernel.stop_machine import stop_machine_cpuslocked
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
-from kemu.native import local_irq_restore, local_irq_save, smp_processor_id
+from kemu.native import local_irq_restore, local_irq_save
 
 
 class CpuHotplug(PerCPU, keep=True):
@@ -89,122 +89,6 @@ def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
     """
     with cpus_read():
         return stop_machine_cpuslocked(fn, data, cpus)
-
-
-# -- the CPU's own thread -----------------------------------------------------------
-
-def cpuhp_should_run(cpu: int) -> bool:
-    return bool(CpuhpCpuState.on(cpu).should_run.load())
-
-
-def cpuhp_thread_fun(cpu: int) -> None:
-    """One callback per call, until the target is reached or one fails.  Runs on cpuhp/N."""
-    st = CpuhpCpuState.on(cpu)
-    if not st.should_run.load_acquire():
-        WARN(f"cpuhp/{cpu} runs, and nobody asked it to")
-        return
-    bringup = bool(st.bringup.load())
-    if st.single.load():
-        state = st.cb_state.load()
-        st.should_run.store(0)
-    else:
-        state = cpuhp_next_state(st, bringup)
-    result = _invoke_on_ap(cpu, state, bringup)
-    st.result.store(result)
-    if result:
-        if st.rollback.load():
-            WARN(f"cpuhp/{cpu}: state {state} failed ({result}) while rolling back")
-        st.should_run.store(0)
-    if not st.should_run.load():
-        complete(st.done)
-
-
-def cpuhp_next_state(st: CpuhpCpuState, bringup: bool) -> int:
-    """Step over states that have nothing at them to the next that has; note if it is the last.
-
-    Later than v4.13, which calls the thread function for each (453e41085183).
-    """
-    target, at = st.target.load(), st.state.load()
-    state = at
-    while at != target:
-        state = at + 1 if bringup else at
-        at += 1 if bringup else -1
-        if cpuhp_get_step(state) is not None:
-            break
-    st.state.store(at)
-    st.should_run.store(int(at != target))
-    return state
-
-
-def _invoke_on_ap(cpu: int, state: int, bringup: bool) -> int:
-    if not cpuhp_is_atomic_state(state):
-        return cpuhp_invoke_callback(cpu, state, bringup)
-    flags = local_irq_save()
-    result = cpuhp_invoke_callback(cpu, state, bringup)
-    local_irq_restore(flags)
-    if result:
-        WARN(f"cpuhp/{cpu}: state {state} must not fail, and returned {result}")
-    return result
-
-
-def cpuhp_set_state(st: CpuhpCpuState, target: int) -> int:
-    """Head for a target; returns the state it starts from."""
-    prev_state: int = st.state.load()
-    st.rollback.store(0)
-    st.target.store(target)
-    st.single.store(0)
-    st.bringup.store(int(prev_state < target))
-    return prev_state
-
-
-def cpuhp_reset_state(st: CpuhpCpuState, prev_state: int) -> None:
-    """Turn round: the callback that failed counts as not run."""
-    st.rollback.store(1)
-    st.state.add(-1 if st.bringup.load() else 1)
-    st.target.store(prev_state)
-    st.bringup.store(int(not st.bringup.load()))
-
-
-def __cpuhp_kick_ap(st: CpuhpCpuState) -> None:
-    """Have cpuhp/N run to the target, and wait.  May sleep."""
-    if not st.single.load() and st.state.load() == st.target.load():
-        return
-    st.result.store(0)
-    st.should_run.store_release(1)
-    thread = cast(Task, st.thread.get())
-    wake_up_process(thread)
-    with waiting_for(thread, "cpu hotplug"):
-        wait_for_completion(st.done)
-
-
-def cpuhp_kick_ap(st: CpuhpCpuState, target: int) -> int:
-    """Bring the CPU to a state through its own thread; back again if that fails.  May sleep."""
-    prev_state = cpuhp_set_state(st, target)
-    __cpuhp_kick_ap(st)
-    ret: int = st.result.load()
-    if ret:
-        cpuhp_reset_state(st, prev_state)
-        __cpuhp_kick_ap(st)
-    return ret
-
-
-def cpuhp_invoke_ap_callback(cpu: int, state: int, bringup: bool) -> int:
-    """Run one callback on an online CPU's thread.  May sleep."""
-    st = CpuhpCpuState.on(cpu)
-    if not cpu_online(cpu):
-        return 0
-    st.rollback.store(0)
-    st.bringup.store(int(bringup))
-    st.cb_state.store(state)
-    st.single.store(1)
-    __cpuhp_kick_ap(st)
-    st.single.store(0)
-    ret: int = st.result.load()
-    return ret
-
-
-cpuhp_threads = SmpHotplugThread("cpuhp/%u", cpuhp_should_run, cpuhp_thread_fun,
-                                 selfparking=True, store=CpuhpCpuState)
 
 
 # -- up -------------------------------------------------------------------------------
@@ -467,12 +351,6 @@ set_static_step(S.CPUHP_AP_SMPBOOT_THREADS,
                 CpuhpStep("smpboot/threads:online", smpboot_unpark_threads, smpboot_park_threads))
 set_static_step(S.CPUHP_AP_ACTIVE,
                 CpuhpStep("sched:active", sched_cpu_activate, sched_cpu_deactivate))
-
-
-def cpuhp_threads_init() -> None:
-    """The boot CPU's hotplug thread.  On the boot CPU.  May sleep."""
-    smpboot_register_percpu_thread(cpuhp_threads)
-    kthread_unpark(cast(Task, CpuhpCpuState.on(smp_processor_id()).thread.get()))
 
 
 def boot_cpu_init(cpu: int) -> None:

@@ -100,7 +100,7 @@ class DynamicStep(Struct):
 class Steps(PerCPU, keep=True):
     """Of CPU 0: the dynamic steps, by state."""
 
-    base = Word()
+    table = Word()
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,7 @@ def set_static_step(state: CpuhpState, step: CpuhpStep) -> None:
 
 
 def _dynamic(state: int) -> DynamicStep | None:
-    base = Steps.on(0).base.load()
+    base = Steps.on(0).table.load()
     return DynamicStep(machine.memory, base + DynamicStep.size * state) if base else None
 
 
@@ -149,8 +149,8 @@ def cpuhp_store_callbacks(state: int, name: str, startup: Callback | None,
     Returns the state, -EBUSY if it is taken, -ENOSPC if the range is full.
     """
     steps = Steps.on(0)
-    if not steps.base.load():
-        steps.base.store(machine.memory.heap_alloc(DynamicStep.size * (S.CPUHP_ONLINE + 1)))
+    if not steps.table.load():
+        steps.table.store(machine.memory.heap_alloc(DynamicStep.size * (S.CPUHP_ONLINE + 1)))
     last = DYNAMIC.get(CpuhpState(state), state) if state in set(S) else state
     for at in range(state, last + 1):
         step = _dynamic(at)

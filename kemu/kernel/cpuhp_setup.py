@@ -13,10 +13,11 @@ Callers: users.
 
 from __future__ import annotations
 
-from kemu.kernel.cpu import cpuhp_invoke_ap_callback, cpus_read
+from kemu.kernel.cpu import cpus_read
 from kemu.kernel.cpuhp import (EINVAL, Callback, CpuhpCpuState, CpuhpState, cpuhp_forget_callbacks,
                                cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_ap_state,
                                cpuhp_is_atomic_state, cpuhp_store_callbacks, is_dynamic)
+from kemu.kernel.cpuhp_thread import cpuhp_invoke_ap_callback
 from kemu.kernel.mutex import Mutex
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.memory.struct import Embedded, PerCPU

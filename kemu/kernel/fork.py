@@ -23,7 +23,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import NoReturn
 
-from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR

@@ -9,7 +9,6 @@ Locks: the hotplug lock.  Callers: torture, tests.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import cast
 
 from kemu.kernel import kthread
 from kemu.kernel.cpu import cpus_read
@@ -17,7 +16,6 @@ from kemu.kernel.cpu_stop import CpuStopper
 from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues
 from kemu.kernel.smpboot import registered_threads
-from kemu.memory.views import Task
 
 
 def _audit_masks() -> Iterator[str]:
@@ -55,7 +53,7 @@ def _audit_threads(cpu: int) -> Iterator[str]:
             if cpu_online(cpu):
                 yield f"S45: {name} has no thread on cpu{cpu}"
             continue
-        flags = kthread.to_kthread(cast(Task, thread)).flags
+        flags = kthread.to_kthread(thread).flags
         asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
         if not selfparking and asked == up:
             yield (f"S45: {thread} is {'' if asked else 'not '}asked to park, and cpu{cpu} is in "

@@ -8,8 +8,9 @@ Runs as the first task of CPU 0, when every CPU's process is there and plays dea
 from __future__ import annotations
 
 from kemu.errors import MachineError
-from kemu.kernel.cpu import boot_cpu_init, cpu_up, cpuhp_threads_init
+from kemu.kernel.cpu import boot_cpu_init, cpu_up
 from kemu.kernel.cpu_stop import cpu_stop_init
+from kemu.kernel.cpuhp_thread import cpuhp_threads_init
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import spawn_ksoftirqd
 
@@ -18,7 +19,7 @@ def start_kernel() -> None:
     """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come."""
     boot_cpu_init(0)                    # cpu
     cpu_stop_init()                     # cpu_stop: migration/0
-    cpuhp_threads_init()                # cpu: cpuhp/0
+    cpuhp_threads_init()                # cpuhp_thread: cpuhp/0
     spawn_ksoftirqd()                   # softirq: ksoftirqd/0
     for cpu in range(1, len(runqueues)):
         ret = cpu_up(cpu)               # the others, and their threads

@@ -38,6 +38,11 @@ HZ = 1000
 
 Told = Callable[[dict[str, Any]], None]
 
+
+def _nobody() -> None:
+    """Stands for a machine that is forgotten."""
+
+
 _lock = threading.Lock()
 _helper: HelperLink | None = None
 
@@ -47,7 +52,7 @@ class HelperLink:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        self.machines: dict[int, Told] = {}
+        self.machines: dict[int, Callable[[], Told | None]] = {}
         self.count = 0
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = (f"import sys; sys.path[:] = {sys.path!r}; "
@@ -85,13 +90,14 @@ class HelperLink:
 
     def _tell(self, said: dict[str, Any]) -> None:
         # In a frame of its own: the listener, at rest, must keep no machine alive.
-        told = self.machines.get(said.get("booted") or said.get("died") or said.get("closed")
-                                 or said.get("helper"))
+        number = next(int(said[word]) for word in ("booted", "died", "closed", "helper")
+                      if word in said)
+        told = self.machines.get(number, _nobody)()
         if told:
             told(said)
 
-    def enrol(self, told: Told) -> int:
-        """A number for a machine, of which `told` hears."""
+    def enrol(self, told: Callable[[], Told | None]) -> int:
+        """A number for a machine; told is a weak reference to who hears of it."""
         with _lock:
             self.count += 1
             self.machines[self.count] = told

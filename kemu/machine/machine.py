@@ -13,7 +13,6 @@ CPUs send.
 
 from __future__ import annotations
 
-import concurrent.futures
 import contextlib
 import itertools
 import json
@@ -27,18 +26,18 @@ import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
-from typing import Any, Generic, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from loguru import logger
 
 from kemu import native
 from kemu.errors import (KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError,
-                         TaskOops, TaskTimeout, UsageError)
+                         TaskOops, UsageError)
 from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
+from kemu.machine.handle import Handle
 from kemu.machine.override import Override, arm
 from kemu.machine.placement import place
 from kemu.machine.processor import LENGTH
@@ -54,37 +53,6 @@ REPORT_SECONDS = 1.0
 SHUTDOWN = 100              # header.panic: the controller closes the machine
 PANICS = {Kind.BUG: KernelBug, Kind.WARN: KernelWarning, Kind.OOPS: TaskOops,
           Kind.HANG: KernelHang}
-
-
-class Handle(Generic[T]):
-    """A task that was started: its result, when it is there."""
-
-    def __init__(self, machine: Machine, future: Future[T], what: str) -> None:
-        self._machine = machine
-        self._future = future
-        self._what = what
-
-    def done(self) -> bool:
-        """Whether the result is there."""
-        return self._future.done()
-
-    def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the result is there, for at most that many seconds; whether it is."""
-        return bool(concurrent.futures.wait([self._future], timeout).done)
-
-    def result(self, timeout: float | None = None) -> T:
-        """What the function returned; what it raised is raised here.
-
-        timeout is in seconds.  Raises TaskTimeout if it is over, and the task runs
-        on; KernelPanic or MachineError if the machine stopped.
-        """
-        try:
-            return self._future.result(timeout)
-        except FutureTimeout:
-            if self._future.done():
-                raise
-            raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
-                              + self._machine.report()) from None
 
 
 _alive: weakref.WeakSet[Machine] = weakref.WeakSet()
@@ -140,7 +108,7 @@ class Machine:
         began = time.perf_counter()
         setup = boot.publish_setup(self._memory, overrides)
         self._helper = boot.the_helper()
-        self._number = self._helper.enrol(self._told)
+        self._number = self._helper.enrol(weakref.WeakMethod(self._told))
         pairs = [socket.socketpair() for _ in range(self.cpus)]
         self._links = [mine for mine, _ in pairs]
         try:
@@ -150,7 +118,9 @@ class Machine:
             for _, its in pairs:
                 its.close()
         self._stop_reading, self._stop = socket.socketpair()
-        self._reader = threading.Thread(target=self._read, name="kemu-machine", daemon=True)
+        self._reader = threading.Thread(
+            target=_read, name="kemu-machine", daemon=True,
+            args=(self._links, self._stop_reading, weakref.ref(self)))
         self._reader.start()
         self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner)
         for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
@@ -175,7 +145,7 @@ class Machine:
 
     def close(self) -> None:
         """Take the machine down; tasks that still run are ended.  Harmless twice."""
-        if self._owner != os.getpid() or self._closed.is_set() and not self._links:
+        if self._owner != os.getpid() or (self._closed.is_set() and not self._links):
             return
         self._header.panic.cmpxchg(0, SHUTDOWN)
         self._header.gate.fetch_or(native.GATE_PANIC)
@@ -227,7 +197,7 @@ class Machine:
             with self._lock:
                 self._futures.pop(ident, None)
             raise
-        return Handle(self, future, f"{name}() on CPU {cpu}")
+        return Handle(future, f"{name}() on CPU {cpu}", self.report)
 
     def run(self, function: Callable[..., T], *args: Any, cpu: int = 0,
             timeout: float | None = None, **kwargs: Any) -> T:
@@ -302,23 +272,6 @@ class Machine:
             future.set_exception(self._failure)
         self._up.release(self.cpus + 1)
 
-    def _read(self) -> None:
-        """The reader thread: take every CPU's messages until the machine is closed."""
-        buffers = {link: bytearray() for link in self._links}
-        with selectors.DefaultSelector() as selector:
-            for link in [*self._links, self._stop_reading]:
-                selector.register(link, selectors.EVENT_READ)
-            while True:
-                for key, _ in selector.select():
-                    link = key.fileobj
-                    if link is self._stop_reading:
-                        return
-                    data = link.recv(1 << 16)  # type: ignore[union-attr]
-                    if not data:
-                        selector.unregister(link)
-                        continue
-                    self._split(buffers[link], data)  # type: ignore[index]
-
     def _split(self, buffer: bytearray, data: bytes) -> None:
         buffer += data
         while len(buffer) >= LENGTH.size:
@@ -357,10 +310,10 @@ class Machine:
         if ok:
             future.set_result(value)
         else:
-            error, text = value
+            raised, text = value
             if text:
-                error.add_note("in the task:\n" + text)
-            future.set_exception(error)
+                raised.add_note("in the task:\n" + text)
+            future.set_exception(raised)
 
     def _take_panic(self) -> None:
         kind = self._header.panic.load()
@@ -400,6 +353,26 @@ def _death(said: dict[str, Any], memory: native.Memory) -> str:
     ran = views.tasks_of(memory).at(said["task"]).comm
     return (f"the process of CPU {said['cpu']} died {how}, while the CPU ran {ran}; "
             f"the machine is gone.\n\n{report.whole(memory)}")
+
+
+def _read(links: list[socket.socket], stop: socket.socket,
+          machine: weakref.ref[Machine]) -> None:
+    """The reader thread: take every CPU's messages until the machine is closed, or forgotten."""
+    buffers = {link.fileno(): bytearray() for link in links}
+    with selectors.DefaultSelector() as selector:
+        for number, link in enumerate([stop, *links]):
+            selector.register(link, selectors.EVENT_READ, number)
+        while True:
+            for key, _ in selector.select():
+                alive = machine()
+                if not key.data or alive is None:
+                    return
+                data = links[key.data - 1].recv(1 << 16)
+                if data:
+                    alive._split(buffers[key.fd], data)
+                else:
+                    selector.unregister(key.fileobj)
+                del alive
 
 
 def _kill(helper: boot.HelperLink, number: int, owner: int) -> None:

@@ -151,7 +151,7 @@ def _no_terminal(*args: object, **kwargs: object) -> Any:
 def _set_up_python(processor: Processor) -> None:
     """What a task finds: labelled output, no terminal, no garbage collector."""
     console = Console()
-    sys.stdout = sys.stderr = console  # type: ignore[assignment]
+    sys.stdout = sys.stderr = console
     sys.breakpointhook = _no_terminal
     builtins.input = _no_terminal
     printk.register_console(lambda line: processor.post(("print", line)))

@@ -20,11 +20,10 @@ import site
 import sys
 import sysconfig
 import threading
-from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]
 
 from kemu.errors import UsageError
 from kemu.memory import space
@@ -82,7 +81,7 @@ def dumps(thing: Any) -> bytes:
         ) from error
 
 
-def publish(function: Callable[..., Any]) -> int:
+def publish(function: Any) -> int:
     """The function's offset in the arena of the memory in view; the same for the same object."""
     memory = space.this()
     known = _published.get((id(memory), id(function)))

@@ -44,7 +44,7 @@ List = native.List
 class Ref:
     """A reference to a task, by slot and generation; it keeps nothing alive."""
 
-    __slots__ = ("memory", "slot", "birth")
+    __slots__ = ("birth", "memory", "slot")
 
     def __init__(self, memory: native.Memory, base: int) -> None:
         self.memory = memory
@@ -114,7 +114,7 @@ class Struct:
         self.memory.heap_free(self.base)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.base == cast(Struct, other).base
+        return type(self) is type(other) and isinstance(other, Struct) and self.base == other.base
 
     def __hash__(self) -> int:
         return hash((type(self), self.base))

@@ -43,9 +43,22 @@ static inline PyObject *from_word(u64 value)
 
 /* py_task.c: what the calling thread is, and what is due on its CPU */
 extern PyMethodDef task_functions[];
+void show(PyObject **slot, PyObject *view);
 bool is_task(void);
 bool take_pending(void);
 PyObject *then_pending(void);
+
+/* py_point.c */
+extern PyMethodDef point_functions[];
+
+/* py_ring.c: what Memory's method table has from there */
+PyObject *Memory_kick(Memory *m, PyObject *arg);
+PyObject *Memory_send_reschedule(Memory *m, PyObject *arg);
+PyObject *Memory_ring_monitor(Memory *m, PyObject *arg);
+PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs);
+PyObject *Memory_ring_task(Memory *m, PyObject *arg);
+PyObject *Memory_wake_all(Memory *m, PyObject *unused);
+PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 
 /* py_word.c */
 enum op {

@@ -15,7 +15,7 @@
 
 #define HARDIRQ_OFFSET	(1 << 16)
 
-static PyObject *irq_vector, *resched_vector, *point_names;
+static PyObject *irq_vector, *resched_vector;
 static __thread PyObject *task_view, *thread_view;
 static __thread Memory *self_memory;
 
@@ -96,7 +96,7 @@ PyObject *then_pending(void)
 
 /* ---- becoming a task ------------------------------------------------------ */
 
-static void show(PyObject **slot, PyObject *view)
+void show(PyObject **slot, PyObject *view)
 {
 	PyObject *old = *slot;
 
@@ -326,18 +326,6 @@ static PyObject *py_preempt_enable(PyObject *module, PyObject *unused)
 	return count_down() ? then_pending() : NULL;
 }
 
-static PyObject *py_need_resched(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->need_resched)) : NULL;
-}
-
-static PyObject *py_irqs_disabled(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->irqs_off)) : NULL;
-}
-
 static PyObject *py_local_irq_save(PyObject *module, PyObject *unused)
 {
 	struct kemu_cpu *cpu;
@@ -376,131 +364,6 @@ static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 	return then_pending();
 }
 
-/* ---- points, trace, time, host -------------------------------------------- */
-
-/* set_point_names(mapping): from a point's name to its symbol. */
-static PyObject *py_set_point_names(PyObject *module, PyObject *mapping)
-{
-	(void)module;
-	show(&point_names, mapping);
-	Py_RETURN_NONE;
-}
-
-static bool point_number(PyObject *arg, u64 *point)
-{
-	PyObject *number;
-	bool known;
-
-	if (PyLong_Check(arg) || !point_names)
-		return as_word(arg, point);
-	number = PyObject_GetItem(point_names, arg);
-	known = number && as_word(number, point);
-	Py_XDECREF(number);
-	return known;
-}
-
-/* The usual case, nothing armed, does not look the name up. */
-static PyObject *py_point(PyObject *module, PyObject *arg)
-{
-	struct kemu_self *s = &kemu_self;
-	u64 point;
-	int status;
-
-	(void)module;
-	if (!PyUnicode_Check(arg) && !PyLong_Check(arg)) {
-		PyErr_SetString(PyExc_TypeError, "point(name or number)");
-		return NULL;
-	}
-	if (!is_task())
-		return NULL;
-	if (!load(&s->k->hdr->gate))
-		Py_RETURN_NONE;
-	/* Looking the name up may run code, which may call leave(). */
-	if (!point_number(arg, &point) || !is_task())
-		return NULL;
-	status = kemu_point(s, point);
-	while (status == KEMU_PENDING) {
-		if (!take_pending())
-			return NULL;
-		status = kemu_held(s);
-	}
-	return done(status);
-}
-
-/* A number, or a word whose value is wanted only if there is a trace to put it in. */
-static bool as_value(PyObject *arg, bool wanted, u64 *value)
-{
-	if (!PyObject_TypeCheck(arg, &Word_Type))
-		return as_word(arg, value);
-	if (wanted)
-		*value = load(((Word *)arg)->p);
-	return true;
-}
-
-/* trace(event, subject's slot or -1, a, b, c) */
-static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-	u64 v[5] = { 0 };
-	bool tracing;
-
-	(void)module;
-	if (nargs < 2 || nargs > 5) {
-		PyErr_SetString(PyExc_TypeError, "trace(event, slot, a=0, b=0, c=0)");
-		return NULL;
-	}
-	if (!is_task())
-		return NULL;
-	tracing = load(&kemu_self.k->hdr->gate) & GATE_TRACE;
-	for (Py_ssize_t i = 0; i < nargs; i++)
-		if (!as_value(args[i], tracing, &v[i]))
-			return NULL;
-	if (!tracing)
-		Py_RETURN_NONE;
-	if (!is_task())		/* an __index__ may be code that calls leave() */
-		return NULL;
-	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
-		return fail(KEMU_RANGE);
-	kemu_trace(&kemu_self, v[0], v[1] == ~0ULL ? NULL : &kemu_self.k->tasks[v[1]], v[2], v[3], v[4]);
-	Py_RETURN_NONE;
-}
-
-static PyObject *py_now_ns(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return from_word(kemu_now());
-}
-
-static PyObject *py_getcpu(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return PyLong_FromLong(kemu_getcpu());
-}
-
-static PyObject *py_smp_mb(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	smp_mb();
-	Py_RETURN_NONE;
-}
-
-static PyObject *py_pin(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-	u64 v[2];
-
-	(void)module;
-	if (!as_words(args, nargs, 2, v))
-		return NULL;
-	if (v[0] > 0x7fffffff || v[1] >= KEMU_MAX_CORES)
-		return fail(KEMU_RANGE);
-	return done(kemu_pin(v[0], v[1]));
-}
-
-static PyObject *py_die_with_parent(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return done(kemu_die_with_parent());
-}
-
 PyMethodDef task_functions[] = {
 	FAST("enter", py_enter, "memory, slot, view", "The calling thread becomes the task's."),
 	NOARGS("leave", py_leave, "The calling thread is no task any more."),
@@ -519,19 +382,8 @@ PyMethodDef task_functions[] = {
 	NOARGS("preempt_disable", py_preempt_disable, "Nests."),
 	NOARGS("preempt_enable", py_preempt_enable, "May switch tasks."),
 	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched, "Does not switch tasks."),
-	NOARGS("need_resched", py_need_resched, "Whether this CPU was asked to schedule()."),
-	NOARGS("irqs_disabled", py_irqs_disabled, "Whether this CPU takes no interrupts now."),
 	NOARGS("local_irq_save", py_local_irq_save, "Interrupts off; returns the flags."),
 	ONE("local_irq_restore", py_local_irq_restore, "flags", "May take an interrupt and switch tasks."),
 	NOARGS("cpu_relax", py_cpu_relax, "One step of a polling loop.  May switch tasks."),
-	ONE("set_point_names", py_set_point_names, "mapping", "From a point's name to its symbol."),
-	ONE("point", py_point, "name_or_number", "A named point: traced, held, delayed as armed."),
-	FAST("trace", py_trace, "event, slot, a=0, b=0, c=0",
-	     "An event into this CPU's ring, if tracing.  A word given for a, b or c is read then."),
-	NOARGS("now_ns", py_now_ns, "CLOCK_MONOTONIC, in nanoseconds."),
-	NOARGS("getcpu", py_getcpu, "The host core the thread is on."),
-	NOARGS("smp_mb", py_smp_mb, "A full barrier."),
-	NOARGS("die_with_parent", py_die_with_parent, "SIGKILL when the parent's thread ends."),
-	FAST("pin", py_pin, "tid, core", "Bind a host thread to a host core."),
 	{ 0 },
 };

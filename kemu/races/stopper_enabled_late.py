@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import cast
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, kthread, sched
+from kemu.kernel import cpu, cpu_stop, cpuhp_thread, kthread, sched
 from kemu.kernel.completion import complete, wait_for_completion
 from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.memory.views import Task
@@ -62,7 +62,7 @@ def bringup_wait_for_ap(cpu: int) -> int:
     return kick(st, st.target.load())
 
 
-kick = cpu.cpuhp_kick_ap
+kick = cpuhp_thread.cpuhp_kick_ap
 
 
 class Stage(kemu.PerCPU):

@@ -66,7 +66,8 @@ def stop_cpus(seed: int) -> None:
     while not Load.on(0).stop.load():
         stop_one_cpu(draw.randrange(len(runqueues)), _where)
         if len(runqueues) > 1:
-            stop_two_cpus(*draw.sample(range(len(runqueues)), 2), _where)
+            one, other = draw.sample(range(len(runqueues)), 2)
+            stop_two_cpus(one, other, _where)
         Load.on(0).rounds.add(1)
 
 

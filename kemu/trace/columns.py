@@ -8,8 +8,9 @@
 
 Only labelled events are drawn.  A label's key is a point's name, or an event's name
 with a task in brackets where it matters, the subject or who does it:
-``sched_waking[victim/2]``; ``sched_switch[victim/2 out]`` is when it stops.  In its text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.  The
-key ``point[TASK]`` is for every other point that the task passes, {point} its name.
+``sched_waking[victim/2]``; ``sched_switch[victim/2 out]`` is when it stops.  In its
+text, {who} and {subject} stand for tasks, {a}, {b}, {c} for the event's words.  The key
+``point[TASK]`` is for every other point that the task passes, {point} its name.
 Times are microseconds since the first line.
 """
 

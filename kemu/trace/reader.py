@@ -7,7 +7,7 @@ one CPU keep their order.  A ring that was overwritten says how many were lost.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kemu import native
 from kemu.trace import events as ev
@@ -53,17 +53,15 @@ def read(memory: native.Memory, since: dict[int, int] | None = None) -> Trace:
         first = (since or {}).get(cpu, 0)
         head, raw = memory.events(cpu, first)
         lost[cpu] = head - first - len(raw)
-        found += [_event(memory, fields) for fields in raw]
+        found += [_event(memory, Event(*fields)) for fields in raw]
     found.sort(key=lambda event: event.ns)      # stable: one CPU's order is kept
     return Trace(found, lost)
 
 
-def _event(memory: native.Memory, fields: tuple[int, ...]) -> Event:
-    event = Event(*fields)  # type: ignore[arg-type]
+def _event(memory: native.Memory, event: Event) -> Event:
     if event.id != ev.POINT:
         return event
-    name = memory.symbol_name(event.a).removeprefix(POINT_PREFIX)
-    return Event(*fields, point=name)  # type: ignore[arg-type, misc]
+    return replace(event, point=memory.symbol_name(event.a).removeprefix(POINT_PREFIX))
 
 
 def heads(memory: native.Memory) -> dict[int, int]:

@@ -13,7 +13,7 @@ from kemu.races import exhibit
 from kemu.races.runner import Plan, run_race
 
 
-def __kthread_bind(p, cpu, state):  # noqa: N807
+def __kthread_bind(p, cpu, state):
     """Without the state argument: any inactive thread will do."""
     if not sched.wait_task_inactive(p, 0):
         return

@@ -49,17 +49,19 @@ def this_rq() -> Cpu:
 
 
 def task_rq(p: Task) -> Cpu:
-    return runqueues[p.cpu.load()]
+    rq: Cpu = runqueues[p.cpu.load()]
+    return rq
 
 
 def task_cpu(p: Task) -> int:
     """The CPU p holds; for a sleeper, the one it last held."""
-    return p.cpu.load()
+    cpu: int = p.cpu.load()
+    return cpu
 
 
 def task_curr(p: Task) -> bool:
     """Whether p is what its CPU's runqueue calls current."""
-    return task_rq(p).curr.load() == p.slot
+    return bool(task_rq(p).curr.load() == p.slot)
 
 
 def idle_cpu(cpu: int) -> bool:

@@ -31,7 +31,7 @@ def _program(rq: Cpu) -> None:
     due = [machine.tasks.owning(node).timer_expires.load()
            for node in rq.timers.nodes()]
     tick = rq.tick_at.load()
-    rq.next_event.store(min(due + [tick or native.NEVER]))
+    rq.next_event.store(min([*due, tick or native.NEVER]))
 
 
 def update_tick(rq: Cpu) -> None:
@@ -120,8 +120,8 @@ def schedule_timeout(jiffies: int) -> int:
     if jiffies == MAX_SCHEDULE_TIMEOUT:
         schedule()
         return jiffies
-    tick = machine.header.tick_ns.load()
-    expires = now_ns() + jiffies * tick
+    tick: int = machine.header.tick_ns.load()
+    expires: int = now_ns() + jiffies * tick
     me = current()
     _add_timer(me, expires)
     schedule()
