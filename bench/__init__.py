@@ -7,6 +7,8 @@
     roundtrip    unpark, run, acknowledge, park between two CPUs; its rivals are
                  handover.c and peers.py, its kemu side is trip.py
     steps        where the time of one such round trip goes
+    hotplug      a CPU down and up; parking threads beside creating them
+    stoppers     kemu's stoppers beside the host kernel's
     boot         how long a boot takes
     memory       what one more CPU costs
 

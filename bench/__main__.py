@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from loguru import logger
 
-from bench import boot, host, memory, native_ops, roundtrip, steps
+from bench import boot, host, hotplug, memory, native_ops, roundtrip, steps, stoppers
 from bench.stats import Report
 
-PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "boot": boot,
-         "memory": memory}
+PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "hotplug": hotplug,
+         "stoppers": stoppers, "boot": boot, "memory": memory}
 INTERRUPTED = 130
 
 HELP = """\
@@ -27,6 +27,10 @@ Measure kemu beside C and multiprocessing on this host.
               program that spins (the floor) or sleeps in futexes, multiprocessing's
               Event and Semaphore, a pipe, threading.Event; kemu with polling and without
   steps       where the time of one round trip goes, from kemu's own trace
+  hotplug     a CPU taken down and brought up; threads parked and unparked, beside the same
+              threads stopped and created anew
+  stoppers    a work on another CPU's stopper, and the whole machine stopped, beside the
+              host kernel's stopper; kemu with polling and without
   boot        how long a boot of 4 CPUs takes, first and later
   memory      what one more CPU costs, as PSS
 """

@@ -13,10 +13,9 @@ import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from statistics import median
 
 from bench import child, host
-from bench.stats import Goal, Report, ratio, summary, us
+from bench.stats import Goal, Report, contest, ratio
 from bench.trip import trips
 from kemu.machine.machine import Machine
 
@@ -94,13 +93,7 @@ def run(report: Report, quick: bool) -> None:
         report.say("  needs two host cores; this process may use one\n")
         return
     took = measure(cores, *((4, 300) if quick else (10, 1000)))
-    middles = {name: [median(ns) for ns in rounds] for name, rounds in took.items()}
-    sums = {name: summary([ns for part in rounds for ns in part]) for name, rounds in took.items()}
-    report.table(
-        ["contender", "n", "min", "p50", "p99", "max", "p50 by round", "/ kemu"],
-        [[name, str(s["n"]), us(s["min_us"]), us(s["p50_us"]), us(s["p99_us"]), us(s["max_us"]),
-          f"{us(min(middles[name]) / 1e3)} to {us(max(middles[name]) / 1e3)}",
-          f"{s['p50_us'] / sums[KEMU]['p50_us']:.2f} x"] for name, s in sums.items()])
+    sums, middles = contest(report, took, KEMU, "kemu")
     report.judge(*goals(middles))
     report.results["roundtrip"] = {"unit": "us", "cores": cores, "contenders": sums,
                                    "round_p50_ns": middles}

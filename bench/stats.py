@@ -94,3 +94,17 @@ class Report:
         """All of it, for a file."""
         return {"schema": self.SCHEMA, **more, "results": self.results, "goals": self.goals,
                 "errors": self.errors}
+
+
+def contest(report: Report, took: dict[str, list[list[int]]], base: str,
+            base_name: str) -> tuple[dict[str, dict[str, float]], dict[str, list[float]]]:
+    """Print contenders' rounds of nanoseconds beside one of them; their summaries, and rounds' medians."""
+    middles: dict[str, list[float]] = {name: [median(ns) for ns in rounds]
+                                       for name, rounds in took.items()}
+    sums = {name: summary([ns for part in rounds for ns in part]) for name, rounds in took.items()}
+    report.table(
+        ["contender", "n", "min", "p50", "p99", "max", "p50 by round", f"/ {base_name}"],
+        [[name, str(s["n"]), us(s["min_us"]), us(s["p50_us"]), us(s["p99_us"]), us(s["max_us"]),
+          f"{us(min(middles[name]) / 1e3)} to {us(max(middles[name]) / 1e3)}",
+          f"{s['p50_us'] / sums[base]['p50_us']:.2f} x"] for name, s in sums.items()])
+    return sums, middles

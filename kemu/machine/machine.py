@@ -71,12 +71,14 @@ class Machine:
     ``poll_us``: how long an idle CPU polls at most before it sleeps; 0: never.
     ``tasks``: room for that many tasks.  ``warn``: "stop" or "print", on a WARN.
     ``console``: who gets the lines that tasks print; by default standard output.
-    ``trace``: record trace events from the start.
+    ``trace``: record trace events from the start.  ``watchdog``: report a CPU whose tasks do
+    not get to run for that many seconds; 0: never.
     """
 
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | None = None,
                  poll_us: int = 200, tasks: int | None = None, warn: str = "stop",
                  console: Callable[[str], None] | None = None, trace: bool = False,
+                 watchdog: float = 0,
                  overrides: Sequence[Override] = ()) -> None:
         self.placement = place(cpus, placement)
         if warn not in ("stop", "print"):
@@ -90,6 +92,8 @@ class Machine:
         self._futures: dict[int, Future[Any]] = {}
         self._idents = itertools.count(1)
         self._failure: BaseException | None = None
+        self._stacks: list[str] = []
+        self._last_call: threading.Timer | None = None
         self._closed = threading.Event()
         self._up = threading.Semaphore(0)
         self.pids: dict[int, int] = {}
@@ -99,12 +103,12 @@ class Machine:
         if trace:
             self.trace_on()
         self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
-        self._boot(overrides)
+        self._boot(overrides, watchdog)
         _alive.add(self)
 
     # -- up and down -----------------------------------------------------------
 
-    def _boot(self, overrides: Sequence[Override]) -> None:
+    def _boot(self, overrides: Sequence[Override], watchdog: float) -> None:
         began = time.perf_counter()
         setup = boot.publish_setup(self._memory, overrides)
         self._helper = boot.the_helper()
@@ -129,7 +133,7 @@ class Machine:
                 self.close()
                 raise failure
         try:
-            self.run(start_kernel, timeout=BOOT_SECONDS)
+            self.run(start_kernel, watchdog, timeout=BOOT_SECONDS)
         except BaseException:
             self.close()
             raise
@@ -151,6 +155,8 @@ class Machine:
         self._header.gate.fetch_or(native.GATE_PANIC)
         self._memory.wake_all()
         self._fail(MachineError("the machine was closed while the task ran"))
+        if self._last_call:
+            self._last_call.cancel()
         if not self._closed.wait(1.0) and self._helper.alive():
             with contextlib.suppress(MachineError):
                 self._helper.order(do="kill", machine=self._number)
@@ -293,7 +299,7 @@ class Machine:
         elif kind == "up":
             self._up.release()
         elif kind == "stopped":
-            self._take_panic()
+            self._take_panic(said[0])
         elif kind == "failed":
             self._fail(MachineError(f"CPU {said[0]} did not boot:\n{said[1]}"))
 
@@ -315,14 +321,23 @@ class Machine:
                 raised.add_note("in the task:\n" + text)
             future.set_exception(raised)
 
-    def _take_panic(self) -> None:
+    def _take_panic(self, stacks: str) -> None:
+        """A CPU process has stopped.  After a hang, hear where each of them was."""
         kind = self._header.panic.load()
+        self._stacks.append(stacks)
         if self._failure or kind not in PANICS:
             return
-        until = time.monotonic() + REPORT_SECONDS
-        while not self._header.report_len.load_acquire() and time.monotonic() < until:
-            time.sleep(0.001)
-        self._fail(self._panic(Kind(kind)))
+        if kind == Kind.HANG and len(self._stacks) < self.cpus:
+            if len(self._stacks) == 1:      # a process that is stopped will not say
+                self._last_call = threading.Timer(REPORT_SECONDS, self._end_in_panic, [Kind.HANG])
+                self._last_call.start()
+            return
+        if self._last_call:
+            self._last_call.cancel()
+        self._end_in_panic(Kind(kind))
+
+    def _end_in_panic(self, kind: Kind) -> None:
+        self._fail(self._panic(kind))
 
     def _panic(self, kind: Kind) -> KernelPanic | MachineError:
         length = self._header.report_len.load_acquire()
@@ -331,7 +346,7 @@ class Machine:
         said = json.loads(self._memory.read(native.HEADER["report"], length))
         return PANICS[kind](said["text"], cpu=said["cpu"], task=said["task"],
                             traceback=said["traceback"], trace=report.trace_text(self._memory),
-                            report=report.panic_report(self._memory, said))
+                            report=report.panic_report(self._memory, said, self._stacks))
 
     def _told(self, said: dict[str, Any]) -> None:
         """The helper's word, in the helper's thread."""

@@ -22,6 +22,7 @@ import signal
 import socket
 import struct
 import sys
+import threading
 import traceback
 from collections import deque
 from typing import Any
@@ -70,9 +71,19 @@ class Processor:
                 _thread.start_new_thread(task_main, (p,))
             self.flush()
             machine.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
+        hang = machine.header.panic.load() == Kind.HANG
+        self.post(("stopped", stacks(self.cpu) if hang else ""))
         self.flush()
-        self.post(("stopped",))
-        self.flush()
+
+
+def stacks(cpu: int) -> str:
+    """The Python stack of every thread of this process but the main one."""
+    parts = [f"The threads of CPU {cpu}'s process:"]
+    main = threading.main_thread().ident
+    for thread, frame in sys._current_frames().items():
+        if thread != main:
+            parts.append("".join(traceback.format_stack(frame)))
+    return "\n".join(parts)
 
 
 def task_main(p: Task) -> None:

@@ -69,11 +69,11 @@ def whole(memory: native.Memory) -> str:
     return "\n\n".join([cpus_text(memory), tasks_text(memory), trace_text(memory)])
 
 
-def panic_report(memory: native.Memory, said: dict[str, Any]) -> str:
-    """What a KernelPanic shows."""
+def panic_report(memory: native.Memory, said: dict[str, Any], stacks: list[str]) -> str:
+    """What a KernelPanic shows; stacks are the Python stacks of CPU processes, if wanted."""
     parts = [said["text"],
              f"CPU: {said['cpu']} PID: {said['pid']} Comm: {said['task']} "
              f"preempt_count: {said['preempt_count']:#x}",
              "Call trace (most recent call last):\n" + said["traceback"].rstrip(),
-             whole(memory)]
+             *filter(None, stacks), whole(memory)]
     return "\n\n".join(parts)

@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from kemu import native
 from kemu.errors import KemuError, MachineStopped
@@ -107,6 +107,7 @@ class World:
             self.memory.task_alloc()
         self.word = memories.new_word(self.memory)
         self.lock = native.SpinLock(self.memory, memories.task_offset(self.memory, 3, "pi_lock"))
+        self.tids = {memories.task_offset(self.memory, slot, "tid") for slot in range(TASKS)}
         self.things: dict[str, Any] = {
             "memory": self.memory, "other memory": memories.small(), "word": self.word,
             "lock": self.lock, "block": self.memory.heap_alloc(100), "heap": self.word.offset,
@@ -114,15 +115,23 @@ class World:
             "published": self.memory.publish(b"bytes"), "size": self.memory.size,
             "head": memories.cpu_offset(self.memory, 0, "fair_next"), "fd": self.memory.fileno(),
             "report": native.HEADER["report"], "raises": Raises(), "leaves": Leaves(),
-            "callable": native.leave, "factory": lambda memory, slot: (memory, slot), "list": [], "object": object(),
+            "callable": native.leave, "factory": lambda memory, slot: (memory, slot),
+            "list": [], "object": object(),
         }
 
     def scribble(self, offset: int, value: int) -> None:
         """Write into the memory behind everybody's back, as a broken process might."""
         where = offset % self.memory.size & ~7
-        tids = {memories.task_offset(self.memory, slot, "tid") for slot in range(TASKS)}
-        if where not in tids:       # a host thread that is moved would be somebody's
+        if where not in self.tids:      # a host thread that is moved would be somebody's
             os.pwrite(self.memory.fileno(), struct.pack("<q", value), where)
+
+    def fields(self) -> list[int]:
+        """Where the hardware looks: the words of the header, of a CPU, of a task, of a hold."""
+        places = [(0, native.HEADER), (native.HEADER["holds"], native.HOLD),
+                  (memories.header(self.memory, "cpus").load(), native.CPU),
+                  (memories.header(self.memory, "tasks").load(), native.TASK)]
+        return [base + offset for base, layout in places
+                for name, offset in layout.items() if name != "sizeof"]
 
     def resolve(self, arg: Any) -> Any:
         return self.things[arg.name] if isinstance(arg, Thing) else arg
@@ -147,8 +156,8 @@ class World:
     def function(self, name: str) -> Callable[..., object]:
         owner, _, method = name.rpartition(".")
         if not owner:
-            return getattr(native, name)
-        found = getattr(self.instance(owner), method)
+            return cast(Callable[..., object], getattr(native, name))
+        found: Any = getattr(self.instance(owner), method)
         return found if callable(found) else lambda: found      # a property
 
     def do(self, call: Call) -> None:

@@ -85,7 +85,7 @@ def test_a_broken_link_is_found(word: str) -> None:
 def test_a_link_that_leads_out_is_not_followed() -> None:
     """Where next is no offset of the memory, there is no next."""
     memory = small()
-    head, nodes = new_list(memory)
+    nodes = new_list(memory)[1]
     Word(memory, nodes[0]).store(-8)
     with pytest.raises(MachineError):
         memory.list_next(nodes[0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import os
 from contextlib import suppress
+from functools import partial
 
 import pytest
 from hypothesis import given, settings
@@ -18,9 +19,11 @@ from hypothesis import strategies as st
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
 from tests.native import child, memories
-from tests.native.surface import (CLASSES, STUB, WAITS, Call, Enters, Target, Thing, World, is_tame, targets)
+from tests.native.surface import (CLASSES, STUB, WAITS, Call, Enters, Target, Thing, World, is_tame,
+                                  targets)
 
 TARGETS = targets()
+FIELDS = World().fields()
 THINGS = [Thing(name) for name in sorted(World().things)]
 EDGES = sorted({sign * (1 << bits) + away for bits in (31, 32, 62, 63, 64) for sign in (-1, 1)
                 for away in (-1, 0, 1)})
@@ -29,7 +32,7 @@ ints = st.integers(-2, 9) | st.integers(0, 1 << 21) | st.sampled_from(EDGES) | s
 anything = (ints | st.sampled_from(THINGS) | st.booleans() | st.none()
             | st.floats() | st.text(max_size=5) | st.binary(max_size=70))
 scribbles = st.lists(st.tuples(
-    st.integers(0, 400).map(lambda nr: nr * 8) | st.integers(0, 1 << 22),
+    st.sampled_from(FIELDS) | st.integers(0, 1 << 22),
     ints.map(lambda value: (value + (1 << 63)) % (1 << 64) - (1 << 63))), max_size=6)
 
 
@@ -42,11 +45,20 @@ def calls(target: Target) -> st.SearchStrategy[Call]:
 any_call = st.sampled_from(TARGETS).flatmap(calls)
 
 
-def carry_out(world: World, plan: list[Call], *, task: bool) -> None:
+def stop_and_scribble(world: World, marks: list[tuple[int, int]]) -> None:
+    for offset, value in marks:
+        world.scribble(offset, value)
+    world.scribble(native.HEADER["gate"], native.GATE_PANIC)
+
+
+def carry_out(world: World, plan: list[Call], marks: list[tuple[int, int]] | None, *,
+              task: bool) -> None:
     """In a thread of its own, as native.enter() cannot be undone for signals."""
     def body() -> None:
         if task:
             native.enter(world.memory, 0, Enters(world.memory))
+        if marks is not None:
+            stop_and_scribble(world, marks)
         try:
             for call in plan:
                 world.do(call)
@@ -63,16 +75,9 @@ def call_everything(*, task: bool, stopped: bool) -> None:
         @settings(max_examples=8, deadline=None, database=None)
         @given(st.lists(any_call, max_size=4), calls(target), scribbles)
         def check(before: list[Call], last: Call, marks: list[tuple[int, int]]) -> None:
-            world, plan = World(), [*before, last]
+            plan = [call for call in [*before, last] if stopped or is_tame(call)]
             print(plan, marks if stopped else "", flush=True)   # what a crash leaves behind
-            if stopped:
-                for offset, value in marks:
-                    world.scribble(offset, value)
-                gate = memories.header(world.memory, "gate")
-                gate.fetch_or(native.GATE_PANIC)
-            else:
-                plan = [call for call in plan if is_tame(call)]
-            carry_out(world, plan, task=task)
+            carry_out(World(), plan, marks if stopped else None, task=task)
 
         check()
 
@@ -100,35 +105,64 @@ def test_the_stub_has_every_constant() -> None:
     """And no other."""
     listed = {node.target.id for node in ast.parse(STUB.read_text()).body
               if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)}
-    assert listed == {name for name in native.__all__ if isinstance(getattr(native, name), int | dict)}
+    assert listed == {name for name in native.__all__
+                      if isinstance(getattr(native, name), int | dict)}
+
+
+def leave_while_an_argument_is_read() -> None:
+    """Child: every target, with nothing but arguments that make the thread no task."""
+    for target in TARGETS:
+        world = World()
+        memories.header(world.memory, "gate").store(native.GATE_TRACE)
+        call = Call(target.name, (Thing("leaves"),) * target.arity)
+        if target.arity and target.name != "Word.wait_while":
+            memories.in_task(world.memory, partial(world.do, call))
+
+
+def test_an_argument_may_leave() -> None:
+    """Nothing goes on as the task that the thread no longer is."""
+    child.run(leave_while_an_argument_is_read)
+
+
+def run_on_no_cpu(cpu: int) -> None:
+    """Child: a task finds itself on a CPU that the memory does not have."""
+    for target in TARGETS:
+        world = World()
+        marks = [(memories.task_offset(world.memory, 0, "cpu"), cpu),
+                 (memories.cpu_offset(world.memory, 0, "idle"), cpu)]
+        call = Call(target.name, (world.word.offset,) * target.arity)
+        carry_out(world, [Call("stand_in", (None,)), call], marks, task=True)
+
+
+@pytest.mark.parametrize("cpu", [2, 1 << 45, -1])
+def test_a_cpu_that_is_none(cpu: int) -> None:
+    """A number out of the memory leads nobody out of the memory."""
+    child.run(run_on_no_cpu, cpu)
 
 
 def wait_in_every_way() -> None:
     """Child: each wait, begun by a task while the machine stops."""
-    def stand_in_and(wait: str) -> None:
-        native.stand_in("swapper")
-        getattr(native, wait)()
-
-    waits = {
-        "switch_to": lambda: native.switch_to(1), "wait_turn": native.wait_turn,
-        "idle": native.idle, "resign": lambda: stand_in_and("resign"),
-        "Word.wait_while": lambda: native.Word(world.memory, world.word.offset).wait_while(0, 2),
-        "idle, standing in": lambda: stand_in_and("idle"),
-    }
-    assert waits.keys() >= WAITS
-    for wait in waits.values():
-        world, outcome = World(), []
+    for name in [*WAITS, "stand_in"]:
+        world = World()
         memories.cpu_word(world.memory, 0, "idle").store(1)     # swapper is another task
+        memories.together(memories.as_task(world.memory, partial(wait_for_ever, world, name)),
+                          partial(memories.stop, world.memory))
 
-        def body(wait=wait, outcome=outcome) -> None:  # type: ignore[no-untyped-def]
-            try:
-                wait()
-            except MachineStopped:
-                outcome.append("stopped")
 
-        memories.together(memories.as_task(world.memory, body),
-                          lambda: memories.stop(world.memory))  # noqa: B023 - joined in the loop
-        assert outcome == ["stopped"]
+def wait_for_ever(world: World, name: str) -> None:
+    """What it calls has no reason to end but one."""
+    word = native.Word(world.memory, world.word.offset)
+    with pytest.raises(MachineStopped):
+        match name:
+            case "Word.wait_while":
+                word.wait_while(0, 2)
+            case "switch_to":
+                native.switch_to(1)
+            case "stand_in" | "resign":
+                native.stand_in("swapper")
+                (native.idle if name == "stand_in" else native.resign)()
+            case _:
+                getattr(native, name)()
 
 
 def test_no_wait_outlasts_the_machine() -> None:

@@ -1,0 +1,91 @@
+"""watchdog/N: notices a CPU whose tasks no longer get to run.
+
+Linux: kernel/watchdog.c (v4.13), and the buddy of 6.5 that watches another CPU.
+Not modelled: NMIs.  So a CPU cannot notice for itself that it takes no interrupts;
+its neighbour does.
+
+Each watchdog/N, of FIFO 99, notes the time five times per threshold, and looks at the
+time of the next online CPU.  A loop that never calls kemu, or a stopper that spins for
+ever, is a soft lockup:
+
+    watchdog: BUG: soft lockup - CPU#1 stuck for 2s! [migration/1:5]
+
+Off unless the machine was booted with Machine(watchdog=seconds): its timers never rest,
+so a machine that has it is never found quiescent.
+
+Locks: none.  Callers: init.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
+from kemu.kernel.panic import Kind, panic
+from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
+from kemu.kernel.sched.runqueue import machine, online_cpus, runqueues
+from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
+                                     set_current_state)
+from kemu.kernel.sched.timer import schedule_timeout
+from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
+from kemu.memory.struct import PerCPU, Word
+from kemu.native import current, now_ns
+
+SAMPLES = 5                 # per threshold
+
+
+class Watchdog(PerCPU, keep=True):
+    """A CPU's watchdog; thresh is CPU 0's, in nanoseconds."""
+
+    touched = Word()        # now_ns(); 0: not watched
+    thresh = Word()
+
+
+def watchdog_enable(cpu: int) -> None:
+    """From here on the CPU is watched.  Runs on watchdog/N."""
+    sched_setscheduler(current(), SCHED_FIFO, 99)
+    Watchdog.on(cpu).touched.store(now_ns())
+
+
+def watchdog_disable(cpu: int) -> None:
+    """The CPU is about to go.  Runs on watchdog/N."""
+    Watchdog.on(cpu).touched.store(0)
+
+
+def watchdog_should_run(cpu: int) -> bool:
+    return True
+
+
+def watchdog(cpu: int) -> None:
+    """Note the time, look at the neighbour, sleep.  Runs on watchdog/N."""
+    thresh = Watchdog.on(0).thresh.load()
+    Watchdog.on(cpu).touched.store(now_ns())
+    check_soft_lockup(_next_online(cpu), thresh)
+    set_current_state(TASK_INTERRUPTIBLE)
+    if not (kthread_should_park() or kthread_should_stop()):
+        schedule_timeout(max(1, thresh // SAMPLES // machine.header.tick_ns.load()))
+    __set_current_state(TASK_RUNNING)
+
+
+def _next_online(cpu: int) -> int:
+    online = online_cpus()
+    return next((other for other in online if other > cpu), online[0])
+
+
+def check_soft_lockup(cpu: int, thresh: int) -> None:
+    """Stop the machine if that CPU's watchdog has not run for too long."""
+    touched = Watchdog.on(cpu).touched.load()
+    stuck = now_ns() - touched
+    if touched and stuck > thresh:
+        curr = machine.tasks.at(runqueues[cpu].curr.load())
+        panic(Kind.HANG, f"watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck // 10**9}s! "
+                         f"[{curr.comm}:{curr.pid.load()}]")
+
+
+watchdog_threads = SmpHotplugThread("watchdog/%u", watchdog_should_run, watchdog,
+                                    setup=watchdog_enable, unpark=watchdog_enable,
+                                    park=watchdog_disable)
+
+
+def lockup_detector_init(seconds: float) -> None:
+    """At boot.  May sleep."""
+    Watchdog.on(0).thresh.store(int(seconds * 1e9))
+    smpboot_register_percpu_thread(watchdog_threads)

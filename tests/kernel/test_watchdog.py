@@ -1,0 +1,41 @@
+"""Soft lockups."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemu import KernelHang
+from kemu.kernel.cpu import cpu_down, cpu_up
+from kemu.kernel.cpu_stop import stop_one_cpu
+from kemu.kernel.sched import schedule_timeout_uninterruptible
+
+
+def never_calls_kemu() -> None:
+    while True:
+        pass
+
+
+def stuck_stopper(arg: int) -> int:
+    never_calls_kemu()
+    return 0
+
+
+def test_loop_that_never_calls_kemu(machine):
+    """It cannot be preempted: reported with CPU, task, and its Python stack."""
+    with pytest.raises(KernelHang, match=r"soft lockup - CPU#1 stuck for \ds! \[never_calls_kem:"
+                       ) as panic:
+        machine(2, watchdog=1).run(never_calls_kemu, cpu=1)
+    assert "in never_calls_kemu" in panic.value.report
+
+
+def test_stuck_stopper(machine):
+    """A work that does not return: the stopper is named."""
+    with pytest.raises(KernelHang, match=r"soft lockup - CPU#1 .*\[migration/1:"):
+        machine(2, watchdog=1).run(stop_one_cpu, 1, stuck_stopper)
+
+
+def test_nothing_is_stuck(machine):
+    """Sleeping, and CPUs that go and come, are no lockup; watchdogs park and unpark."""
+    m = machine(3, watchdog=1)
+    assert [m.run(cpu_down, 2), m.run(schedule_timeout_uninterruptible, 1500), m.run(cpu_up, 2),
+            m.run(schedule_timeout_uninterruptible, 1500)] == [0, 0, 0, 0]
