@@ -118,7 +118,7 @@ def stop_all(threads: list[Task]) -> None:
 
 
 def both_ways(rounds: int, n: int) -> dict[str, list[list[int]]]:
-    """A task on CPU 0: nanoseconds of n cycles of each kind, round by round; the first round does not count."""
+    """A task on CPU 0: nanoseconds of n cycles of each kind, round by round, after one round more."""
     took: dict[str, list[list[int]]] = {PARK: [], CREATE: []}
     now = native.now_ns
     with completion_on_stack() as acknowledged:
@@ -162,7 +162,7 @@ def run(report: Report, quick: bool) -> None:
     """Measure, print, and keep."""
     kept = show(report, measure(*((3, 15) if quick else (10, 50))))
     with Machine(cpus=2) as m:
-        took = m.run(both_ways, *((3, 3) if quick else (10, 10)), timeout=SECONDS)
+        took = m.run(both_ways, *((3, 3) if quick else (10, 4)), timeout=SECONDS)
     report.say(f"  {THREADS} threads on CPU 1:")
     sums, middles = contest(report, took, PARK, "parking")
     first = kept[str(Size(*SIZES[0]))]

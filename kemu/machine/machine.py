@@ -337,16 +337,12 @@ class Machine:
         self._end_in_panic(Kind(kind))
 
     def _end_in_panic(self, kind: Kind) -> None:
-        self._fail(self._panic(kind))
-
-    def _panic(self, kind: Kind) -> KernelPanic | MachineError:
         length = self._header.report_len.load_acquire()
-        if not length:
-            return MachineError(f"the machine stopped ({kind.name}), and left no report")
         said = json.loads(self._memory.read(native.HEADER["report"], length))
-        return PANICS[kind](said["text"], cpu=said["cpu"], task=said["task"],
-                            traceback=said["traceback"], trace=report.trace_text(self._memory),
-                            report=report.panic_report(self._memory, said, self._stacks))
+        self._fail(PANICS[kind](
+            said["text"], cpu=said["cpu"], task=said["task"], traceback=said["traceback"],
+            trace=report.trace_text(self._memory),
+            report=report.panic_report(self._memory, said, self._stacks)))
 
     def _told(self, said: dict[str, Any]) -> None:
         """The helper's word, in the helper's thread."""
