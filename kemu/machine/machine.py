@@ -31,7 +31,7 @@ from typing import Any, Self, TypeVar
 from loguru import logger
 
 from kemu import native
-from kemu.errors import (KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError,
+from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError,
                          TaskOops, UsageError)
 from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind

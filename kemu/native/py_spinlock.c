@@ -119,7 +119,8 @@ static PyObject *SpinLock_unlock_irq(Word *w, PyObject *unused)
 static PyObject *SpinLock_is_held(Word *w, PyObject *unused)
 {
 	(void)unused;
-	return PyBool_FromLong(kemu_self.k == &w->memory->k && kemu_self.task && load(w->p) == owner_id());
+	return PyBool_FromLong(kemu_self.k == &w->memory->k && kemu_self.task &&
+			       load(w->p) == owner_id());
 }
 
 static PyMethodDef spinlock_methods[] = {
