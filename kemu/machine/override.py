@@ -26,6 +26,7 @@ from kemu.memory import functions, space
 
 COUNT = "override:"
 ARMED = "overrides-armed"
+HIDDEN = "__kemu_override_"
 
 
 @dataclass(frozen=True)
@@ -92,13 +93,20 @@ def install(override: Override, target: FunctionType | None = None) -> None:
         calls.add(1)
         return replacement(*args, **kwargs)
 
-    hidden = f"__kemu_override_{target.__name__}"
+    hidden = HIDDEN + target.__name__
+    counted.original = original     # type: ignore[attr-defined]
     target.__globals__[hidden] = counted
     names = list(inspect.signature(target).parameters)
     source = f"def {target.__name__}({', '.join(names)}): return {hidden}({', '.join(names)})"
     scope: dict[str, Any] = {}
     exec(compile(source, f"<override of {override.module}>", "exec"), scope)  # noqa: S102
     target.__code__ = scope[target.__name__].__code__
+
+
+def original_of(target: Callable[..., Any]) -> Callable[..., Any]:
+    """What stood there before the override, for one that goes on to call it.  In a CPU process."""
+    original: Callable[..., Any] = target.__globals__[HIDDEN + target.__name__].original
+    return original
 
 
 def arm(memory: native.Memory) -> None:
