@@ -44,7 +44,7 @@ How to read it:
   sooner, and what polls looks worse beside it.
 
 examples:
-  python -m bench --quick                  all of it, in under 20 s
+  python -m bench --quick                  all of it, in about 20 s
   python -m bench --only roundtrip         one part
   python -m bench --json before.json       figures to keep, and compare later
 

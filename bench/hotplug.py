@@ -1,8 +1,8 @@
 """A CPU taken down and brought up; and parking threads beside ending and creating them.
 
 A cycle is cpu_down() and cpu_up() of the last CPU, by a task on CPU 0.  Every machine has
-the standard threads of a CPU (migration, cpuhp, ksoftirqd); some have more, registered in
-the same way, which a cycle parks and unparks.
+the standard threads of a CPU (migration, cpuhp, ksoftirqd, watchdog); some have more,
+registered in the same way, which a cycle parks and unparks.
 
 The second part is what parking is for.  The same threads, on CPU 1: either all are
 parked and unparked, or all are stopped, and created and unparked anew.  Either cycle ends

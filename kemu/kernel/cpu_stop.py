@@ -133,7 +133,7 @@ def cpu_stop_drop(work: CpuStopWork) -> None:
         tell(work)
     done = work.done.load()
     if done:
-        cpu_stop_signal_done(CpuStopDone(machine.memory, done), False)
+        cpu_stop_signal_done(CpuStopDone.at(machine.memory, done), False)
 
 
 _on_drop: list[Callable[[CpuStopWork], None]] = []
@@ -222,7 +222,7 @@ def cpu_stopper_thread(cpu: int) -> None:
         if not node:
             point("stopper:empty")
             return
-        _run_work(CpuStopWork(machine.memory, node))
+        _run_work(CpuStopWork.at(machine.memory, node))
 
 
 def _run_work(work: CpuStopWork) -> None:
@@ -232,7 +232,7 @@ def _run_work(work: CpuStopWork) -> None:
     preempt_disable()
     ret = fn(arg) or 0
     if done:
-        stop_done = CpuStopDone(machine.memory, done)
+        stop_done = CpuStopDone.at(machine.memory, done)
         if ret:
             stop_done.ret.store(ret)
         cpu_stop_signal_done(stop_done, True)

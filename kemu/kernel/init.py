@@ -11,6 +11,7 @@ from kemu.errors import MachineError
 from kemu.kernel.cpu import boot_cpu_init, cpu_up
 from kemu.kernel.cpu_stop import cpu_stop_init
 from kemu.kernel.cpuhp_thread import cpuhp_threads_init
+from kemu.kernel.quiesce import wait_until_quiet
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import spawn_ksoftirqd
 from kemu.kernel.watchdog import lockup_detector_init
@@ -31,3 +32,5 @@ def start_kernel(watchdog: float = 0) -> None:
         ret = cpu_up(cpu)               # the others, and their threads
         if ret:
             raise MachineError(f"CPU {cpu} did not come up: {ret}")
+    if not watchdog:                    # its timers never rest
+        wait_until_quiet()              # quiesce: all CPUs idle

@@ -87,7 +87,7 @@ def _run_calls() -> None:
         rq.call_lock.unlock()
         if not node:
             return
-        call = CallSingleData(machine.memory, node)
+        call = CallSingleData.at(machine.memory, node)
         function = functions.load(call.function.load())
         argument = call.argument.load()
         waits = call.waits.load()

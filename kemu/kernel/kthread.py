@@ -168,7 +168,7 @@ def kthread(me: Task) -> None:
 
 def _report(me: Task) -> None:
     """Tell the creator that the thread is there, and get ready to sleep."""
-    create = KThreadCreate(machine.memory, me.arg.load())
+    create = KThreadCreate.at(machine.memory, me.arg.load())
     self = KThread.alloc()
     self.function.store(create.function.load())
     self.data.store(create.data.load())

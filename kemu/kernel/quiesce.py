@@ -13,7 +13,8 @@ Locks: none.  Callers: races (the referee); the interrupt.
 from __future__ import annotations
 
 from kemu import native
-from kemu.kernel.completion import Completion, complete
+from kemu.kernel.completion import (Completion, complete, completion_on_stack,
+                                    wait_for_completion)
 from kemu.kernel.sched.runqueue import machine
 from kemu.memory.struct import PerCPU, Word
 
@@ -30,8 +31,16 @@ def arm_quiescence(waiter: Completion) -> None:
     machine.header.gate.fetch_or(native.GATE_QUIESCE)
 
 
+def wait_until_quiet() -> None:
+    """Sleep until no task but the caller has anything to do.  May sleep."""
+    with completion_on_stack() as quiet:
+        arm_quiescence(quiet)
+        wait_for_completion(quiet)
+        Quiescence.on(0).waiter.store(0)
+
+
 def quiescent() -> None:
     """The interrupt.  Interrupts are off."""
     base = Quiescence.on(0).waiter.load_acquire()
     if base:
-        complete(Completion(machine.memory, base))
+        complete(Completion.at(machine.memory, base))

@@ -97,7 +97,7 @@ def multi_cpu_stop(base: int) -> int:
 
     Polls; where CPUs share a host core each poll yields it.
     """
-    msdata = MultiStopData(machine.memory, base)
+    msdata = MultiStopData.at(machine.memory, base)
     fn, data = functions.load(msdata.fn.load()), unpack(msdata.data.load())
     active = msdata.active_cpus.load() >> smp_processor_id() & 1
     msdata.entered.add(1)
@@ -122,7 +122,7 @@ def count_dropped(work: CpuStopWork) -> None:
     That is reported here, or by them, whichever comes second.
     """
     if functions.load(work.fn.load()) is multi_cpu_stop:
-        msdata = MultiStopData(machine.memory, unpack(work.arg.load()))
+        msdata = MultiStopData.at(machine.memory, unpack(work.arg.load()))
         msdata.dropped.add(1)
         report_missing_participant(msdata)
 

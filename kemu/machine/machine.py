@@ -126,7 +126,8 @@ class Machine:
             target=_read, name="kemu-machine", daemon=True,
             args=(self._links, self._stop_reading, weakref.ref(self)))
         self._reader.start()
-        self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner)
+        self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner,
+                                           self._memory)
         for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
             if not self._up.acquire(timeout=BOOT_SECONDS) or self._failure:
                 failure = self._failure or MachineError(f"not booted after {BOOT_SECONDS} s")
@@ -169,9 +170,7 @@ class Machine:
         for link in [*self._links, self._stop_reading]:
             link.close()
         self._links = []
-        views.forget(self._memory)
-        functions.forget(self._memory)
-        struct.forget(self._memory)
+        _forget(self._memory)
 
     # -- running ---------------------------------------------------------------
 
@@ -350,20 +349,12 @@ class Machine:
             self.pids = {int(cpu): pid for cpu, pid in said["pids"].items()}
             self._up.release()
         elif "died" in said:
-            self._fail(MachineError(_death(said, self._memory)))
+            self._fail(MachineError(report.death_report(self._memory, said)))
         elif "closed" in said:
             self._closed.set()
         elif "helper" in said:
             self._fail(MachineError("the helper process died, and its CPUs with it"))
             self._closed.set()
-
-
-def _death(said: dict[str, Any], memory: native.Memory) -> str:
-    status = said["status"]
-    how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    ran = views.tasks_of(memory).at(said["task"]).comm
-    return (f"the process of CPU {said['cpu']} died {how}, while the CPU ran {ran}; "
-            f"the machine is gone.\n\n{report.whole(memory)}")
 
 
 def _read(links: list[socket.socket], stop: socket.socket,
@@ -386,8 +377,15 @@ def _read(links: list[socket.socket], stop: socket.socket,
                 del alive
 
 
-def _kill(helper: boot.HelperLink, number: int, owner: int) -> None:
+def _forget(memory: native.Memory) -> None:
+    """Drop what is cached for a machine that is gone."""
+    for cache in (views, functions, struct):
+        cache.forget(memory)
+
+
+def _kill(helper: boot.HelperLink, number: int, owner: int, memory: native.Memory) -> None:
     """A machine that was never closed."""
+    _forget(memory)
     if owner == os.getpid() and helper.alive():
         helper.machines.pop(number, None)
         with contextlib.suppress(MachineError):

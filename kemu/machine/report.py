@@ -77,3 +77,12 @@ def panic_report(memory: native.Memory, said: dict[str, Any], stacks: list[str])
              "Call trace (most recent call last):\n" + said["traceback"].rstrip(),
              *filter(None, stacks), whole(memory)]
     return "\n\n".join(parts)
+
+
+def death_report(memory: native.Memory, said: dict[str, Any]) -> str:
+    """What a MachineError shows when a CPU process died."""
+    status = said["status"]
+    how = f"by signal {-status}" if status < 0 else f"with status {status}"
+    ran = tasks_of(memory).at(said["task"]).comm
+    return (f"the process of CPU {said['cpu']} died {how}, while the CPU ran {ran}; "
+            f"the machine is gone.\n\n{whole(memory)}")

@@ -84,21 +84,21 @@ def dumps(thing: Any) -> bytes:
 def publish(function: Any) -> int:
     """The function's offset in the arena of the memory in view; the same for the same object."""
     memory = space.this()
-    known = _published.get((id(memory), id(function)))
+    known = _published.get((memory.serial, id(function)))
     if known and known[0] is function:
         return known[1]
     offset = memory.publish(dumps(function))
-    _published[id(memory), id(function)] = (function, offset)
-    _loaded[id(memory), offset] = function
+    _published[memory.serial, id(function)] = (function, offset)
+    _loaded[memory.serial, offset] = function
     return offset
 
 
 def load(offset: int) -> Any:
     """The function published at the offset; loaded on first use.  Never with interrupts off."""
     memory = space.this()
-    function = _loaded.get((id(memory), offset))
+    function = _loaded.get((memory.serial, offset))
     if function is None:
-        function = _loaded[id(memory), offset] = pickle.loads(memory.published(offset))
+        function = _loaded[memory.serial, offset] = pickle.loads(memory.published(offset))
     return function
 
 
@@ -128,5 +128,5 @@ def take(block: int) -> Any:
 def forget(memory: Any) -> None:
     """Drop what is cached for a machine that is gone."""
     for cache in (_loaded, _published):
-        for key in [key for key in cache if key[0] == id(memory)]:
+        for key in [key for key in cache if key[0] == memory.serial]:
             del cache[key]

@@ -78,6 +78,8 @@ def ListHead() -> List:
 
 S = TypeVar("S", bound="Struct")
 
+_views: dict[tuple[int, type[Struct], int], Struct] = {}
+
 
 def Embedded(struct: type[S]) -> S:
     """A structure inside a structure."""
@@ -104,10 +106,18 @@ class Struct:
             setattr(self, name, field.view(memory, base + offset))
 
     @classmethod
+    def at(cls, memory: native.Memory, base: int) -> Self:
+        """The view of one at that address, made once: a view has no state of its own."""
+        view = _views.get((memory.serial, cls, base))
+        if view is None:
+            view = _views[memory.serial, cls, base] = cls(memory, base)
+        return cast(Self, view)
+
+    @classmethod
     def alloc(cls) -> Self:
         """A new one, zero, in the shared heap; :meth:`free` gives it back."""
         memory = space.this()
-        return cls(memory, memory.heap_alloc(cls.size))
+        return cls.at(memory, memory.heap_alloc(cls.size))
 
     def free(self) -> None:
         """Give it back.  Raises UsageError the second time."""
@@ -167,9 +177,9 @@ class PerCPU(Struct):
     def on(cls, cpu: int) -> Self:
         """The one of that CPU.  Raises UsageError for a CPU the machine has not."""
         memory = space.this()
-        area = _areas.get((id(memory), cls, cpu))
+        area = _areas.get((memory.serial, cls, cpu))
         if area is None:
-            area = _areas[id(memory), cls, cpu] = cls(memory, _area_of(cls, memory, cpu))
+            area = _areas[memory.serial, cls, cpu] = cls(memory, _area_of(cls, memory, cpu))
         return cast(Self, area)
 
     @classmethod
@@ -183,8 +193,9 @@ class PerCPU(Struct):
 
 def forget(memory: native.Memory) -> None:
     """Drop the views of a machine that is gone, so that its memory can be unmapped."""
-    for key in [key for key in _areas if key[0] == id(memory)]:
-        del _areas[key]
+    for cache in (_areas, _views):
+        for key in [key for key in cache if key[0] == memory.serial]:
+            del cache[key]  # type: ignore[arg-type]
 
 
 def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:

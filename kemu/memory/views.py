@@ -145,15 +145,15 @@ _tables: dict[int, Tasks] = {}
 
 def tasks_of(memory: native.Memory) -> Tasks:
     """The process's table of views for that memory."""
-    table = _tables.get(id(memory))
+    table = _tables.get(memory.serial)
     if table is None or table.memory is not memory:
-        table = _tables[id(memory)] = Tasks(memory)
+        table = _tables[memory.serial] = Tasks(memory)
     return table
 
 
 def forget(memory: native.Memory) -> None:
     """Drop the views of a machine that is gone, so that its memory can be unmapped."""
-    _tables.pop(id(memory), None)
+    _tables.pop(memory.serial, None)
 
 
 def resolve_task(memory: native.Memory, slot: int, birth: int) -> Task:

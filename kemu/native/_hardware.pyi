@@ -22,6 +22,9 @@ class Memory:
     def create(cls, nr_cpus: int, nr_tasks: int, heap: int, arena: int, /) -> Memory:
         """A new memory; sizes in bytes."""
     @property
+    def serial(self) -> int:
+        """A number no other Memory of this process ever has: a key for caches."""
+    @property
     def size(self) -> int:
         """In bytes."""
     def fileno(self) -> int:

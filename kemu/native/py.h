@@ -16,6 +16,7 @@
 typedef struct {
 	PyObject_HEAD
 	struct kemu k;
+	u64 serial;		/* no other Memory of the process ever has it */
 	int fd;
 } Memory;
 

@@ -13,12 +13,16 @@
 
 #include "py.h"
 
+/* Under the interpreter's lock. */
+static u64 serial;
+
 static bool map(Memory *m, int fd, u64 size)
 {
 	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
 	if (base == MAP_FAILED)
 		return false;
+	m->serial = ++serial;
 	m->k.base = base;
 	m->k.size = size;
 	m->fd = fd;
@@ -281,7 +285,15 @@ static PyObject *Memory_size(Memory *m, void *unused)
 	return from_word(m->k.size);
 }
 
+static PyObject *Memory_serial(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word(m->serial);
+}
+
 static PyGetSetDef memory_getset[] = {
+	{ "serial", (getter)Memory_serial, NULL,
+	  "A number no other Memory of this process ever has: a key for caches.", NULL },
 	{ "size", (getter)Memory_size, NULL, "In bytes.", NULL },
 	{ 0 },
 };
