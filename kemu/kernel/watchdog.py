@@ -21,7 +21,7 @@ from __future__ import annotations
 from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
-from kemu.kernel.sched.runqueue import machine, online_cpus, runqueues
+from kemu.kernel.sched.runqueue import idle_tasks, machine, online_cpus, runqueues
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
 from kemu.kernel.sched.timer import schedule_timeout
@@ -71,11 +71,14 @@ def _next_online(cpu: int) -> int:
 
 
 def check_soft_lockup(cpu: int, thresh: int) -> None:
-    """Stop the machine if that CPU's watchdog has not run for too long."""
+    """Stop the machine if that CPU's watchdog has not run for too long.
+
+    A CPU that idles is not stuck: then it is the host that does not run it.
+    """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched
-    if touched and stuck > thresh:
-        curr = machine.tasks.at(runqueues[cpu].curr.load())
+    curr = machine.tasks.at(runqueues[cpu].curr.load())
+    if touched and stuck > thresh and curr is not idle_tasks[cpu]:
         panic(Kind.HANG, f"watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck // 10**9}s! "
                          f"[{curr.comm}:{curr.pid.load()}]")
 
