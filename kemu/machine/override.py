@@ -109,9 +109,9 @@ def original_of(target: Callable[..., Any]) -> Callable[..., Any]:
     return original
 
 
-def arm(memory: native.Memory) -> None:
-    """From now on the replacements are called: the machine has booted as the fixed kernel."""
-    native.Word(memory, memory.symbol(ARMED)).store(1)
+def arm(memory: native.Memory, armed: bool = True) -> None:
+    """Whether replacements are called from now on: the machine has booted as the fixed kernel."""
+    native.Word(memory, memory.symbol(ARMED)).store(int(armed))
 
 
 def calls_of(override: Override, memory: native.Memory) -> int:

@@ -209,8 +209,10 @@ class Referee:
         for index, actor in enumerate(self.race.actors):
             _start_actor(offset, index, actor, self.stages)
         self.trial = Trial(self.race, self.stages)
+        override.arm(self.memory, False)    # or setup might be the race already
         for step in self.race.setups:
             step(self.trial)
+        override.arm(self.memory)
 
     def hold_one(self) -> str:
         """One trial; what it hit, or "" for nothing."""
