@@ -85,7 +85,8 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     for one in wanted:
         with show.progress(one, plan["how"]) as progress:
             outcome = run_race(one, Plan(**plan), sides, progress)
-        show.outcome(one, outcome)
+        named = "" if one.name in EXHIBITS else f"{(what or '').partition(':')[0]}:{one.name}"
+        show.outcome(one, outcome, named)
         outcomes.append(outcome)
         if json_to:
             _append(json_to, as_json(one, outcome, plan["cpus"]))

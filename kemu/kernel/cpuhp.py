@@ -38,6 +38,7 @@ from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
 from kemu.trace import events
 
 EIO, EAGAIN, EINVAL, EBUSY, ENOSPC, ECANCELED = 5, 11, 22, 16, 28, 125
+MAX_ERRNO = 4095
 
 
 class CpuhpState(IntEnum):
@@ -210,10 +211,13 @@ def cpuhp_invoke_callback(cpu: int, state: int, bringup: bool) -> int:
 def _call(callback: Callback, cpu: int) -> int:
     locks, count = native.current().locks.load(), native.preempt_count()
     try:
-        return int(callback(cpu) or 0)
+        ret = int(callback(cpu) or 0)
+        if not -MAX_ERRNO <= ret <= MAX_ERRNO:
+            raise ValueError(f"it returned {ret!r:.40}: 0 or a negative errno is wanted")
+        return ret
     except (MachineStopped, ThreadEnds):
         raise
-    except Exception as error:
+    except BaseException as error:
         if (native.current().locks.load(), native.preempt_count()) != (locks, count):
             raise
         printk(f"cpuhp: callback {callback.__name__}({cpu}) raised:\n"

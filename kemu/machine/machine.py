@@ -20,18 +20,18 @@ import os
 import pickle
 import selectors
 import socket
-import sys
 import threading
 import time
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from functools import partial
 from typing import Any, Self, TypeVar
 
 from loguru import logger
 
 from kemu import native
-from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError,
+from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError, RemoteError,
                          TaskOops, UsageError)
 from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind
@@ -86,7 +86,7 @@ class Machine:
         if not isinstance(poll_us, int) or poll_us < 0:
             raise UsageError(f"poll_us={poll_us!r}: microseconds, 0 or more")
         self.cpus = cpus
-        self.console = console or _print_line
+        self.console = console or partial(print, flush=True)
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._futures: dict[int, Future[Any]] = {}
@@ -156,6 +156,7 @@ class Machine:
         self._header.gate.fetch_or(native.GATE_PANIC)
         self._memory.wake_all()
         self._fail(MachineError("the machine was closed while the task ran"))
+        self._failure = MachineError("the machine is closed")
         if self._last_call:
             self._last_call.cancel()
         if not self._closed.wait(1.0) and self._helper.alive():
@@ -287,14 +288,17 @@ class Machine:
             del buffer[:LENGTH.size + length]
             try:
                 self._heard(*pickle.loads(message))
-            except Exception as error:
+            except BaseException as error:
                 self._fail(MachineError(f"a message of a CPU made no sense: {error!r}"))
 
     def _heard(self, kind: str, *said: Any) -> None:
         if kind == "result":
             self._take_result(*said)
         elif kind == "print":
-            self.console(said[0])
+            try:
+                self.console(said[0])
+            except Exception as error:
+                logger.error("the console callback raised {!r}", error)
         elif kind == "up":
             self._up.release()
         elif kind == "stopped":
@@ -310,15 +314,16 @@ class Machine:
         try:
             with space.looking_at(self._memory):
                 value = pickle.loads(data)
-        except Exception as error:
-            ok, value = False, (UsageError(f"the result cannot be loaded here: {error!r}"), "")
-        if ok:
-            future.set_result(value)
-        else:
+            if ok:
+                future.set_result(value)
+                return
             raised, text = value
             if text:
                 raised.add_note("in the task:\n" + text)
             future.set_exception(raised)
+        except BaseException as error:      # unpickling runs what the task sent
+            future.set_exception(RemoteError(f"what the task returned or raised cannot be "
+                                             f"loaded here: {error!r}"))
 
     def _take_panic(self, stacks: str) -> None:
         """A CPU process has stopped.  After a hang, hear where each of them was."""
@@ -390,7 +395,3 @@ def _kill(helper: boot.HelperLink, number: int, owner: int, memory: native.Memor
         helper.machines.pop(number, None)
         with contextlib.suppress(MachineError):
             helper.order(do="kill", machine=number)
-
-
-def _print_line(line: str) -> None:
-    print(line, file=sys.stdout, flush=True)

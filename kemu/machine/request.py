@@ -105,9 +105,11 @@ def user_task(me: Task) -> None:
         value = function(*args, **kwargs)
         _check_clean(me, None)
         answer = ("result", ident, True, functions.dumps(value))
-    except (MachineStopped, ThreadEnds):
+    except ThreadEnds:
         raise
     except BaseException as error:
+        if machine.header.panic.load():
+            raise MachineStopped from error
         _check_clean(me, error)
         answer = ("result", ident, False, _dump_error(error))
     sys.stdout.flush()      # half a line that it printed

@@ -31,6 +31,7 @@ JITTER_ODDS = 2                 # one point in so many is delayed
 FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
 LOOK_SECONDS = 0.1
+STUCK_SECONDS = 20.0            # a trial takes milliseconds
 
 Progress = Callable[[Side], None]
 
@@ -137,14 +138,25 @@ class _SideRun:
                                self.plan.max_trials - before[0],
                                max(0.0, self.deadline - time.monotonic()))
         try:
+            ended, since = -1, time.monotonic()
             while not handle.wait(LOOK_SECONDS):
                 self._count(machine, before)
                 self.progress(self.side)
+                if self.side.trials != ended:
+                    ended, since = self.side.trials, time.monotonic()
+                elif time.monotonic() - since > STUCK_SECONDS:
+                    return self._give_up(machine)
             return handle.result()
         except KernelPanic as panic:
             if self.side.side == "before" and self.race.expects not in panic.report:
                 self.side.doubts.append(f"an unexpected panic: {panic.text}")
             return panic.text
+
+    def _give_up(self, machine: Machine) -> str:
+        """A trial that neither ends nor comes to rest: after the fix that is a failure."""
+        if self.side.side == "before":
+            self.side.doubts.append(f"a trial did not end in {STUCK_SECONDS:.0f} s")
+        return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report()}"
 
     def _arm_jitter(self, machine: Machine) -> None:
         if self.plan.how != "jitter":
@@ -192,5 +204,7 @@ class _SideRun:
                 side.doubts.append(f"{hold.who} never reached its point {hold.at!r}")
         if race.invariants and not self.asserted and not side.hits:
             side.doubts.append("no invariant was ever evaluated")
+        if side.side == "before" and not side.hits and self.plan.how != "forced":
+            side.doubts.append("it never hit: give it more time, or --how forced")
         if not side.overlaps:
             side.doubts.append("the sides never met in the window")

@@ -44,8 +44,11 @@ class Show:
                                 counts=f"{side.trials} trials, {side.hits} hits")
             yield tell
 
-    def outcome(self, race: Race, outcome: Outcome) -> None:
-        """The table, the diagram of the first hit, and the command that runs it again."""
+    def outcome(self, race: Race, outcome: Outcome, what: str = "") -> None:
+        """The table, the diagram of the first hit, and the command that runs it again.
+
+        what: how the race was named, if not by its name in the register.
+        """
         self.answers.print(_table(race, outcome))
         for side in outcome.sides.values():
             for doubt in side.doubts:
@@ -56,7 +59,7 @@ class Show:
             if side.diagram:
                 self.answers.print()
                 self.answers.print(side.diagram, highlight=False, markup=False, soft_wrap=True)
-                self.answers.print(f"\n  again: kemu race {race.name} --side {side.side} "
+                self.answers.print(f"\n  again: kemu race {what or race.name} --side {side.side} "
                                    f"--how {outcome.how} --seed {outcome.seed}",
                                    highlight=False, soft_wrap=True)
         self.answers.print()

@@ -180,11 +180,11 @@ def preempt_schedule() -> None:
 
 
 def cond_resched() -> bool:
-    """Let others run if one should.  May sleep.  Returns whether it did."""
-    if native.preempt_count() or not native.need_resched():
-        return False
-    preempt_schedule()
-    return True
+    """Take interrupts, and let others run if one should.  May sleep.  Returns whether one should."""
+    due = native.need_resched()
+    preempt_disable()
+    native.preempt_enable()     # where the hardware looks
+    return due
 
 
 def yield_() -> None:
