@@ -91,6 +91,8 @@ enum kemu_hold_state {
 	F(jitter_max_ns) F(jitter_odds) F(jitter_seed)			\
 	/* the lock of each allocator; never held across another */	\
 	F(task_lock) F(task_hint)					\
+	/* a spinlock's waiter that has lost often; a hint, spinlock.c */	\
+	F(starving)							\
 	F(symbol_lock) F(nr_symbols)					\
 	F(heap_lock) F(heap_brk)					\
 	F(arena_lock) F(arena_brk) F(nr_published)			\

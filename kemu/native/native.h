@@ -100,6 +100,7 @@ void kemu_wake_all(struct kemu *k);
 /* spinlock.c */
 int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner);
 int kemu_spin_unlock(u64 *lock, u64 owner);
+void kemu_spin_let_in(struct kemu *k, u64 *lock);
 void kemu_raw_lock(struct kemu *k, u64 *lock);
 void kemu_raw_unlock(u64 *lock);
 

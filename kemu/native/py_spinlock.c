@@ -51,6 +51,8 @@ static bool spin_unlock(Word *w)
 	if (!--t->locks && unlikely(kemu_self.reschedules))
 		kemu_deliver(&kemu_self);
 	store(&t->preempt_count, t->preempt_count - 1);
+	if (unlikely(load(&kemu_self.k->hdr->starving)))
+		kemu_spin_let_in(kemu_self.k, w->p);
 	return true;
 }
 

@@ -2,8 +2,10 @@
  * spinlock.c - a word that is zero, or one more than the slot of its owner.
  *
  * Taking it is a full barrier, freeing it a release: what was written under it
- * is seen by the next owner.  Not fair; a waiter spins a little, then yields
- * its host core, since the owner may share it (see kemu_backoff()).
+ * is seen by the next owner.  A waiter spins a little, then yields its host
+ * core, since the owner may share it (see kemu_backoff()).  Not fair, but one
+ * that has lost often says so in header.starving, and whoever frees that lock
+ * stands back for it (kemu_spin_let_in()).
  *
  * The owner is a task and not a thread: a runqueue's lock is taken by the task
  * that switches away and freed by the task that comes (kemu_switch_to()).
@@ -13,6 +15,7 @@
  */
 #include "native.h"
 
+#define PATIENCE 100	/* rounds lost before an owner is asked to stand back */
 #define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
 
 static bool shares_core(struct kemu *k)
@@ -24,7 +27,7 @@ static bool shares_core(struct kemu *k)
 
 int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 {
-	u64 seen = cmpxchg(lock, 0, owner);
+	u64 seen = cmpxchg(lock, 0, owner), off = (u64)((char *)lock - k->base);
 	bool shared;
 	void *host;
 	int status = KEMU_OK;
@@ -49,10 +52,34 @@ int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 		}
 		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
 			kemu_waited_for(k, &k->tasks[seen - 1]);
-		kemu_backoff(k, round, shared);
+		if (round == PATIENCE)
+			store(&k->hdr->starving, off);
+		kemu_backoff(k, round % PATIENCE, shared);
 	}
+	if (load(&k->hdr->starving) == off)
+		cmpxchg(&k->hdr->starving, off, 0);
 	kemu_host.acquire(host);
 	return status;
+}
+
+/*
+ * After an unlock, if a waiter starves for this lock: stand back until it, or somebody,
+ * has it.  An owner that relocks in a loop, on the core of the waiter, would win for ever.
+ */
+void kemu_spin_let_in(struct kemu *k, u64 *lock)
+{
+	u64 off = (u64)((char *)lock - k->base);
+	void *host;
+
+	if (load(&k->hdr->starving) != off)
+		return;
+	host = kemu_host.release();
+	for (unsigned int round = 0; round < PATIENCE && load(&k->hdr->starving) == off; round++) {
+		if (load(lock) || load(&k->hdr->gate) & GATE_PANIC)
+			break;
+		kemu_backoff(k, round, true);
+	}
+	kemu_host.acquire(host);
 }
 
 int kemu_spin_unlock(u64 *lock, u64 owner)
