@@ -151,12 +151,27 @@ bool kemu_all_blocked(struct kemu *k)
 }
 
 /*
+ * The last to go idle may be a CPU that plays dead and takes no interrupts: the first
+ * one that is online is told.
+ */
+static void tell_quiescent(struct kemu *k)
+{
+	u64 online = load(&k->hdr->online_mask);
+
+	for (u64 i = 0; i < k->nr_cpus; i++)
+		if (online & 1ULL << i) {
+			fetch_or(&k->cpus[i].ipi, IPI_QUIESCENT);
+			kemu_kick(k, &k->cpus[i]);
+			return;
+		}
+}
+
+/*
  * The calling CPU has said that it idles or is held.  The last to say so finds
  * all blocked: it lets held tasks go, or tells the kernel that all is quiet.
  */
 void kemu_went_idle(struct kemu *k)
 {
-	struct kemu_self *s = &kemu_self;
 	bool held = false;
 
 	if (!kemu_all_blocked(k))
@@ -168,7 +183,7 @@ void kemu_went_idle(struct kemu *k)
 		}
 	/* One of them claims the news: whoever takes the bit away. */
 	if (!held && fetch_and(&k->hdr->gate, ~(u64)GATE_QUIESCE) & GATE_QUIESCE)
-		fetch_or(&kemu_this_cpu(s)->ipi, IPI_QUIESCENT);
+		tell_quiescent(k);
 }
 
 struct held {
