@@ -24,6 +24,7 @@ import kemu
 from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.sched import state as sched_state
 from kemu.native import current
+from kemu.races.idle_thread import idle_thread
 from kemu.races.trial import Trial
 
 race = kemu.Race(
@@ -44,15 +45,7 @@ def set_special_state(state: int) -> None:
     current().state.store(state)
 
 
-def nothing_to_do(cpu: int) -> bool:
-    return False
-
-
-def never_called(cpu: int) -> None:
-    pass
-
-
-IDLER = smpboot.SmpHotplugThread("idler/%u", nothing_to_do, never_called)
+IDLER = idle_thread("idler/%u")
 
 
 class Subject(kemu.PerCPU, keep=True):

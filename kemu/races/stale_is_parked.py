@@ -17,6 +17,7 @@ from __future__ import annotations
 import kemu
 from kemu.kernel import kthread, sched, smpboot
 from kemu.memory.views import Task
+from kemu.races.idle_thread import idle_thread
 from kemu.races.trial import Trial
 
 race = kemu.Race(
@@ -45,15 +46,7 @@ def __kthread_unpark(k: Task, kthread: kthread.KThread) -> None:
 bind = kthread.__kthread_bind
 
 
-def nothing_to_do(cpu: int) -> bool:
-    return False
-
-
-def never_called(cpu: int) -> None:
-    pass
-
-
-RESIDENT = smpboot.SmpHotplugThread("resident/%u", nothing_to_do, never_called)
+RESIDENT = idle_thread("resident/%u")
 
 
 class Subject(kemu.PerCPU, keep=True):

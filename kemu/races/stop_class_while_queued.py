@@ -25,6 +25,7 @@ from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.fork import put_task_struct
 from kemu.memory.struct import PerCPU
 from kemu.memory.views import Task
+from kemu.races.idle_thread import idle_thread
 from kemu.races.trial import Trial
 
 CPU = 2
@@ -59,15 +60,7 @@ def make_stop_task(cpu: int) -> None:
     kemu.point("stop:set")
 
 
-def nothing_to_do(cpu: int) -> bool:
-    return False
-
-
-def never_called(cpu: int) -> None:
-    pass
-
-
-STOPPER = smpboot.SmpHotplugThread("stopper/%u", nothing_to_do, never_called,
+STOPPER = idle_thread("stopper/%u",
                                    create=make_stop_task, store=Stopper)
 
 

@@ -22,6 +22,7 @@ from kemu import native
 from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.completion import complete
 from kemu.memory.views import Task
+from kemu.races.idle_thread import idle_thread
 from kemu.races.trial import Trial
 from kemu.trace import events
 
@@ -78,15 +79,7 @@ bind = kthread.__kthread_bind
 
 # -- the trial ------------------------------------------------------------------
 
-def nothing_to_do(cpu: int) -> bool:
-    return False
-
-
-def never_called(cpu: int) -> None:
-    pass
-
-
-VICTIM = smpboot.SmpHotplugThread("victim/%u", nothing_to_do, never_called)
+VICTIM = idle_thread("victim/%u")
 
 
 class Subject(kemu.PerCPU, keep=True):

@@ -3,7 +3,7 @@
 Linux: kernel/sched/core.c (do_set_cpus_allowed, set_cpus_allowed_ptr,
 __migrate_task).  Not modelled: NUMA, cpusets.
 
-Locks: pi_lock, then rq.lock; two rq.locks in the order of CPUs.
+Locks: pi_lock, then rq.lock.
 Callers: kthread; users; hotplug.
 """
 

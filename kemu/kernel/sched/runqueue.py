@@ -109,21 +109,6 @@ def task_rq_unlock(rq: Cpu, p: Task, flags: int) -> None:
     p.pi_lock.unlock_irqrestore(flags)
 
 
-def double_rq_lock(one: Cpu, other: Cpu) -> None:
-    """Lock two runqueues, the lower CPU first.  Interrupts are off."""
-    first, second = (one, other) if one.cpu <= other.cpu else (other, one)
-    first.lock.lock()
-    if second is not first:
-        second.lock.lock()
-
-
-def double_rq_unlock(one: Cpu, other: Cpu) -> None:
-    """Pairs with double_rq_lock()."""
-    one.lock.unlock()
-    if other is not one:
-        other.lock.unlock()
-
-
 def resched_curr(rq: Cpu) -> None:
     """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
 

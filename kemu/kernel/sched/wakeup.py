@@ -20,7 +20,7 @@ from kemu import native
 from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.sched.classes import activate_task, check_preempt_curr
-from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, resched_curr, runqueues,
+from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, runqueues,
                                         task_cpu)
 from kemu.kernel.sched.state import (PF_KTHREAD, TASK_NORMAL, TASK_RUNNING, TASK_WAKING)
 from kemu.memory.views import Cpu, Task
@@ -155,11 +155,3 @@ def wake_up_new_task(p: Task) -> None:
     check_preempt_curr(rq, p)
     rq.lock.unlock()
     p.pi_lock.unlock_irqrestore(flags)
-
-
-def kick_process(p: Task) -> None:
-    """Make the CPU that p runs on enter the scheduler.  Any context."""
-    rq = cpu_rq(task_cpu(p))
-    flags = rq.lock.lock_irqsave()
-    resched_curr(rq)
-    rq.lock.unlock_irqrestore(flags)
