@@ -34,6 +34,7 @@ from kemu.errors import (KemuError, KernelBug, KernelHang, KernelPanic, KernelWa
 
 if TYPE_CHECKING:
     from kemu.kernel.completion import Completion as Completion
+    from kemu.kernel.execve import exec as exec
     from kemu.kernel.point import point as point
     from kemu.kernel.printk import printk as printk
     from kemu.machine.handle import Handle as Handle
@@ -57,7 +58,7 @@ _HOMES = {
     "Lock": "kemu.memory.struct", "Machine": "kemu.machine.machine",
     "PerCPU": "kemu.memory.struct", "Plan": "kemu.races.runner", "Race": "kemu.races.race",
     "Struct": "kemu.memory.struct", "TaskRef": "kemu.memory.struct",
-    "Word": "kemu.memory.struct", "point": "kemu.kernel.point",
+    "Word": "kemu.memory.struct", "exec": "kemu.kernel.execve", "point": "kemu.kernel.point",
     "printk": "kemu.kernel.printk", "run_race": "kemu.races.runner",
 }
 
@@ -65,7 +66,7 @@ __all__ = [
     "Completion", "Embedded", "Handle", "KemuError", "KernelBug", "KernelHang", "KernelPanic",
     "KernelWarning", "ListHead", "Lock", "Machine", "MachineError", "MachineStopped", "NoTask",
     "OutOfMemory", "PerCPU", "Plan", "Race", "RemoteError", "Struct", "TaskOops", "TaskRef",
-    "TaskTimeout", "UsageError", "Word", "point", "printk", "run_race",
+    "TaskTimeout", "UsageError", "Word", "exec", "point", "printk", "run_race",
 ]
 
 

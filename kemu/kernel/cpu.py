@@ -29,7 +29,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, cast
 
-from kemu import native
+from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
 from kemu.kernel.completion import complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
 from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
@@ -47,14 +47,14 @@ from kemu.kernel.printk import printk
 from kemu.kernel.sched.hotplug import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
                                        sched_cpu_starting)
 from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
-from kemu.kernel.sched.schedule import on_offline_idle
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.smpboot import (smpboot_create_threads, smpboot_park_threads,
                                  smpboot_unpark_threads)
 from kemu.kernel.stop_machine import stop_machine_cpuslocked
+from kemu.kernel.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
-from kemu.native import local_irq_restore, local_irq_save
+from kemu.native import local_irq_restore
 
 
 class CpuHotplug(PerCPU, keep=True):
@@ -95,18 +95,8 @@ def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
 
 def bringup_cpu(cpu: int) -> int:
     """Start the CPU and bring it as far as asked.  In the control task.  May sleep."""
-    _cpu_power_on(cpu)
+    __cpu_up(cpu)
     return bringup_wait_for_ap(cpu)
-
-
-def _cpu_power_on(cpu: int) -> None:
-    """Linux: __cpu_up.  Interrupt the CPU where it plays dead; wait until it is online."""
-    CpuhpCpuState.on(cpu).dead.store(0)
-    runqueues[cpu].ipi.fetch_or(native.IPI_INIT)
-    machine.memory.kick(cpu)
-    online = machine.header.online_mask
-    while not online.test_bit(cpu):
-        online.wait_while(online.load() & ~(1 << cpu))
 
 
 def bringup_wait_for_ap(cpu: int) -> int:
@@ -197,6 +187,7 @@ def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
     Returns 0, also if it is there already, or a negative errno: -EINVAL for a CPU or
     target there is not, else what a callback returned, everything being as before.
     """
+    only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not _exists(cpu) or not _is_target(target):
         return -EINVAL
     return _cpu_up(cpu, target)
@@ -233,7 +224,7 @@ def takedown_cpu(cpu: int) -> int:
     wait_for_completion(st.done)
     if st.state.load() != S.CPUHP_AP_IDLE_DEAD:
         BUG(f"cpu{cpu} is dead in state {st.state.load()}")
-    st.dead.wait_while(0, runqueues[cpu].idle.load())
+    __cpu_die(cpu)
     return 0
 
 
@@ -303,6 +294,7 @@ def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
     not or that is offline, else what a callback returned, everything being as before.
     A task that takes its own CPU down goes on on another.
     """
+    only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not _exists(cpu) or not _is_target(target):
         return -EINVAL
     return _cpu_down(cpu, target)
@@ -318,28 +310,12 @@ def _is_target(target: object) -> bool:
             and not S.CPUHP_BRINGUP_CPU <= target <= S.CPUHP_TEARDOWN_CPU)
 
 
-# -- the idle task of a CPU that is not online ------------------------------------------
-
-def play_dead(cpu: int) -> None:
-    """Do nothing until the CPU is powered on; then start up.  Runs in its idle task."""
-    local_irq_save()
-    rq = runqueues[cpu]
-    rq.need_resched.store(0)
-    CpuhpCpuState.on(cpu).dead.store_release(1)
-    while not rq.ipi.load() & native.IPI_INIT:
-        native.idle()
-        rq.need_resched.store(0)
-    rq.ipi.fetch_and(~native.IPI_INIT)
-    start_secondary(cpu)
-
-
 def arch_cpu_idle_dead(cpu: int) -> None:
     """The idle loop found its CPU offline (Linux: do_idle)."""
     cpuhp_report_idle_dead(cpu)
     play_dead(cpu)
+    start_secondary(cpu)
 
-
-on_offline_idle(arch_cpu_idle_dead)
 
 set_static_step(S.CPUHP_CREATE_THREADS, CpuhpStep("threads:prepare", smpboot_create_threads))
 set_static_step(S.CPUHP_TIMERS_PREPARE, CpuhpStep("timers:dead", None, timers_dead_cpu))

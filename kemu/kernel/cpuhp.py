@@ -87,7 +87,6 @@ class CpuhpCpuState(PerCPU, keep=True):
     cb_state = Word()
     result = Word()
     done = Embedded(Completion)
-    dead = Word()           # the arch's: the CPU executes nothing any more
 
 
 class DynamicStep(Struct):

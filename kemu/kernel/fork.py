@@ -7,7 +7,7 @@ A task is a slot of shared memory and, in the process of its home CPU, an OS
 thread.  The thread may be born after the task has been given its first turn:
 it then finds the turn waiting.  A thread cannot change its process; a task that
 has never run its function can be given a new home, and a new thread there
-(rehome()).
+(rehome()); so can one that begins its function again (start_over()).
 
     home.births    <- a stack of slots: pushed by any CPU (cmpxchg), popped whole by
                       the home process's main thread, which starts the threads
@@ -29,7 +29,9 @@ from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
 from kemu.kernel.sched.runqueue import machine, runqueues
 from kemu.kernel.sched.schedule import (TURN_REHOME, __schedule, finish_task_switch,
                                         on_dead_task)
-from kemu.kernel.sched.state import PF_EXITING, PF_REHOMED, TASK_DEAD, set_special_state
+from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEAD,
+                                     TASK_UNINTERRUPTIBLE, set_special_state)
+from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions
 from kemu.memory.views import Task
 from kemu.native import current, preempt_disable, preempt_enable
@@ -141,7 +143,15 @@ def on_free_task(free: Callable[[Task], None]) -> Callable[[Task], None]:
     return free
 
 
-on_dead_task(put_task_struct)
+def finish_dead_task(p: Task) -> None:
+    """Its thread has left its last switch: the task is over, or begins again.  Any context."""
+    if p.flags.load() & PF_REBORN:
+        _begin_again(p)
+    else:
+        put_task_struct(p)
+
+
+on_dead_task(finish_dead_task)
 
 
 def do_exit() -> NoReturn:
@@ -156,3 +166,31 @@ def do_exit() -> NoReturn:
     set_special_state(TASK_DEAD)
     __schedule(False)
     BUG(f"{me} is dead and was run again")
+
+
+def start_over(argument: int, comm: str) -> NoReturn:
+    """Enter the task's entry function again, with another argument, in a new thread.
+
+    For exec: the thread ends as in do_exit(), and the task is born again in the process
+    of the CPU it is on by then, where it sleeps until it is woken at once.  Caller holds
+    nothing.  Raises nothing: the thread's last switch does not come back.
+    """
+    me = current()
+    me.arg.store(argument)
+    me.set_comm(comm)
+    me.flags.store(me.flags.load() | PF_REBORN)
+    preempt_disable()
+    set_special_state(TASK_DEAD)
+    __schedule(False)
+    BUG(f"{me} was born again and its old thread was run")
+
+
+def _begin_again(p: Task) -> None:
+    """p is off its CPU, and its old thread touches it no more."""
+    p.flags.store(p.flags.load() & ~PF_REBORN)
+    p.preempt_count.store(FORK_PREEMPT_COUNT)
+    p.home.store(p.cpu.load())
+    p.tid.store(0)
+    p.state.store(TASK_UNINTERRUPTIBLE)
+    _bear(p, p.home.load())
+    wake_up_process(p)      # it goes where it was, or elsewhere if that CPU is gone

@@ -8,12 +8,16 @@ Runs as the first task of CPU 0, when every CPU's process is there and plays dea
 from __future__ import annotations
 
 from kemu.errors import MachineError
-from kemu.kernel.cpu import boot_cpu_init, cpu_up
+from kemu.kernel.cpu import (arch_cpu_idle_dead, boot_cpu_init, cpu_down, cpu_up,
+                             start_secondary)
 from kemu.kernel.cpu_stop import cpu_stop_init
 from kemu.kernel.cpuhp_thread import cpuhp_threads_init
+from kemu.kernel.hotplug_audit import audit_hotplug
 from kemu.kernel.quiesce import wait_until_quiet
+from kemu.kernel.sched.hotplug import migrate_running, sched_exec
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import spawn_ksoftirqd
+from kemu.kernel.version import Kernel
 from kemu.kernel.watchdog import lockup_detector_init
 
 
@@ -34,3 +38,7 @@ def start_kernel(watchdog: float = 0) -> None:
             raise MachineError(f"CPU {cpu} did not come up: {ret}")
     if not watchdog:                    # its timers never rest
         wait_until_quiet()              # quiesce: all CPUs idle
+
+
+KERNEL = Kernel("4.13", start_kernel, start_secondary, arch_cpu_idle_dead, migrate_running,
+                sched_exec, cpu_up, cpu_down, audit_hotplug)

@@ -24,6 +24,7 @@ from loguru import logger
 from kemu import native
 from kemu.errors import MachineError
 from kemu.kernel.sched.classes import IDLE
+from kemu.kernel.version import version_number
 from kemu.machine.helper import MESSAGE_SIZE
 from kemu.machine.override import Override
 from kemu.memory import functions
@@ -113,7 +114,8 @@ def the_helper() -> HelperLink:
         return _helper
 
 
-def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool) -> native.Memory:
+def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
+               kernel: str) -> native.Memory:
     """A machine's memory, as the CPUs expect it at power-on."""
     cpus = len(cores)
     memory = native.Memory.create(cpus, tasks, HEAP, ARENA)
@@ -126,6 +128,7 @@ def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool) ->
     header.poll_max_ns.store(poll_us * 1000)
     header.tick_ns.store(1_000_000_000 // HZ)
     header.warn_is_allowed.store(int(warn))
+    header.era.store(version_number(kernel))
     views = Tasks(memory)
     for cpu, core in enumerate(cores):
         init_idle(memory, views, cpu, core, list(cores).count(core))

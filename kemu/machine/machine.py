@@ -33,9 +33,9 @@ from loguru import logger
 from kemu import native
 from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError, RemoteError,
                          TaskOops, UsageError)
-from kemu.kernel.init import start_kernel
 from kemu.kernel.panic import Kind
 from kemu.kernel.sched.audit import audit
+from kemu.kernel.version import DEFAULT, kernel_named
 from kemu.machine import boot, report
 from kemu.machine.handle import Handle
 from kemu.machine.override import Override, arm
@@ -72,13 +72,14 @@ class Machine:
     ``tasks``: room for that many tasks.  ``warn``: "stop" or "print", on a WARN.
     ``console``: who gets the lines that tasks print; by default standard output.
     ``trace``: record trace events from the start.  ``watchdog``: report a CPU whose tasks do
-    not get to run for that many seconds; 0: never.
+    not get to run for that many seconds; 0: never.  ``kernel``: whose hotplug and migration,
+    "4.13" or "2.6.6".
     """
 
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | None = None,
                  poll_us: int = 200, tasks: int | None = None, warn: str = "stop",
                  console: Callable[[str], None] | None = None, trace: bool = False,
-                 watchdog: float = 0,
+                 watchdog: float = 0, kernel: str = DEFAULT,
                  overrides: Sequence[Override] = ()) -> None:
         self.placement = place(cpus, placement)
         if warn not in ("stop", "print"):
@@ -98,7 +99,8 @@ class Machine:
         self._up = threading.Semaphore(0)
         self.pids: dict[int, int] = {}
         self._memory = boot.new_memory(self.placement, poll_us=poll_us, warn=warn == "print",
-                                       tasks=tasks or 512 + 128 * cpus)
+                                       tasks=tasks or 512 + 128 * cpus, kernel=kernel)
+        self.kernel = kernel
         self._header = Header(self._memory)
         if trace:
             self.trace_on()
@@ -134,7 +136,7 @@ class Machine:
                 self.close()
                 raise failure
         try:
-            self.run(start_kernel, watchdog, timeout=BOOT_SECONDS)
+            self.run(kernel_named(self.kernel).start_kernel, watchdog, timeout=BOOT_SECONDS)
         except BaseException:
             self.close()
             raise

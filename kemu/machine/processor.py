@@ -29,11 +29,12 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
-from kemu.kernel import cpu, fork, irq, printk, quiesce
+from kemu.kernel import arch, fork, irq, printk, quiesce
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
+from kemu.kernel.version import install, this_kernel
 from kemu.machine import override, request
 from kemu.memory import space
 from kemu.memory.views import Task
@@ -114,8 +115,9 @@ def swapper_main(processor: Processor) -> None:
     try:
         native.enter(machine.memory, idle.slot, idle)
         processor.post(("up", processor.cpu))
-        if processor.cpu:
-            cpu.play_dead(processor.cpu)
+        if processor.cpu:       # powered on by the boot CPU
+            arch.play_dead(processor.cpu)
+            this_kernel().start_secondary(processor.cpu)
         while True:
             do_idle()
     except MachineStopped:
@@ -186,6 +188,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         os.chdir(wanted["cwd"])
         for wants in pickle.loads(wanted["overrides"]):
             override.install(wants)
+        install(this_kernel())
         native.set_vectors(irq.do_IRQ, preempt_schedule)
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)

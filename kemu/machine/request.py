@@ -20,7 +20,8 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError
-from kemu.kernel.fork import copy_process, do_exit
+from kemu.kernel.execve import Execs
+from kemu.kernel.fork import copy_process, do_exit, start_over
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.runqueue import machine, this_rq
 from kemu.kernel.sched.schedule import ThreadEnds
@@ -107,6 +108,9 @@ def user_task(me: Task) -> None:
         answer = ("result", ident, True, functions.dumps(value))
     except ThreadEnds:
         raise
+    except Execs as successor:
+        _check_clean(me, successor)
+        start_over(_next_request(ident, successor).base, successor.comm)
     except BaseException as error:
         if machine.header.panic.load():
             raise MachineStopped from error
@@ -115,6 +119,15 @@ def user_task(me: Task) -> None:
     sys.stdout.flush()      # half a line that it printed
     _send(answer)
     do_exit()
+
+
+def _next_request(ident: int, successor: Execs) -> Request:
+    """What the task runs from now on, for the same caller."""
+    request = Request.alloc()
+    request.ident.store(ident)
+    request.function.store(successor.function)
+    request.arguments.store(successor.arguments)
+    return request
 
 
 def _check_clean(me: Task, error: BaseException | None) -> None:

@@ -1,14 +1,14 @@
 """The scheduler's part of CPU hotplug, and migration by the stopper.
 
 Linux: kernel/sched/core.c (sched_cpu_activate and kin, migrate_tasks,
-migration_cpu_stop), kernel/rcu (synchronize_sched_expedited).
+migration_cpu_stop, sched_exec), kernel/rcu (synchronize_sched_expedited).
 
     active_mask   <- set last on the way up, cleared first on the way down
 
 After active is cleared, every CPU goes through a moment with preemption on before
 the CPU may die: who looked at the mask with preemption off has finished with it.
 
-Locks: pi_lock, rq.lock.  Callers: cpu (the hotplug states), migration.
+Locks: pi_lock, rq.lock.  Callers: cpu (the hotplug states), migration, exec.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from __future__ import annotations
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import pick_next_task
-from kemu.kernel.sched.migration import move_queued_task, on_forced_migration
+from kemu.kernel.sched.migration import move_queued_task
 from kemu.kernel.sched.runqueue import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
                                         this_rq)
-from kemu.kernel.sched.wakeup import select_fallback_rq, usable_mask
+from kemu.kernel.sched.wakeup import idlest_cpu, select_fallback_rq, usable_mask
 from kemu.memory.views import Cpu, Task
-from kemu.native import smp_processor_id
+from kemu.native import current, smp_processor_id
 
 
 def _nothing(arg: int) -> int:
@@ -111,4 +111,14 @@ def migrate_running(p: Task, dest: int) -> None:
     stop_one_cpu(task_cpu(p), migration_cpu_stop, (p, dest))
 
 
-on_forced_migration(migrate_running)
+def sched_exec() -> None:
+    """Move the current task, which is about to run something else, where there is less to do.
+
+    Best effort, without the hotplug lock.  May sleep.
+    """
+    me = current()
+    flags = me.pi_lock.lock_irqsave()
+    dest = idlest_cpu(me)
+    me.pi_lock.unlock_irqrestore(flags)
+    if dest != smp_processor_id():
+        migrate_running(me, dest)

@@ -27,6 +27,7 @@ TASK_NORMAL = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE
 PF_EXITING = 0x4
 PF_KTHREAD = 0x200000
 PF_NO_SETAFFINITY = 0x4000000
+PF_REBORN = 0x80000000          # kemu: its thread ends, and it begins again in a new one
 PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another process
 
 

@@ -24,6 +24,7 @@ from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, runqueues
                                         task_cpu)
 from kemu.kernel.sched.state import (PF_KTHREAD, TASK_NORMAL, TASK_RUNNING, TASK_WAKING)
 from kemu.memory.views import Cpu, Task
+from kemu.native import smp_processor_id
 from kemu.trace import events
 
 
@@ -132,6 +133,14 @@ def wake_up_process(p: Task) -> bool:
 def wake_up_state(p: Task, state: int) -> bool:
     """Wake p if it is in one of these states.  Any context."""
     return try_to_wake_up(p, state)
+
+
+def idlest_cpu(p: Task) -> int:
+    """Where a task that runs has the least beside it: here, unless it gains (Linux: find_idlest_cpu)."""
+    here = smp_processor_id()
+    allowed = for_each_cpu(p.cpus_allowed.load() & usable_mask(p))
+    # Elsewhere it comes on top; here it is counted.
+    return min([here, *allowed], key=lambda cpu: runqueues[cpu].nr_running.load() + (cpu != here))
 
 
 def _select_new(p: Task) -> int:

@@ -1,0 +1,56 @@
+"""exec: a task runs another function, on the CPU where there is the least to do.
+
+Linux: fs/exec.c (do_execve), which calls the scheduler first of all: a task that execs has
+nothing in any cache worth keeping, and is the cheapest to move.  Not modelled: what a
+program is.
+
+The task stays what it is: pid, mask, policy, and who waits for its result.  Its
+thread cannot change its process, so it ends, and another begins (fork.start_over).
+
+Locks: none.  Callers: users, as kemu.exec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.kernel.sched.state import PF_KTHREAD
+from kemu.kernel.version import this_kernel
+from kemu.memory import functions
+from kemu.native import current
+
+
+class Execs(BaseException):
+    """Unwinds a task's function: it is replaced.  Carries where its successor is published."""
+
+    def __init__(self, function: int, arguments: int, comm: str) -> None:
+        super().__init__(comm)
+        self.function = function
+        self.arguments = arguments
+        self.comm = comm
+
+
+def exec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> NoReturn:
+    """Replace what the current task runs by function(*args, **kwargs).  May sleep; does not return.
+
+    The task is balanced first, as the system call does it: it may go on on another CPU
+    of its mask.  What the function returns is the task's result.  Python unwinds the
+    caller, so ``finally`` is run, as by SystemExit.
+
+    Only a task that was started by run() or start() can exec: raises UsageError from a
+    kernel thread, with a spinlock held, with preemption or interrupts off, and for what
+    cannot be copied.
+    """
+    me = current()
+    if me.flags.load() & PF_KTHREAD:
+        raise UsageError(f"exec: {me} is a kernel thread, and has no program to replace")
+    if me.preempt_count.load() or native.irqs_disabled():
+        raise UsageError("exec: a lock is held, or preemption or interrupts are off")
+    if not callable(function):
+        raise UsageError(f"exec: {function!r:.80} is not callable")
+    published, arguments = functions.publish(function), functions.post((args, kwargs))
+    this_kernel().sched_exec()
+    raise Execs(published, arguments, getattr(function, "__name__", type(function).__name__))

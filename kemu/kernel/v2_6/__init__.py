@@ -1,0 +1,15 @@
+"""Hotplug and migration as of Linux 2.6.6, with the fix of seed 001.
+
+    notifier       the chain of callbacks      kernel/sys.c
+    cpu            cpu_up, cpu_down            kernel/cpu.c
+    stop_machine   kstopmachine                kernel/stop_machine.c
+    migration      requests                    kernel/sched.c
+    migration_call the threads that serve them kernel/sched.c
+    kthread        kthread_bind of the time    kernel/kthread.c
+    softirq        ksoftirqd of the time       kernel/softirq.c
+    audit          what must hold at rest      kemu's own
+    init           boot                        init/main.c
+
+The scheduler, kthreads and completions are those of ``kemu.kernel``: only what the
+time did differently is here.  One mask serves as online and active.
+"""

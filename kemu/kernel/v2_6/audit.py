@@ -1,0 +1,46 @@
+"""What must hold of hotplug and migration at rest (D6).
+
+kemu's own.  Called by a task while no hotplug operation is under way: it takes the
+hotplug lock.
+
+Locks: the hotplug lock.  Callers: torture, tests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues
+from kemu.kernel.softirq import Softirq
+from kemu.kernel.v2_6.cpu import lock_cpu_hotplug
+from kemu.kernel.v2_6.migration import Migration
+
+
+def _audit_cpu(cpu: int) -> Iterator[str]:
+    mine, online = Migration.on(cpu), cpu_online(cpu)
+    if (mine.thread.get() is not None) != online:
+        yield (f"S81: cpu{cpu} is {'online' if online else 'offline'}, its migration thread is "
+               f"{mine.thread.get()}")
+    if (Softirq.on(cpu).thread.get() is not None) != online:
+        yield f"S45: cpu{cpu}'s ksoftirqd is {Softirq.on(cpu).thread.get()}"
+    if online:
+        return
+    if not mine.queue.empty():
+        yield f"S83: dead cpu{cpu} has migration requests"
+    if runqueues[cpu].nr_running.load():
+        yield f"S63: dead cpu{cpu} has {runqueues[cpu].nr_running.load()} tasks queued"
+    if not runqueues[cpu].timers.empty():
+        yield f"S64: dead cpu{cpu} has timers"
+
+
+def audit_hotplug() -> list[str]:
+    """Every violation, in words; empty if there is none.  May sleep."""
+    found: list[str] = []
+    header = machine.header
+    with lock_cpu_hotplug():
+        if header.online_mask.load() != header.active_mask.load():
+            found.append(f"S60: online {header.online_mask.load():#x}, "
+                         f"active {header.active_mask.load():#x}")
+        for cpu in range(len(runqueues)):
+            found += _audit_cpu(cpu)
+    return found

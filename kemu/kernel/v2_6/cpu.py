@@ -1,0 +1,172 @@
+"""cpu_up and cpu_down of 2004: one lock, a chain of notifiers, a stopped machine.
+
+Linux: kernel/cpu.c (2.6.6).  Later fixes in it: CPU_UP_CANCELED goes only to those who
+accepted CPU_UP_PREPARE (notifier).  Not modelled: /sbin/hotplug.
+
+    up      UP_PREPARE; power on; ONLINE; if somebody objects: UP_CANCELED
+    down    leave the CPU; stop the machine and on that CPU: offline, move its tasks;
+            wait until it idles, and is dead; DEAD
+
+Locks: cpucontrol, a mutex (lock_cpu_hotplug); inside it stopmachine_mutex.
+Callers: users, from any online CPU; init.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
+from kemu.kernel.kthread import kthread_stop
+from kemu.kernel.mutex import Mutex
+from kemu.kernel.panic import BUG
+from kemu.kernel.point import point
+from kemu.kernel.printk import printk
+from kemu.kernel.sched.classes import IDLE
+from kemu.kernel.sched.runqueue import (cpu_online, idle_cpu, machine, online_cpus, runqueues,
+                                        task_cpu)
+from kemu.kernel.sched.schedule import yield_
+from kemu.kernel.v2_6.kthread import kthread_bind
+from kemu.kernel.v2_6.migration import set_cpus_allowed
+from kemu.kernel.v2_6.migration_call import migrate_all_tasks
+from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
+                                       NOTIFY_BAD, Notifier, notifier_call_chain,
+                                       notifier_chain_register, notifier_chain_unregister)
+from kemu.kernel.v2_6.stop_machine import __stop_machine_run
+from kemu.kernel.version import only_in
+from kemu.memory.struct import Embedded, PerCPU
+from kemu.native import cpu_relax, current, local_irq_restore, smp_processor_id
+
+EBUSY, EINVAL = 16, 22
+
+
+class CpuControl(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    mutex = Embedded(Mutex)
+
+
+@contextmanager
+def lock_cpu_hotplug() -> Iterator[None]:
+    """For a block, no CPU comes or goes.  May sleep; not twice."""
+    with CpuControl.on(0).mutex:
+        yield
+
+
+def register_cpu_notifier(call: Notifier, priority: int = 0) -> None:
+    """Have call(action, cpu) told of CPUs; higher priorities first.  May sleep.
+
+    Raises UsageError if it is registered already.
+    """
+    only_in("2.6.6", "kemu.kernel.cpuhp_setup.cpuhp_setup_state")
+    with lock_cpu_hotplug():
+        notifier_chain_register(call, priority)
+
+
+def unregister_cpu_notifier(call: Notifier) -> None:
+    """Pairs with register_cpu_notifier().  May sleep.  Raises UsageError if it is not registered."""
+    with lock_cpu_hotplug():
+        notifier_chain_unregister(call)
+
+
+def set_cpu_online(cpu: int, online: bool) -> None:
+    """One mask in two words: the scheduler asks for online, or for active."""
+    for mask in (machine.header.online_mask, machine.header.active_mask):
+        if online:
+            mask.set_bit(cpu)
+        else:
+            mask.clear_bit(cpu)
+
+
+def start_secondary(cpu: int) -> None:
+    """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
+    if runqueues[cpu].nr_running.load():
+        BUG(f"S63: cpu{cpu} comes up with {runqueues[cpu].nr_running.load()} tasks queued")
+    set_cpu_online(cpu, True)
+    local_irq_restore(0)
+
+
+def idle_dead(cpu: int) -> None:
+    """The idle loop found its CPU offline (Linux: cpu_idle)."""
+    play_dead(cpu)
+    start_secondary(cpu)
+
+
+def cpu_up(cpu: int) -> int:
+    """Bring a CPU up.  May sleep.
+
+    Returns 0, or -EINVAL for a CPU there is not, or that is online, or to which
+    somebody objected; then those who had prepared for it have been told.
+    """
+    only_in("2.6.6", "kemu.kernel.cpu")
+    if not _exists(cpu):
+        return -EINVAL
+    with lock_cpu_hotplug():
+        return -EINVAL if cpu_online(cpu) else _cpu_up(cpu)
+
+
+def _cpu_up(cpu: int) -> int:
+    ret, called = notifier_call_chain(CPU_UP_PREPARE, cpu)
+    if ret == NOTIFY_BAD:
+        printk(f"cpu_up: attempt to bring up CPU {cpu} failed")
+        notifier_call_chain(CPU_UP_CANCELED, cpu, called - 1)
+        return -EINVAL
+    __cpu_up(cpu)
+    if not cpu_online(cpu):
+        BUG(f"cpu{cpu} was brought up and is not online")
+    notifier_call_chain(CPU_ONLINE, cpu)
+    return 0
+
+
+def take_cpu_down(cpu: int) -> int:
+    """The CPU leaves.  Runs on it, in kstopmachine, all others standing still."""
+    set_cpu_online(cpu, False)
+    migrate_all_tasks()
+    return 0
+
+
+def cpu_down(cpu: int) -> int:
+    """Take a CPU down.  May sleep.
+
+    Returns 0, -EBUSY for the last one, or -EINVAL for one there is not, or that is
+    offline.  A task that takes its own CPU down goes on on another.
+    """
+    only_in("2.6.6", "kemu.kernel.cpu")
+    if not _exists(cpu):
+        return -EINVAL
+    with lock_cpu_hotplug():
+        if not cpu_online(cpu):
+            return -EINVAL
+        if online_cpus() == [cpu]:
+            return -EBUSY
+        _cpu_down(cpu)
+    return 0
+
+
+def _cpu_down(cpu: int) -> None:
+    me = current()
+    old_allowed = me.cpus_allowed.load()
+    set_cpus_allowed(me, machine.header.possible_mask.load() & ~(1 << cpu))
+    p, _ = __stop_machine_run(take_cpu_down, cpu, cpu)
+    while not idle_cpu(cpu):        # p leaves it to its idle task
+        yield_()
+        cpu_relax()
+    __cpu_die(cpu)
+    point("cpu_down:dead")
+    kthread_bind(p, smp_processor_id())     # or it could not run to be stopped
+    if notifier_call_chain(CPU_DEAD, cpu)[0] == NOTIFY_BAD:
+        BUG(f"a notifier objects to cpu{cpu} being dead")
+    check_for_tasks(cpu)
+    kthread_stop(p)
+    set_cpus_allowed(me, old_allowed)       # refused if that was the dead CPU alone
+
+
+def check_for_tasks(cpu: int) -> None:
+    """S64: nobody may think that it is on the dead CPU, and be about to run."""
+    for p in machine.tasks.used():
+        if task_cpu(p) == cpu and p.on_rq.load() and p.sched_class.load() != IDLE:
+            BUG(f"S64: {p} is left on dead cpu{cpu}")
+
+
+def _exists(cpu: object) -> bool:
+    return isinstance(cpu, int) and not isinstance(cpu, bool) and 0 <= cpu < len(runqueues)

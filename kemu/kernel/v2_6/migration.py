@@ -1,0 +1,203 @@
+"""Requests to the migration threads, and who makes them.
+
+Linux: kernel/sched.c (2.6.6), with the fix of seed 001, "sched-hotplug-cpu-
+sched_balance_exec-fix" (2004).  Not modelled: scheduling domains, and the requests
+that change them; active balancing.
+
+A task that is queued can be moved only by its own CPU, where the migration thread
+preempts it: who wants it moved leaves a request there and sleeps.
+
+    queue        <- requests, the youngest first: under rq.lock; linked by the requester,
+                    unlinked by the migration thread, or at CPU_DEAD by the hotplug task
+    thread       <- the CPU's migration thread: set before the CPU can have a task, None
+                    after its last one is gone, by the hotplug task
+    req          <- in the requester's frame: unlinked, then done completed once, before
+                    the frame ends
+
+No lock is held against hotplug.  What makes it safe (the seed's four races):
+
+* the test that dest is online and the move are one section with interrupts off: a CPU
+  goes offline only while every other stands still (races 1 and 2);
+* the thread to wake is looked up, and kept from being freed, under the rq.lock under
+  which the request was queued, on a CPU that had the task and so was online (race 3);
+* what a dead CPU's thread left is completed, not carried out, once the thread has ended
+  and nobody can add to it (race 4, migration_call).
+
+Locks: pi_lock, then rq.lock, the lower CPU's first (2.6.6 had rq.lock alone: the wake-ups
+here are of a later kernel, and need pi_lock).  Callers: execve, cpu, migration_call, users.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kemu.kernel.completion import Completion, wait_for_completion
+from kemu.kernel.fork import get_task_struct, put_task_struct
+from kemu.kernel.panic import BUG
+from kemu.kernel.point import point
+from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
+from kemu.kernel.sched.migration import do_set_cpus_allowed
+from kemu.kernel.sched.runqueue import (cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
+                                        task_rq, task_rq_lock, task_rq_unlock, this_rq)
+from kemu.kernel.sched.wakeup import idlest_cpu, set_task_cpu, wake_up_process
+from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, TaskRef, Word
+from kemu.memory.views import Cpu, Task, check_alive
+from kemu.native import current, preempt_disable, preempt_enable, smp_processor_id
+
+EINVAL = 22
+REQ_MOVE_TASK = 1
+
+
+class MigrationReq(Struct):
+    """migration_req_t."""
+
+    next = Word()
+    prev = Word()
+    type = Word()
+    task = TaskRef()
+    dest_cpu = Word()
+    done = Embedded(Completion)
+
+
+class Migration(PerCPU, keep=True):
+    """The fields of a runqueue that only this version has."""
+
+    thread = TaskRef()
+    queue = ListHead()
+
+
+@contextmanager
+def migration_req() -> Iterator[MigrationReq]:
+    """A request in the caller's frame.  S80: it is in no queue any more when the frame ends."""
+    req = MigrationReq.alloc()
+    yield req
+    if req.next.load() not in (0, req.base):
+        BUG("S80: the frame of a migration request ends, and the request is still queued")
+    req.free()
+
+
+def cpu_is_offline(cpu: int) -> bool:
+    return not cpu_online(cpu)
+
+
+def any_online_cpu(mask: int) -> int:
+    """The first online CPU of a mask; -1 if there is none."""
+    online = for_each_cpu(mask & machine.header.online_mask.load())
+    return online[0] if online else -1
+
+
+def migrate_task(p: Task, dest_cpu: int, req: MigrationReq) -> bool:
+    """Move a task that is on no runqueue; else queue a request.  Caller holds p's locks.
+
+    Returns whether there is a request to wait for.
+    """
+    if not p.on_rq.load() and not p.on_cpu.load_acquire():
+        set_task_cpu(p, dest_cpu)
+        return False
+    req.type.store(REQ_MOVE_TASK)
+    req.task.set(p)
+    req.dest_cpu.store(dest_cpu)
+    Migration.on(task_cpu(p)).queue.add(req.base)
+    return True
+
+
+def wait_for_migration(rq: Cpu, p: Task, flags: int, req: MigrationReq) -> None:
+    """Unlock p, wake the migration thread of its CPU, wait until the request is done.  May sleep.
+
+    The thread may have exited when it is woken: the reference keeps the task, and
+    waking one that is dead does nothing.
+    """
+    mt = Migration.on(rq.cpu).thread.get()
+    get_task_struct(mt)
+    task_rq_unlock(rq, p, flags)
+    point("migrate:queued")
+    wake_up_process(mt)
+    put_task_struct(mt)
+    wait_for_completion(req.done)
+
+
+def sched_migrate_task(p: Task, dest_cpu: int) -> None:
+    """Move a task to a CPU, if it may go there: best effort.  May sleep."""
+    with migration_req() as req:
+        rq, flags = task_rq_lock(p)
+        allowed = p.cpus_allowed.load() >> dest_cpu & 1
+        if allowed and not cpu_is_offline(dest_cpu) and migrate_task(p, dest_cpu, req):
+            wait_for_migration(rq, p, flags, req)
+        else:
+            task_rq_unlock(rq, p, flags)
+
+
+def sched_balance_exec() -> None:
+    """Move the current task, which is about to run something else, where there is less to do.
+
+    Preemption is on again before anything is done about it: the CPU chosen, and this
+    one, may go down at any time.  May sleep.
+    """
+    preempt_disable()
+    here = smp_processor_id()
+    new_cpu = idlest_cpu(current())
+    preempt_enable()
+    point("exec:chosen")
+    if new_cpu != here:
+        sched_migrate_task(current(), new_cpu)
+
+
+def set_cpus_allowed(p: Task, new_mask: int) -> int:
+    """Let p run on these CPUs only, and move it there.  May sleep.
+
+    Returns 0, or -EINVAL if none of them is online.  In 2.6.6 it was safe under the
+    hotplug lock alone; here it takes the reference that the seed takes.
+    """
+    check_alive(p)
+    with migration_req() as req:
+        rq, flags = task_rq_lock(p)
+        dest_cpu = any_online_cpu(new_mask)
+        if dest_cpu >= 0:
+            do_set_cpus_allowed(p, new_mask)
+        if dest_cpu >= 0 and not new_mask >> task_cpu(p) & 1 and migrate_task(p, dest_cpu, req):
+            wait_for_migration(rq, p, flags, req)
+        else:
+            task_rq_unlock(rq, p, flags)
+    return 0 if dest_cpu >= 0 else -EINVAL
+
+
+def double_rq_lock(rq1: Cpu, rq2: Cpu) -> None:
+    """Interrupts are off."""
+    first, second = (rq1, rq2) if rq1.cpu <= rq2.cpu else (rq2, rq1)
+    first.lock.lock()
+    if second is not first:
+        second.lock.lock()
+
+
+def double_rq_unlock(rq1: Cpu, rq2: Cpu) -> None:
+    """Pairs with double_rq_lock()."""
+    rq1.lock.unlock()
+    if rq2 is not rq1:
+        rq2.lock.unlock()
+
+
+def move_from_here(p: Task, dest_cpu: int) -> None:
+    """Give a task that is on this CPU, and does not run, to another.  Interrupts are off."""
+    rq, rq_dest = this_rq(), cpu_rq(dest_cpu)
+    p.pi_lock.lock()
+    double_rq_lock(rq, rq_dest)
+    if task_rq(p) is rq:        # else it has moved meanwhile
+        queued = p.on_rq.load()
+        if queued:
+            deactivate_task(rq, p)
+        set_task_cpu(p, dest_cpu)
+        if queued:
+            activate_task(rq_dest, p)
+            check_preempt_curr(rq_dest, p)
+    double_rq_unlock(rq, rq_dest)
+    p.pi_lock.unlock()
+
+
+def __migrate_task(p: Task, dest_cpu: int) -> None:
+    """Move a task off this CPU, if dest is online.  Interrupts are off.
+
+    dest stays online until they are on again: it cannot go down without this CPU.
+    """
+    if not cpu_is_offline(dest_cpu):
+        move_from_here(p, dest_cpu)

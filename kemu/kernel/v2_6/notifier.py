@@ -1,0 +1,112 @@
+"""The chain of those who want to know that a CPU comes or goes.
+
+Linux: kernel/sys.c (notifier_chain_register, notifier_call_chain),
+include/linux/notifier.h (2.6.6).  Later fixes in it: CPU_UP_CANCELED is sent only to
+those who were sent CPU_UP_PREPARE (2.6.18's nr_to_call).
+
+    chain   <- blocks, highest priority first, equals in order of registration: under
+               the hotplug lock
+
+A callback is called with an action and a CPU and returns NOTIFY_OK or NOTIFY_DONE, or
+NOTIFY_BAD, which ends the round: at CPU_UP_PREPARE, a veto.
+
+Locks: the caller's hotplug lock.  Callers: cpu.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from kemu.errors import MachineStopped, UsageError
+from kemu.kernel.printk import printk
+from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.schedule import ThreadEnds
+from kemu.memory import functions
+from kemu.memory.struct import List, ListHead, PerCPU, Struct, Word
+
+CPU_ONLINE = 2          # it is up
+CPU_UP_PREPARE = 3      # it is to come up; who cannot have that says NOTIFY_BAD
+CPU_UP_CANCELED = 4     # it was to, and does not
+CPU_DEAD = 6            # it is gone
+
+NOTIFY_DONE = 0
+NOTIFY_OK = 1
+NOTIFY_STOP_MASK = 0x8000
+NOTIFY_BAD = NOTIFY_STOP_MASK | 2
+
+Notifier = Callable[[int, int], int]
+
+
+class NotifierBlock(Struct):
+    """struct notifier_block."""
+
+    next = Word()
+    prev = Word()
+    call = Word()
+    priority = Word()
+
+
+class CpuChain(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    blocks = ListHead()
+
+
+def _blocks() -> list[NotifierBlock]:
+    return [NotifierBlock.at(machine.memory, node) for node in CpuChain.on(0).blocks.nodes()]
+
+
+def notifier_chain_register(call: Notifier, priority: int) -> None:
+    """Put a callback before the first of lower priority.  Raises UsageError if it is there."""
+    published = functions.publish(call)
+    if any(block.call.load() == published for block in _blocks()):
+        raise UsageError(f"{call.__name__} is registered already")
+    block = NotifierBlock.alloc()
+    block.call.store(published)
+    block.priority.store(priority)
+    for other in _blocks():
+        if other.priority.load() < priority:
+            List(machine.memory, other.base).add_tail(block.base)   # in front of it
+            return
+    CpuChain.on(0).blocks.add_tail(block.base)
+
+
+def notifier_chain_unregister(call: Notifier) -> None:
+    """Take a callback out of the chain.  Raises UsageError if it is not there."""
+    published = functions.publish(call)
+    for block in _blocks():
+        if block.call.load() == published:
+            machine.memory.list_del(block.base)
+            block.free()
+            return
+    raise UsageError(f"{call.__name__} is not registered")
+
+
+def _call(block: NotifierBlock, action: int, cpu: int) -> int:
+    """A callback that raises refuses."""
+    call: Notifier = functions.load(block.call.load())
+    try:
+        return call(action, cpu)
+    except (MachineStopped, ThreadEnds):
+        raise
+    except Exception:
+        printk(f"notifier {call.__name__}({action}, cpu{cpu}) raised:\n{traceback.format_exc()}")
+        return NOTIFY_BAD
+
+
+def notifier_call_chain(action: int, cpu: int, nr_to_call: int = -1) -> tuple[int, int]:
+    """Tell those in the chain, the first nr_to_call of them.  May sleep.
+
+    Returns the last answer, and how many were called; the last of them, if it
+    answered NOTIFY_BAD, has not accepted.
+    """
+    ret, called = NOTIFY_DONE, 0
+    for block in _blocks():
+        if called == nr_to_call:
+            break
+        ret = _call(block, action, cpu)
+        called += 1
+        if ret & NOTIFY_STOP_MASK:
+            break
+    return ret, called

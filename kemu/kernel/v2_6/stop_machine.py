@@ -1,0 +1,153 @@
+"""kstopmachine: a thread on every CPU that does nothing, so that one can do something.
+
+Linux: kernel/stop_machine.c (2.6.6).
+
+do_stop() runs on the CPU where the function is to run.  It makes a thread for each other
+CPU, waits until all of them run there, then has them turn preemption off, then
+interrupts, and runs the function.
+
+    sm.state        <- WAIT, PREPARE, DISABLE_IRQ, EXIT: by do_stop (release)
+    sm.thread_ack   += 1 by each thread for each state; 0 by do_stop, before the next
+
+All of these threads are FIFO 99, as a CPU's migration thread is: whichever of them
+comes second on a CPU waits for the other to sleep or yield.
+
+Locks: stopmachine_mutex, inside the hotplug lock.  Callers: cpu.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.kthread import kthread_should_stop
+from kemu.kernel.mutex import Mutex
+from kemu.kernel.sched.runqueue import online_cpus
+from kemu.kernel.sched.schedule import schedule, yield_
+from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
+                                     set_current_state)
+from kemu.kernel.sched.wakeup import wake_up_process
+from kemu.kernel.v2_6.kthread import create_bound
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, PerCPU, Struct, Word
+from kemu.memory.views import Task
+from kemu.native import (cpu_relax, local_irq_restore, local_irq_save, preempt_disable,
+                         preempt_enable, smp_processor_id)
+
+STOPMACHINE_WAIT, STOPMACHINE_PREPARE, STOPMACHINE_DISABLE_IRQ, STOPMACHINE_EXIT = range(4)
+
+
+class StopMachine(PerCPU, keep=True):
+    """Of CPU 0: there is one for the machine."""
+
+    mutex = Embedded(Mutex)
+    num_threads = Word()
+    thread_ack = Word()
+    state = Word()
+
+
+class StopMachineData(Struct):
+    """struct stop_machine_data: the initiator's, until done."""
+
+    fn = Word()
+    data = Word()
+    ret = Word()
+    done = Embedded(Completion)
+
+
+def stopmachine(cpu: int) -> int:
+    """Stand in the way on a CPU until the machine goes on.  A thread's function."""
+    sm = StopMachine.on(0)
+    seen = STOPMACHINE_WAIT
+    sm.thread_ack.add(1)
+    while seen != STOPMACHINE_EXIT:
+        if seen == STOPMACHINE_WAIT:
+            yield_()            # do_stop may need this CPU to make the other threads
+            cpu_relax()
+            state = sm.state.load_acquire()
+        else:
+            state = sm.state.wait_while(seen)
+        if state == seen:
+            continue
+        seen = state
+        if seen == STOPMACHINE_PREPARE:
+            preempt_disable()
+        elif seen == STOPMACHINE_DISABLE_IRQ:
+            local_irq_save()
+        sm.thread_ack.add(1)
+    local_irq_restore(0)
+    preempt_enable()
+    return 0
+
+
+def stopmachine_set_state(sm: StopMachine, state: int) -> None:
+    """Tell the threads, and wait until all have done so.  Polls; interrupts are off."""
+    sm.thread_ack.store(0)
+    sm.state.store_release(state)
+    _wait_for_acks(sm)
+
+
+def _wait_for_acks(sm: StopMachine) -> None:
+    acks = sm.thread_ack.load()
+    while acks != sm.num_threads.load():
+        acks = sm.thread_ack.wait_while(acks)
+
+
+def stop_machine() -> None:
+    """Stop every other CPU.  Runs in do_stop; returns with interrupts off."""
+    sm, here = StopMachine.on(0), smp_processor_id()
+    others = [cpu for cpu in online_cpus() if cpu != here]
+    sm.thread_ack.store(0)
+    sm.num_threads.store(len(others))
+    sm.state.store(STOPMACHINE_WAIT)
+    for cpu in others:
+        wake_up_process(create_bound(stopmachine, cpu, cpu, "stopmachine/%u"))
+    while sm.thread_ack.load() != len(others):
+        yield_()
+        cpu_relax()
+    local_irq_save()        # from here on nothing may take this CPU away
+    stopmachine_set_state(sm, STOPMACHINE_PREPARE)
+    stopmachine_set_state(sm, STOPMACHINE_DISABLE_IRQ)
+
+
+def restart_machine() -> None:
+    """Let the others go."""
+    stopmachine_set_state(StopMachine.on(0), STOPMACHINE_EXIT)
+    local_irq_restore(0)
+
+
+def do_stop(smdata: StopMachineData) -> int:
+    """Stop the machine, run the function, let it go on; then sleep until stopped.  A thread's function.
+
+    What it was told is the initiator's again once done is complete.
+    """
+    fn, data = functions.load(smdata.fn.load()), smdata.data.load()
+    stop_machine()
+    ret: int = fn(data)
+    restart_machine()
+    smdata.ret.store(ret)
+    complete(smdata.done)
+    set_current_state(TASK_INTERRUPTIBLE)
+    while not kthread_should_stop():
+        schedule()
+        set_current_state(TASK_INTERRUPTIBLE)
+    __set_current_state(TASK_RUNNING)
+    return ret
+
+
+def __stop_machine_run(fn: Any, data: int, cpu: int) -> tuple[Task, int]:
+    """Run fn(data) on a CPU while all others stand still.  Caller holds the hotplug lock.  May sleep.
+
+    Returns the thread that did, which sleeps and is the caller's to stop, and what fn
+    returned.
+    """
+    with StopMachine.on(0).mutex:
+        smdata = StopMachineData.alloc()
+        smdata.fn.store(functions.publish(fn))
+        smdata.data.store(data)
+        p = create_bound(do_stop, smdata, cpu, "kstopmachine/%u")
+        wake_up_process(p)
+        wait_for_completion(smdata.done)
+        ret: int = smdata.ret.load()
+        smdata.free()
+    return p, ret
