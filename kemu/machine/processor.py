@@ -102,8 +102,11 @@ def task_main(p: Task) -> None:
 def _oops(p: Task, error: BaseException) -> None:
     """An exception left a kernel thread, or kemu itself: the machine stops."""
     kind = "a kernel thread" if p.flags.load() & PF_KTHREAD else "a task"
+    null = ""
+    if isinstance(error, AttributeError) and error.obj is None:     # Python's way to say it
+        null = "Unable to handle kernel NULL pointer dereference\n"
     try:
-        panic(Kind.OOPS, f"Oops: {type(error).__name__} left {kind}, {p.comm}: {error}",
+        panic(Kind.OOPS, f"{null}Oops: {type(error).__name__} left {kind}, {p.comm}: {error}",
               stack="".join(traceback.format_exception(error)))
     except MachineStopped:
         pass

@@ -234,6 +234,15 @@ int kemu_held(struct kemu_self *s)
 	return load(&h.hold->state) == HOLD_HELD ? KEMU_PENDING : KEMU_OK;
 }
 
+/* KEMU_PENDING: whoever is delayed may be preempted there, and may be delayed elsewhere. */
+static int jittered(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+
+	delay(s);
+	return kemu_irq_pending(cpu) || kemu_resched_due(s, cpu) ? KEMU_PENDING : KEMU_OK;
+}
+
 /* A named point of the kernel or of a user's race. */
 int kemu_point(struct kemu_self *s, u64 point)
 {
@@ -266,7 +275,5 @@ int kemu_point(struct kemu_self *s, u64 point)
 			}
 		}
 	}
-	if (gate & GATE_JITTER)
-		delay(s);
-	return KEMU_OK;
+	return gate & GATE_JITTER ? jittered(s) : KEMU_OK;
 }

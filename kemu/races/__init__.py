@@ -31,6 +31,10 @@ EXHIBITS = {
     "stopper-drops-work": "stopper_drops_work",
     "unpark-from-idle": "unpark_from_idle",
     "stopper-enabled-late": "stopper_enabled_late",
+    "exec-dest-dies": "exec_dest_dies",
+    "exec-dest-dies-early": "exec_dest_dies_early",
+    "exec-source-dies": "exec_source_dies",
+    "exec-request-stranded": "exec_request_stranded",
 }
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kemu import native
 from kemu.errors import UsageError
+from kemu.kernel.version import DEFAULT, version_number
 from kemu.machine.override import Override, make_override
 
 if TYPE_CHECKING:
@@ -68,9 +69,10 @@ class Race:
     def __init__(self, name: str, *, cpus: int, placement: Sequence[int] | None = None,
                  title: str = "", fix: str = "", expects: str = "",
                  names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
-                 budget: str = "", mutation: bool = False) -> None:
+                 budget: str = "", mutation: bool = False, kernel: str = DEFAULT) -> None:
         if placement is not None and len(placement) != cpus:
             raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
+        version_number(kernel)
         self.name = name
         self.cpus = cpus
         self.placement = placement
@@ -81,6 +83,7 @@ class Race:
         self.labels = labels or {}
         self.budget = budget
         self.mutation = mutation
+        self.kernel = kernel
         self.actors: list[Actor] = []
         self.overrides: list[tuple[Override, Callable[..., Any]]] = []
         self.invariants: list[Step] = []

@@ -119,6 +119,7 @@ class _SideRun:
         cpus = max(self.race.cpus, self.plan.cpus or 0)
         at_boot = [o for o in self.overrides if not o.by_value]
         with Machine(cpus, placement=placement_of(self.race, cpus), trace=True,
+                     kernel=self.race.kernel,
                      overrides=at_boot) as machine:
             self._arm_jitter(machine)
             self.boots += 1

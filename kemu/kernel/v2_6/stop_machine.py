@@ -100,8 +100,10 @@ def stop_machine() -> None:
     sm.thread_ack.store(0)
     sm.num_threads.store(len(others))
     sm.state.store(STOPMACHINE_WAIT)
-    for cpu in others:
-        wake_up_process(create_bound(stopmachine, cpu, cpu, "stopmachine/%u"))
+    # All are made before any runs: a newborn, not yet FIFO, would starve behind one that does.
+    threads = [create_bound(stopmachine, cpu, cpu, "stopmachine/%u") for cpu in others]
+    for thread in threads:
+        wake_up_process(thread)
     while sm.thread_ack.load() != len(others):
         yield_()
         cpu_relax()

@@ -1,0 +1,48 @@
+"""exec-dest-dies: the CPU that a task is to be moved to dies before the task is moved.
+
+Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 1.
+Linux: kernel/sched.c.
+
+R execs on CPU1, and is to go to CPU2, which goes down.  MT1 is CPU1's migration thread.
+
+    CPU0              CPU1
+                      R: queue a request: me, to CPU2
+    cpu_down(2)
+      dead
+                      R: wake MT1
+                      MT1: move R to CPU2's runqueue, where nobody will ever run it
+
+Before, the migration thread did not ask whether the CPU was there.  After it does, with
+interrupts off, so that the answer is true until R is moved.
+
+The seed lets CPU2 die after MT1 was woken: its kernel is not preemptible, and R, which
+a thread of kstopmachine displaces, gets as far as that.  Here it is displaced at once.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.v2_6 import migration
+from kemu.memory.views import Task
+from kemu.races.execer import DEST, execer, race_of_execs, take_down
+from kemu.races.trial import Trial
+
+race = race_of_execs(
+    "exec-dest-dies", {"start[control]": "cpu_down(2)",
+                       "kemu_panic": "R is queued on dead CPU2"},
+    title="a task that execs is moved to a CPU that died since the request",
+    expects="queued on dead cpu2",
+    budget="jitter: a hit within 20 s")
+
+
+@race.before(migration.__migrate_task)
+def __migrate_task(p: Task, dest_cpu: int) -> None:
+    """Without a look at dest."""
+    migration.move_from_here(p, dest_cpu)
+
+
+@race.actor(cpu=0)
+def control(t: Trial) -> None:
+    take_down(t, DEST)
+
+
+race.force(hold=execer, at="migrate:queued", until=(control, "done"), kind="preemptible")

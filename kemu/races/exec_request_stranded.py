@@ -1,0 +1,58 @@
+"""exec-request-stranded: a CPU dies with a request in its queue, and the requester sleeps for ever.
+
+Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 4.
+Linux: kernel/sched.c.
+
+R execs on CPU1, which goes down.
+
+    CPU0              CPU1                      CPU2
+                      R: queue a request, unlock
+    cpu_down(1)
+                      R is moved away
+      dead
+      stop MT1:       (MT1 exits: it looks at should_stop first)
+                                                R: wake MT1, which is gone
+                                                R: wait_for_completion(request), for ever
+
+Before, nobody looked at the queue again; worse, it points into R's frame.  After, what is
+left is completed, not carried out, once MT1 has been stopped: drained any sooner, a
+request that comes in between would be lost again.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.sched.runqueue import cpu_online
+from kemu.kernel.v2_6 import migration, migration_call
+from kemu.races.execer import SOURCE, execer, race_of_execs, take_down
+from kemu.races.trial import Trial
+
+race = race_of_execs(
+    "exec-request-stranded", {"start[control]": "cpu_down(1)",
+                              "sched_switch[execer]": "R runs",
+                              "sched_wait[execer]": "  wait for the request"},
+    title="a task that execs waits for a request that a dead CPU's thread has left",
+    budget="jitter: a hit within 20 s")
+
+
+@race.before(migration_call.migration_dead)
+def migration_dead(cpu: int) -> None:
+    """Stop the thread, and no more."""
+    migration_call.stop_migration_thread(cpu)
+
+
+@race.actor(cpu=0)
+def control(t: Trial) -> None:
+    take_down(t, SOURCE)
+
+
+@race.invariant(at="quiescence")
+def no_request_is_stranded(t: Trial) -> None:
+    """A dead CPU has no requests (S83)."""
+    mine = migration.Migration.on(SOURCE)
+    for node in [] if cpu_online(SOURCE) else mine.queue.nodes():
+        who = migration.MigrationReq(mine.memory, node).task.get()
+        raise AssertionError(f"{who.comm} waits for a request in the queue of dead cpu{SOURCE}, "
+                             f"whose migration thread has exited")
+
+
+race.force(hold=execer, at="migrate:queued", until=(control, "done"), kind="preemptible")

@@ -1,0 +1,55 @@
+"""exec-source-dies: the migration thread to be woken is gone, and so is the pointer to it.
+
+Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 3.
+Linux: kernel/sched.c.
+
+R execs on CPU1, which goes down.
+
+    CPU0              CPU1                      CPU2
+                      R: queue a request, unlock
+    cpu_down(1)
+                      R is moved away
+      dead
+      stop MT1
+      rq->migration_thread = NULL
+                                                R: wake_up_process(rq->migration_thread)
+
+Before, the thread was looked up after the runqueue was unlocked, where R may be preempted
+and its CPU may go.  After, it is looked up, and kept from being freed, under the lock
+under which the request was queued: then CPU1 is alive.
+"""
+
+from __future__ import annotations
+
+from kemu.kernel.completion import wait_for_completion
+from kemu.kernel.point import point
+from kemu.kernel.sched.runqueue import task_rq_unlock
+from kemu.kernel.sched.wakeup import wake_up_process
+from kemu.kernel.v2_6 import migration
+from kemu.memory.views import Cpu, Task
+from kemu.races.execer import SOURCE, execer, race_of_execs, take_down
+from kemu.races.trial import Trial
+
+race = race_of_execs(
+    "exec-source-dies", {"start[control]": "cpu_down(1)",
+                         "kemu_panic": "wake_up_process(NULL)"},
+    title="a task that execs wakes the migration thread of a CPU that has died",
+    expects="NULL pointer dereference",
+    budget="jitter: a hit within 20 s")
+
+
+@race.before(migration.wait_for_migration)
+def wait_for_migration(rq: Cpu, p: Task, flags: int, req: migration.MigrationReq) -> None:
+    """Unlock first, then look the thread up."""
+    task_rq_unlock(rq, p, flags)
+    point("migrate:queued")
+    wake_up_process(migration.Migration.on(rq.cpu).thread.get())
+    wait_for_completion(req.done)
+
+
+@race.actor(cpu=0)
+def control(t: Trial) -> None:
+    take_down(t, SOURCE)
+
+
+race.force(hold=execer, at="migrate:queued", until=(control, "done"), kind="preemptible")
