@@ -12,11 +12,11 @@ from typing import Any, NoReturn
 
 from loguru import logger
 
-from bench import boot, host, hotplug, memory, native_ops, roundtrip, steps, stoppers
+from bench import boot, execs, host, hotplug, memory, native_ops, roundtrip, steps, stoppers
 from bench.stats import Report
 
 PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "hotplug": hotplug,
-         "stoppers": stoppers, "boot": boot, "memory": memory}
+         "stoppers": stoppers, "execs": execs, "boot": boot, "memory": memory}
 INTERRUPTED = 130
 
 HELP = """\
@@ -31,6 +31,7 @@ Measure kemu beside C and multiprocessing on this host.
               threads stopped and created anew
   stoppers    a work on another CPU's stopper, and the whole machine stopped, beside the
               host kernel's stopper; kemu with polling and without
+  execs       tasks that exec themselves and are balanced, by number of CPUs and kernel
   boot        how long a boot of 4 CPUs takes, first and later
   memory      what one more CPU costs, as PSS
 """

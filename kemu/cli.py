@@ -19,6 +19,7 @@ from rich.console import Console
 
 import kemu
 from kemu.errors import KemuError, UsageError
+from kemu.kernel.version import DEFAULT, VERSIONS
 from kemu.races import EXHIBITS, exhibit, find
 from kemu.races.show import Show, as_json
 from kemu.races.verdict import Exit
@@ -132,8 +133,10 @@ def demo(seconds: float) -> None:
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Of the draws; it repeats them, not the interleaving.")
+@click.option("--kernel", type=click.Choice(list(VERSIONS)), default=DEFAULT, show_default=True,
+              help="Whose hotplug and migration.")
 @click.option("--json", "json_to", metavar="FILE|-", help="The counts as one JSON object.")
-def hotplug(cpus: int, seconds: float, seed: int, json_to: str | None) -> None:
+def hotplug(cpus: int, seconds: float, seed: int, kernel: str, json_to: str | None) -> None:
     """Take CPUs down and up at random, beside a load, with the invariants audited.
 
     Prints the kernel's torture statistics: online done/tried:offline done/tried,
@@ -141,7 +144,7 @@ def hotplug(cpus: int, seconds: float, seed: int, json_to: str | None) -> None:
     """
     from kemu.torture.show import run_and_show
 
-    raise SystemExit(run_and_show(cpus, seconds, seed, json_to))
+    raise SystemExit(run_and_show(cpus, seconds, seed, kernel, json_to))
 
 
 def main() -> None:

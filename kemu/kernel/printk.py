@@ -1,6 +1,7 @@
 """printk: a line on the machine's console, labelled with CPU and task.
 
-Linux: kernel/printk/printk.c.  Not modelled: levels, the log buffer.
+Linux: kernel/printk/printk.c.  Not modelled: levels, the log buffer; what was held
+back is not counted.
 
 The line goes to the process's main thread, which sends it to the controller;
 the caller does not wait, in any context.  ``print`` in a task goes the same way.
@@ -11,6 +12,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemu import native
+from kemu.memory.struct import PerCPU, Word
+
+RATELIMIT_BURST, RATELIMIT_NS = 10, 5_000_000_000
 
 
 def _nowhere(line: str) -> None:
@@ -31,3 +35,19 @@ def printk(text: str) -> None:
     me = native.current()
     for line in text.splitlines() or [""]:
         _console(f"[cpu{me.cpu.load()} {me.comm}] {line}")
+
+
+class Ratelimit(PerCPU, keep=True):
+    """Of each CPU: one limit for all that ask."""
+
+    since = Word()
+    printed = Word()
+
+
+def printk_ratelimit() -> bool:
+    """Whether a message that may come often should be printed now: ten in five seconds.  Any context."""
+    limit, now = Ratelimit.this_cpu(), native.now_ns()
+    if now - limit.since.load() > RATELIMIT_NS:
+        limit.since.store(now)
+        limit.printed.store(0)
+    return limit.printed.add(1) <= RATELIMIT_BURST

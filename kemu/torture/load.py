@@ -1,4 +1,4 @@
-"""A load for hotplug: tasks that park, wake, complete and stop each other's CPUs.
+"""A load for hotplug: tasks that park, wake, complete, exec, and stop each other's CPUs.
 
 Linux: the test kthreads of kernel/torture.c, and its shuffle.
 
@@ -11,6 +11,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
+import kemu
 from kemu.kernel import kthread, sched
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_one_cpu
@@ -82,4 +83,18 @@ def shuffle(seed: int) -> None:
         Load.on(0).rounds.add(1)
 
 
-WORKERS: tuple[Callable[[int], None], ...] = (park_unpark, stop_cpus, shuffle)
+def exec_storm(seed: int, settled: bool = False) -> None:
+    """A task that execs itself for ever, wherever it is balanced to."""
+    if not settled:
+        sched.set_cpus_allowed_ptr(sched.current(), (1 << len(runqueues)) - 1)
+    Load.on(0).rounds.add(1)
+    if not Load.on(0).stop.load():
+        kemu.exec(exec_storm, seed, settled=True)
+
+
+Worker = Callable[[int], None]
+WORKERS: dict[str, tuple[Worker, ...]] = {
+    "4.13": (park_unpark, stop_cpus, shuffle, exec_storm),
+    "2.6.6": (exec_storm, exec_storm, exec_storm, exec_storm, park_unpark, shuffle),
+}
+"""What goes on beside the hotplug of each kernel; 2.6.6 is tried by a storm of execs."""

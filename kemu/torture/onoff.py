@@ -16,9 +16,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kemu.kernel.cpu import cpu_down, cpu_up
-from kemu.kernel.hotplug_audit import audit_hotplug
 from kemu.kernel.sched.runqueue import cpu_online, online_cpus, runqueues
+from kemu.kernel.version import this_kernel
 from kemu.machine.machine import Machine
 from kemu.native import now_ns
 from kemu.torture.load import WORKERS, Load
@@ -78,7 +77,7 @@ class Stats:
 
 def torture_onoff(seed: int, seconds: float) -> Stats:
     """A batch of rounds.  Runs as a task; it goes on elsewhere if its CPU goes down."""
-    draw, stats = random.Random(seed), Stats()
+    draw, stats, kernel = random.Random(seed), Stats(), this_kernel()
     until = now_ns() + int(seconds * 1e9)
     while now_ns() < until and not stats.failures:
         cpu = draw.randrange(len(runqueues))
@@ -87,7 +86,7 @@ def torture_onoff(seed: int, seconds: float) -> Stats:
             continue
         direction = stats.down if online else stats.up
         began = now_ns()
-        ret = cpu_down(cpu) if online else cpu_up(cpu)
+        ret = kernel.cpu_down(cpu) if online else kernel.cpu_up(cpu)
         direction.tried += 1
         stats.rounds += 1
         if ret:
@@ -96,7 +95,7 @@ def torture_onoff(seed: int, seconds: float) -> Stats:
             direction.ok += 1
             direction.ns.append(now_ns() - began)
         if stats.rounds % AUDIT_EVERY == 0:
-            stats.failures += audit_hotplug()
+            stats.failures += kernel.audit()
     return stats
 
 
@@ -108,9 +107,11 @@ def _stop_load() -> int:
 
 
 def _bring_all_up() -> list[str]:
+    kernel = this_kernel()
     for cpu in range(len(runqueues)):
-        cpu_up(cpu)
-    return audit_hotplug()
+        if not cpu_online(cpu):
+            kernel.cpu_up(cpu)
+    return kernel.audit()
 
 
 def run_onoff(machine: Machine, seconds: float, seed: int,
@@ -118,7 +119,7 @@ def run_onoff(machine: Machine, seconds: float, seed: int,
     """Torture a machine for that long.  Raises KernelPanic if it fails."""
     total = Stats()
     workers = [machine.start(worker, seed + number, cpu=number % machine.cpus)
-               for number, worker in enumerate(WORKERS)]
+               for number, worker in enumerate(WORKERS[machine.kernel])]
     until = time.monotonic() + seconds
     batch = seed
     while time.monotonic() < until and not total.failures:

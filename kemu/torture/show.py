@@ -16,7 +16,8 @@ from kemu.torture.onoff import Stats, run_onoff
 SCHEMA = 1
 
 
-def run_and_show(cpus: int, seconds: float, seed: int, json_to: str | None) -> Exit:
+def run_and_show(cpus: int, seconds: float, seed: int, kernel: str,
+                 json_to: str | None) -> Exit:
     """Run, print the line, the table and the verdict; the exit status."""
     console = Console(stderr=True)
     total = Stats()
@@ -29,25 +30,30 @@ def run_and_show(cpus: int, seconds: float, seed: int, json_to: str | None) -> E
                 status.update(stats.line())     # type: ignore[union-attr]
 
         try:
-            with Machine(cpus, trace=True) as machine:
+            with Machine(cpus, trace=True, kernel=kernel, console=_log) as machine:
                 total = run_onoff(machine, seconds, seed, tell)
             failure = "\n".join(total.failures)
         except KernelPanic as panic:
             failure = panic.report
     if json_to:
-        _write_json(total, failure, cpus, seed, json_to)
+        _write_json(total, failure, {"kernel": kernel, "cpus": cpus, "seed": seed}, json_to)
     if json_to != "-":
         click.echo(total.line())
         click.echo(total.table())
         click.echo(f"--- End of test: {'FAILURE' if failure else 'SUCCESS'}: "
-                   f"cpus={cpus} seconds={seconds:g} seed={seed}")
+                   f"kernel={kernel} cpus={cpus} seconds={seconds:g} seed={seed}")
     if failure:
         click.echo(failure, err=True)
     return Exit.UNEXPECTED if failure else Exit.EXPECTED
 
 
-def _write_json(stats: Stats, failure: str, cpus: int, seed: int, json_to: str) -> None:
-    said = {"schema": SCHEMA, "cpus": cpus, "seed": seed, "failure": failure}
+def _log(line: str) -> None:
+    """What the machine prints is no answer."""
+    click.echo(line, err=True)
+
+
+def _write_json(stats: Stats, failure: str, plan: dict[str, object], json_to: str) -> None:
+    said = {"schema": SCHEMA, **plan, "failure": failure}
     for name, one in (("up", stats.up), ("down", stats.down)):
         said[name] = {"tried": one.tried, "ok": one.ok, "p50_us": one.percentile(.5),
                       "p99_us": one.percentile(.99), "max_us": one.percentile(1)}

@@ -8,13 +8,28 @@ Callers: the rest of sched.
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from kemu import native
 from kemu.memory import space
 from kemu.memory.views import Cpu, Header, Task, Tasks, tasks_of
 from kemu.native import smp_processor_id
 
-runqueues: list[Cpu] = []
-idle_tasks: list[Task] = []
+T = TypeVar("T")
+
+
+class _PerProcess(list[T]):
+    """A list that each process fills for itself: in another it means the one there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+runqueues: list[Cpu] = _PerProcess("runqueues")
+idle_tasks: list[Task] = _PerProcess("idle_tasks")
 
 
 class _Machine:

@@ -22,7 +22,7 @@ from kemu.kernel.completion import complete
 from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
-from kemu.kernel.printk import printk
+from kemu.kernel.printk import printk, printk_ratelimit
 from kemu.kernel.sched.classes import IDLE
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.runqueue import cpu_rq, machine, online_cpus, task_cpu
@@ -85,7 +85,7 @@ def migrate_all_tasks() -> None:
         if dest_cpu < 0:
             do_set_cpus_allowed(p, machine.header.possible_mask.load())
             dest_cpu = any_online_cpu(p.cpus_allowed.load())
-            if not p.flags.load() & PF_KTHREAD:
+            if not p.flags.load() & PF_KTHREAD and printk_ratelimit():
                 printk(f"process {p.pid.load()} ({p.comm}) no longer affine to cpu{here}")
         __migrate_task(p, dest_cpu)
 

@@ -57,13 +57,21 @@ def _blocks() -> list[NotifierBlock]:
     return [NotifierBlock.at(machine.memory, node) for node in CpuChain.on(0).blocks.nodes()]
 
 
+def _find(call: Notifier) -> NotifierBlock | None:
+    """The block of a callback, by its full name: a function that travels by value has copies."""
+    for block in _blocks():
+        other = functions.load(block.call.load())
+        if (other.__module__, other.__qualname__) == (call.__module__, call.__qualname__):
+            return block
+    return None
+
+
 def notifier_chain_register(call: Notifier, priority: int) -> None:
     """Put a callback before the first of lower priority.  Raises UsageError if it is there."""
-    published = functions.publish(call)
-    if any(block.call.load() == published for block in _blocks()):
+    if _find(call):
         raise UsageError(f"{call.__name__} is registered already")
     block = NotifierBlock.alloc()
-    block.call.store(published)
+    block.call.store(functions.publish(call))
     block.priority.store(priority)
     for other in _blocks():
         if other.priority.load() < priority:
@@ -74,13 +82,11 @@ def notifier_chain_register(call: Notifier, priority: int) -> None:
 
 def notifier_chain_unregister(call: Notifier) -> None:
     """Take a callback out of the chain.  Raises UsageError if it is not there."""
-    published = functions.publish(call)
-    for block in _blocks():
-        if block.call.load() == published:
-            machine.memory.list_del(block.base)
-            block.free()
-            return
-    raise UsageError(f"{call.__name__} is not registered")
+    block = _find(call)
+    if block is None:
+        raise UsageError(f"{call.__name__} is not registered")
+    machine.memory.list_del(block.base)
+    block.free()
 
 
 def _call(block: NotifierBlock, action: int, cpu: int) -> int:
