@@ -158,6 +158,38 @@ int kemu_resign(struct kemu_self *s, u64 *last)
 	return kemu_wait_turn(s, last);
 }
 
+/*
+ * Whether something ends the CPU's idling.  With interrupts off, as a CPU has them that
+ * plays dead, the only interrupt that does is the one that powers it on: any other stays
+ * pending, and would else keep the idle task running in circles.
+ */
+bool kemu_wanted(struct kemu_cpu *cpu)
+{
+	u64 ipi = load(&cpu->ipi);
+
+	return load(&cpu->need_resched) || (load(&cpu->irqs_off) ? ipi & IPI_INIT : ipi);
+}
+
+/*
+ * What both kinds of standing still begin with and end with: idling, and being held.
+ * idled counts them: it is stored with release order, so that who sees the new count,
+ * or the new idling, also sees what the CPU did before (kemu_all_blocked()).
+ */
+void kemu_says_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how)
+{
+	store(&cpu->idler, slot_of(s->k, s->thread) + 1);
+	store_release(&cpu->idled, cpu->idled + 1);
+	store_release(&cpu->idling, how);
+	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */
+}
+
+void kemu_says_busy(struct kemu_cpu *cpu)
+{
+	store(&cpu->idling, CPU_BUSY);
+	store(&cpu->idler, 0);
+	smp_mb();		/* busy before it takes what woke it */
+}
+
 struct idler {
 	struct kemu_cpu *cpu;
 	struct kemu_task *me;
@@ -167,7 +199,7 @@ static bool idle_over(void *arg)
 {
 	struct idler *i = arg;
 
-	return load(&i->cpu->need_resched) || load(&i->cpu->ipi) || load_acquire(&i->me->turn);
+	return kemu_wanted(i->cpu) || load_acquire(&i->me->turn);
 }
 
 /* As haltpoll does: longer after a wake-up that polling would have caught, else shorter. */
@@ -181,7 +213,7 @@ static void adapt_poll(struct kemu_cpu *cpu, u64 waited, u64 max)
 		cpu->poll_ns = poll ? (poll * 2 < max ? poll * 2 : max) : POLL_START_NS;
 }
 
-/* Idles until something is due; why: a set of WHY_ bits.  Interrupts are on. */
+/* Idles until something is due; why: a set of WHY_ bits. */
 int kemu_idle(struct kemu_self *s, u64 *why)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -190,16 +222,12 @@ int kemu_idle(struct kemu_self *s, u64 *why)
 	void *host = kemu_begin_wait();
 	int status;
 
-	store(&cpu->idler, slot_of(s->k, s->thread) + 1);
-	store(&cpu->idling, CPU_IDLE);
-	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */
+	kemu_says_idle(s, cpu, CPU_IDLE);
 	if (load(&s->k->hdr->gate) & (GATE_HOLD | GATE_QUIESCE) && !idle_over(&me))
 		kemu_went_idle(s->k);
 	status = kemu_sleep_until(s->k, &s->thread->bell, max ? cpu->poll_ns : 0,
-				  cpu->next_event, idle_over, &me);
-	store(&cpu->idling, CPU_BUSY);
-	store(&cpu->idler, 0);
-	smp_mb();		/* busy before it takes what woke it */
+				  load(&cpu->irqs_off) ? KEMU_NEVER : cpu->next_event, idle_over, &me);
+	kemu_says_busy(cpu);
 	kemu_host.acquire(host);
 	if (max)
 		adapt_poll(cpu, kemu_now() - began, max);

@@ -114,40 +114,71 @@ static void passed(struct kemu_self *s, u64 point)
 }
 
 /*
+ * Whether the CPU will leave the task that is held on it, which may be preempted, for
+ * something else: as let_go() sees it, who waits for just that.
+ */
+static bool will_leave(struct kemu *k, struct kemu_cpu *cpu)
+{
+	if (load(&cpu->irqs_off))
+		return false;
+	return load(&cpu->ipi) || load(&cpu->next_event) < KEMU_NEVER ||
+	       (load(&cpu->need_resched) && !load(&kemu_task_at(k, load(&cpu->curr))->preempt_count));
+}
+
+/*
  * Whether a CPU that said it is held stands still.  One that was let go does not, though
  * its thread may not know yet, nor one whose held task is about to be preempted.
  */
 static bool stands_still(struct kemu *k, struct kemu_cpu *cpu)
 {
-	bool wanted = load(&cpu->need_resched) || load(&cpu->ipi);
-
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
 
 		if (load_acquire(&h->state) == HOLD_HELD &&
 		    load(&kemu_task_at(k, load(&h->task))->cpu) == (u64)(cpu - k->cpus))
-			return h->kind != HOLD_PREEMPTIBLE || !wanted;
+			return h->kind != HOLD_PREEMPTIBLE || !will_leave(k, cpu);
 	}
 	return false;
 }
 
 /*
- * Every CPU idles with nothing due, or is held.  A CPU that plays dead idles too; one
- * that is offline and does not yet is on its way.  Read after the caller's smp_mb().
+ * Looks at each CPU: whether it idles with nothing due, or is held.  A CPU that plays
+ * dead idles too; one that is offline and does not yet is on its way.
+ * times: how often they have begun to idle, together.
  */
-bool kemu_all_blocked(struct kemu *k)
+static bool each_blocked(struct kemu *k, u64 *times)
 {
+	*times = 0;
 	for (u64 i = 0; i < k->nr_cpus; i++) {
 		struct kemu_cpu *cpu = &k->cpus[i];
-		u64 idling = load(&cpu->idling);
+		u64 idling = load_acquire(&cpu->idling);
 
+		*times += load_acquire(&cpu->idled);
 		if (idling == CPU_HELD && stands_still(k, cpu))
 			continue;
-		if (idling != CPU_IDLE || load(&cpu->need_resched) || load(&cpu->ipi) ||
-		    load(&cpu->next_event) < KEMU_NEVER)
+		if (idling != CPU_IDLE || kemu_wanted(cpu) ||
+		    (load(&cpu->next_event) < KEMU_NEVER && !load(&cpu->irqs_off)))
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Every CPU idles with nothing due, or is held.  Read after the caller's smp_mb().
+ *
+ * One look will not do: a CPU that was seen to idle may be woken by another that idles
+ * by the time it is looked at.  But if none has begun to idle anew between two looks,
+ * each has idled all the time from the first to the second.  What was due to it in
+ * between the second look finds, since only a CPU that is awake takes it.
+ *
+ * If one has, it was awake, and looks for itself: the last to say that it idles finds
+ * all others so (their smp_mb()s came before its own), and nothing that changes.
+ */
+bool kemu_all_blocked(struct kemu *k)
+{
+	u64 first, second;
+
+	return each_blocked(k, &first) && each_blocked(k, &second) && first == second;
 }
 
 /*
@@ -207,6 +238,7 @@ int kemu_held(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	struct held h = { s, cpu, NULL };
+	bool interruptible;
 	void *host;
 	int status;
 
@@ -218,16 +250,14 @@ int kemu_held(struct kemu_self *s)
 	}
 	if (!h.hold)
 		return KEMU_OK;
+	interruptible = h.hold->kind == HOLD_PREEMPTIBLE && !load(&cpu->irqs_off);
 	host = kemu_begin_wait();
-	store(&cpu->idler, (u64)(s->thread - s->k->tasks) + 1);
-	store(&cpu->idling, CPU_HELD);
-	smp_mb();		/* as in kemu_idle() */
+	kemu_says_idle(s, cpu, CPU_HELD);
 	kemu_went_idle(s->k);
 	status = kemu_sleep_until(s->k, &s->thread->bell, cpu->sharers > 1 ? 0 : HOLD_POLL_NS,
-				  KEMU_NEVER, let_go, &h);
-	store(&cpu->idling, CPU_BUSY);
-	store(&cpu->idler, 0);
-	smp_mb();
+				  interruptible ? cpu->next_event : KEMU_NEVER,
+				  let_go, &h);
+	kemu_says_busy(cpu);
 	kemu_host.acquire(host);
 	if (status)
 		return status;

@@ -106,7 +106,7 @@ enum kemu_hold_state {
 	F(ipi) F(need_resched) F(births) F(call_lock) F(call_next) F(call_prev) \
 	F(mailbox) F(timer_lock)					\
 	/* this CPU only */						\
-	F(irqs_off) F(idler) F(idling) F(poll_ns) F(next_event)		\
+	F(irqs_off) F(idler) F(idling) F(idled) F(poll_ns) F(next_event)		\
 	F(ring_head) F(tick_at)			\
 	/* rq_lock */							\
 	F(rq_lock) F(nr_running) F(curr) F(stop) F(fair_next) F(fair_prev) \

@@ -38,6 +38,7 @@ void stress_symbols(void);
 void stress_turns(void);
 void stress_wakeups(void);
 void stress_holds(void);
+void stress_quiet(void);
 void stress_panic(void);
 
 #endif

@@ -1,0 +1,113 @@
+"""A CPU that idles, and the news that all do: who is told, and what counts as idle."""
+
+from __future__ import annotations
+
+from kemu import native
+from kemu.native import Memory, Word
+from tests.native import child
+from tests.native.memories import (as_task, cpu_word, header, in_task, small, task_word,
+                                   together)
+
+NAME = int.from_bytes(b"held", "little")
+POINT = 100
+AFTER_POLLING_NS = 10_000_000
+
+
+def play_dead(memory: Memory, cpu: int) -> None:
+    """A CPU that is offline, and has interrupts off."""
+    task_word(memory, cpu, "cpu").store(cpu)
+    cpu_word(memory, cpu, "irqs_off").store(1)
+
+
+def power_on(memory: Memory, cpu: int) -> None:
+    cpu_word(memory, cpu, "ipi").fetch_or(native.IPI_INIT)
+    memory.kick(cpu)
+
+
+def test_an_online_cpu_is_told_when_a_dead_one_idles_last() -> None:
+    """The dead one takes no interrupts: told of it, nobody would ever know."""
+    memory = small(cpus=3)
+    cpu_word(memory, 0, "idling").store(native.CPU_IDLE)
+    cpu_word(memory, 2, "idling").store(native.CPU_IDLE)
+    play_dead(memory, 1)
+    header(memory, "online_mask").store(0b101)
+    header(memory, "gate").store(native.GATE_QUIESCE)
+
+    def told() -> list[int]:
+        header(memory, "gate").wait_while(native.GATE_QUIESCE)
+        seen = [cpu_word(memory, cpu, "ipi").load() for cpu in range(3)]
+        power_on(memory, 1)
+        return seen
+
+    assert together(as_task(memory, native.idle, 1), told)[1] == [native.IPI_QUIESCENT, 0, 0]
+
+
+def test_a_dead_cpu_idles_with_an_interrupt_pending() -> None:
+    """Only the one that powers it on ends that; and it counts as idle meanwhile."""
+    memory = small(cpus=2)
+    gate, ipi = header(memory, "gate"), cpu_word(memory, 1, "ipi")
+    cpu_word(memory, 0, "idling").store(native.CPU_IDLE)
+    header(memory, "online_mask").store(0b01)
+    play_dead(memory, 1)
+    ipi.store(native.IPI_MAILBOX)
+    gate.store(native.GATE_QUIESCE)
+
+    def dead() -> int:
+        native.idle()
+        pending = ipi.load()
+        gate.store(0)           # so that the other one ends, also if this came too early
+        return pending
+
+    def alive() -> int:
+        gate.wait_while(native.GATE_QUIESCE)
+        power_on(memory, 1)
+        return 0
+
+    assert together(as_task(memory, dead, 1), alive)[0] == native.IPI_MAILBOX | native.IPI_INIT
+
+
+def hold(memory: Memory, kind: int) -> Word:
+    """Hold the task of that name at the point, until for ever; the hold's state."""
+    base = native.HEADER["holds"]
+    for field, value in {"kind": kind, "comm0": NAME, "point": POINT, "until_point": 1}.items():
+        Word(memory, base + native.HOLD[field]).store(value)
+    state = Word(memory, base + native.HOLD["state"])
+    state.store(native.HOLD_ARMED)
+    task_word(memory, 0, "comm0").store(NAME)
+    header(memory, "gate").store(native.GATE_HOLD)
+    return state
+
+
+def held_where_nothing_preempts(irqs_off: int, preempt_count: int) -> None:
+    memory = small(cpus=1)
+    state = hold(memory, native.HOLD_PREEMPTIBLE)
+    task_word(memory, 0, "preempt_count").store(preempt_count)
+    cpu_word(memory, 0, "irqs_off").store(irqs_off)
+    cpu_word(memory, 0, "need_resched").store(1)
+    in_task(memory, lambda: native.point(POINT))
+    assert state.load() == native.HOLD_ALL_BLOCKED
+
+
+def test_a_hold_ends_where_nothing_can_preempt_it() -> None:
+    """A reschedule is due, and will not be taken there: nothing else can run."""
+    child.run(held_where_nothing_preempts, 0, 1)
+    child.run(held_where_nothing_preempts, 1, 0)
+
+
+def held_until_a_timer() -> None:
+    memory = small(cpus=2)      # the other runs, and so the hold does not end by itself
+    state, event = hold(memory, native.HOLD_PREEMPTIBLE), cpu_word(memory, 0, "next_event")
+
+    def interrupt() -> None:
+        event.store(native.NEVER)
+        state.store(native.HOLD_PASSED)
+
+    native.set_vectors(interrupt, lambda: None)
+    event.store(native.now_ns() + AFTER_POLLING_NS)
+    in_task(memory, lambda: native.point(POINT))
+    assert event.load() == native.NEVER
+
+
+def test_a_timer_interrupts_a_hold_that_can_be_preempted() -> None:
+    """Nobody rings for it: the CPU must look at its clock."""
+    child.run(held_until_a_timer)
