@@ -212,6 +212,7 @@ class Referee:
         override.arm(self.memory, False)    # or setup might be the race already
         for step in self.race.setups:
             step(self.trial)
+        self._rest()        # or a thread that is in a fixed function yet may stay in it
         override.arm(self.memory)
 
     def hold_one(self) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import kemu
-from kemu.kernel import kthread
+from kemu.kernel import kthread, sched
 from kemu.races.runner import Plan, run_race
 from tests.races import reactor
 
@@ -147,3 +147,34 @@ def test_override_does_not_touch_the_users_process():
     code = kthread.kthread_park.__code__
     run_race(reactor.race, Plan("forced", trials=1))
     assert kthread.kthread_park.__code__ is code
+
+
+class Seen(kemu.PerCPU, keep=True):
+    """Of CPU 0."""
+
+    side = kemu.Word()
+
+
+def which_side():
+    Seen.on(0).side.store(1)
+
+
+def late(data):
+    """Comes to the function that is replaced when setup has long returned."""
+    sched.schedule_timeout_uninterruptible(3)
+    which_side()
+    return 0
+
+
+def test_setup_is_over_before_the_pre_fix_functions_are_in_place():
+    """Also what it only set going: a thread would else begin its trials in a fixed function."""
+    race = small_race()
+    race.before(which_side)(lambda: Seen.on(0).side.store(2))
+    race.setup(lambda t: kthread.kthread_run(late, None, "late"))
+
+    @race.invariant()
+    def ran_fixed(t):
+        assert Seen.on(0).side.load() == 1
+
+    before = run_race(race, Plan("free", trials=3), ("before",)).before
+    assert (before.trials, before.hits) == (3, 0)
