@@ -57,8 +57,8 @@ def watchdog_should_run(cpu: int) -> bool:
 def watchdog(cpu: int) -> None:
     """Note the time, look at the neighbour, sleep.  Runs on watchdog/N."""
     thresh = Watchdog.on(0).thresh.load()
-    Watchdog.on(cpu).touched.store(now_ns())
-    check_soft_lockup(_next_online(cpu), thresh)
+    if now_ns() - Watchdog.on(cpu).touched.xchg(now_ns()) < thresh:
+        check_soft_lockup(_next_online(cpu), thresh)    # who is late itself cannot tell
     set_current_state(TASK_INTERRUPTIBLE)
     if not (kthread_should_park() or kthread_should_stop()):
         schedule_timeout(max(1, thresh // SAMPLES // machine.header.tick_ns.load()))
@@ -73,7 +73,8 @@ def _next_online(cpu: int) -> int:
 def check_soft_lockup(cpu: int, thresh: int) -> None:
     """Stop the machine if that CPU's watchdog has not run for too long.
 
-    A CPU that idles is not stuck: then it is the host that does not run it.
+    A CPU that idles is not stuck: then it is the host that does not run it.  Nor is one
+    whose neighbour comes too late to look at it: then the host stood still.
     """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched

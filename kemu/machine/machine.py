@@ -39,6 +39,7 @@ from kemu.kernel.version import DEFAULT, kernel_named
 from kemu.machine import boot, report
 from kemu.machine.handle import Handle
 from kemu.machine.override import Override, arm
+from kemu.machine.patience import within
 from kemu.machine.placement import place
 from kemu.machine.processor import LENGTH
 from kemu.machine.request import post_request
@@ -131,12 +132,14 @@ class Machine:
         self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner,
                                            self._memory)
         for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
-            if not self._up.acquire(timeout=BOOT_SECONDS) or self._failure:
+            if not within(BOOT_SECONDS, partial(self._up.acquire, True)) or self._failure:
                 failure = self._failure or MachineError(f"not booted after {BOOT_SECONDS} s")
                 self.close()
                 raise failure
         try:
-            self.run(kernel_named(self.kernel).start_kernel, watchdog, timeout=BOOT_SECONDS)
+            booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
+            within(BOOT_SECONDS, booting.wait)
+            booting.result(0)
         except BaseException:
             self.close()
             raise

@@ -15,6 +15,7 @@ from kemu import native
 from kemu.errors import KernelPanic, UsageError
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
+from kemu.machine.patience import LOOK_SECONDS
 from kemu.machine.placement import usable_cores
 from kemu.memory import functions
 from kemu.memory.views import Header
@@ -30,7 +31,6 @@ JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
 JITTER_ODDS = 2                 # one point in so many is delayed
 FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
-LOOK_SECONDS = 0.1
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
 
 Progress = Callable[[Side], None]
@@ -139,13 +139,14 @@ class _SideRun:
                                self.plan.max_trials - before[0],
                                max(0.0, self.deadline - time.monotonic()))
         try:
-            ended, since = -1, time.monotonic()
+            ended, looks = -1, 0        # looks, and not the time: see patience
             while not handle.wait(LOOK_SECONDS):
                 self._count(machine, before)
                 self.progress(self.side)
                 if self.side.trials != ended:
-                    ended, since = self.side.trials, time.monotonic()
-                elif time.monotonic() - since > STUCK_SECONDS:
+                    ended, looks = self.side.trials, 0
+                looks += 1
+                if looks * LOOK_SECONDS > STUCK_SECONDS:
                     return self._give_up(machine)
             return handle.result()
         except KernelPanic as panic:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
+
 import pytest
 
 from kemu import KernelHang
 from kemu.kernel.cpu import cpu_down, cpu_up
 from kemu.kernel.cpu_stop import stop_one_cpu
-from kemu.kernel.sched import schedule_timeout_uninterruptible
+from kemu.kernel.sched import cond_resched, schedule_timeout_uninterruptible
+from kemu.native import now_ns
 
 
 def never_calls_kemu() -> None:
@@ -32,6 +37,27 @@ def test_stuck_stopper(machine):
     """A work that does not return: the stopper is named."""
     with pytest.raises(KernelHang, match=r"soft lockup - CPU#1 .*\[migration/1:"):
         machine(2, watchdog=1).run(stop_one_cpu, 1, stuck_stopper)
+
+
+def pause(m, seconds):
+    """As a host is paused: no CPU runs, and the clock goes on."""
+    for how in (signal.SIGSTOP, signal.SIGCONT):
+        for pid in m.pids.values():
+            os.kill(pid, how)
+        time.sleep(seconds if how == signal.SIGSTOP else 0)
+
+
+def busy_until(end):
+    while now_ns() < end:
+        cond_resched()
+
+
+def test_a_host_that_was_paused_is_no_lockup(machine):
+    """The CPU beside was busy, and could not run either."""
+    m = machine(2, watchdog=1)
+    busy = m.start(busy_until, now_ns() + 4 * 10**9, cpu=1)
+    pause(m, 1.5)
+    assert busy.result() is None
 
 
 def test_nothing_is_stuck(machine):

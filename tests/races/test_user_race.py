@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import kemu
 from kemu.kernel import kthread, sched
+from kemu.races import runner
 from kemu.races.runner import Plan, run_race
 from tests.races import reactor
 
@@ -147,6 +150,17 @@ def test_override_does_not_touch_the_users_process():
     code = kthread.kthread_park.__code__
     run_race(reactor.race, Plan("forced", trials=1))
     assert kthread.kthread_park.__code__ is code
+
+
+def test_a_host_that_was_paused_has_no_stuck_trial(monkeypatch):
+    """The clock goes on while nothing runs: that is not the trial's fault."""
+    clock = itertools.count(0, 1000)
+    monkeypatch.setattr(runner, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    race.prepare(lambda t: sched.schedule_timeout_uninterruptible(500))
+    after = run_race(race, Plan("free", trials=2), ("after",)).after
+    assert (after.trials, after.hits) == (2, 0)
 
 
 class Seen(kemu.PerCPU, keep=True):
