@@ -29,6 +29,7 @@ EXHIBITS = {
     "parked-store-collides": "parked_store_collides",
     "stale-is-parked": "stale_is_parked",
     "stopper-drops-work": "stopper_drops_work",
+    "stopper-drops-work-up": "stopper_drops_work_up",
     "unpark-from-idle": "unpark_from_idle",
     "stopper-enabled-late": "stopper_enabled_late",
     "exec-dest-dies": "exec_dest_dies",

@@ -18,8 +18,8 @@ CPU1 goes down while CPU2 wants to stop itself and CPU1 together.
 Before, the stopper refused works only once it had drained its list as it parked.  After,
 it refuses them from take_cpu_down() on, and runs what it had accepted.
 
-This is the down-race, with no guard in stop_two_cpus().  The guard there was
-(cpu_active) hides it, but not its twin on the way up.
+This is the down-race, with no guard against hotplug in stop_two_cpus().  The guard
+there was (cpu_active) hides it, but not its twin on the way up: stopper-drops-work-up.
 """
 
 from __future__ import annotations

@@ -1,0 +1,87 @@
+"""stop_two_cpus() against hotplug, guard by guard: which way each one is a promise, and which not.
+
+             down, enabled until the park   up, active early and enabled late
+cpu_active   refuses                        hit
+enabled      hit                            refuses
+
+The exhibits show the hits; here are the others, and what each side of the fix is for.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+import kemu
+from kemu.kernel import cpu, cpu_stop, sched, stop_machine
+from kemu.kernel.sched import hotplug
+from kemu.machine.override import make_override
+from kemu.races import exhibit, stopper_drops_work, stopper_drops_work_up, stopper_enabled_late
+from kemu.races.race import KINDS, Hold, Race
+from kemu.races.runner import Plan, run_race
+
+TRIALS = 5
+
+CPU_ACTIVE = [(stop_machine.cpu_stop_queue_two_works,
+               stopper_drops_work_up.cpu_stop_queue_two_works)]
+ENABLED_UNTIL_PARK = [(cpu_stop.stop_machine_park, stopper_drops_work.stop_machine_park),
+                      (cpu_stop.cpu_stop_park, stopper_drops_work.cpu_stop_park)]
+ACTIVE_EARLY = [(hotplug.sched_cpu_starting, stopper_drops_work_up.sched_cpu_starting)]
+ENABLED_LATE = [(cpu.cpuhp_online_idle, stopper_enabled_late.cpuhp_online_idle),
+                (cpu.bringup_wait_for_ap, stopper_enabled_late.bringup_wait_for_ap)]
+
+DOWN, UP = "stopper-drops-work", "stopper-drops-work-up"
+
+
+@pytest.fixture
+def before(monkeypatch):
+    """before(name, functions, how): the exhibit's before side, made of these functions instead."""
+    def run(name, functions, **plan):
+        race: Race = exhibit(name)
+        monkeypatch.setattr(race, "overrides", [(make_override(now, then), now)
+                                                for now, then in functions])
+        side = run_race(race, Plan(**plan), ("before",)).before
+        assert side.overlaps, side.doubts
+        assert [doubt for doubt in side.doubts if not doubt.startswith("it never hit")] == []
+        return side
+    return run
+
+
+@pytest.mark.parametrize(("name", "functions", "hits"), [
+    pytest.param(DOWN, ENABLED_UNTIL_PARK, TRIALS, id="down-enabled"),
+    pytest.param(DOWN, [*ENABLED_UNTIL_PARK, *CPU_ACTIVE], 0, id="down-cpu_active"),
+    pytest.param(UP, [*ACTIVE_EARLY, *ENABLED_LATE, *CPU_ACTIVE], TRIALS, id="up-cpu_active"),
+    pytest.param(UP, [*ENABLED_LATE, *CPU_ACTIVE], 0, id="up-cpu_active-last"),
+    pytest.param(UP, [*ACTIVE_EARLY, *ENABLED_LATE], 0, id="up-enabled")])
+def test_forced(before, name, functions, hits):
+    """The script of the exhibit, with one guard and one order."""
+    assert before(name, functions, how="forced", trials=TRIALS).hits == hits
+
+
+def look_then_queue(cpu1, work1, cpu2, work2):
+    """The guard, with preemption left on."""
+    if not (sched.cpu_active(cpu1) and sched.cpu_active(cpu2)):
+        return -cpu_stop.ENOENT
+    kemu.point("two:active")
+    cpu_stop.cpu_stop_queue_work(cpu1, work1)
+    cpu_stop.cpu_stop_queue_work(cpu2, work2)
+    return 0
+
+
+@pytest.mark.parametrize(("guard", "hits"), [
+    pytest.param(CPU_ACTIVE, 0, id="off"),
+    pytest.param([(stop_machine.cpu_stop_queue_two_works, look_then_queue)], TRIALS, id="on")])
+def test_look_and_queue_with_preemption(before, monkeypatch, guard, hits):
+    """cpu_active guards the way down only since the CPU waits for who looked with preemption off."""
+    monkeypatch.setattr(exhibit(DOWN), "holds", [
+        Hold("initiator", "two:active", "migration/1", "stopper:empty", KINDS["preemptible"]),
+        Hold("downer", "start", "initiator", "two:active", KINDS["preemptible"])])
+    side = before(DOWN, [*ENABLED_UNTIL_PARK, *guard], how="forced", trials=TRIALS)
+    assert side.hits == hits
+
+
+@pytest.mark.parametrize(("name", "functions"), [
+    pytest.param(DOWN, [*ENABLED_UNTIL_PARK, *CPU_ACTIVE], id="down-cpu_active"),
+    pytest.param(UP, [*ACTIVE_EARLY, *ENABLED_LATE], id="up-enabled")])
+def test_jitter(before, name, functions):
+    """And with delays instead of a script."""
+    assert before(name, functions, how="jitter", trials=200).hits == 0
