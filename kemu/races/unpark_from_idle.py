@@ -17,6 +17,10 @@ T is cpuhp/1, the hotplug thread of CPU1, which goes down and comes up again.
 
 Before, the idle task of the upcoming CPU unparked its threads; unpark may sleep.
 After, it completes, and the control task does it.
+
+By itself it needs T to stand still between its complete() and its schedule() for as
+long as CPU0 takes from there to the stopper's wake-up, several hundred microseconds;
+jitter's longest delays do that.  The hog does the rest: T stays queued.
 """
 
 from __future__ import annotations
@@ -40,7 +44,7 @@ race = kemu.Race(
             "kthread_unpark[swapper/1]": "idle: unpark(T)",
             "sched_wait_task[cpuhp/1]": "  T is still queued: wait a tick",
             "kemu_panic": "BUG: scheduling while atomic"},
-    budget="jitter: a hit within 10 s; free: expected UNKNOWN, the thread must stay queued for a cycle")
+    budget="jitter: a hit within 10 s; free: expected UNKNOWN, nothing delays T for that long")
 
 
 class Stage(kemu.PerCPU):

@@ -18,14 +18,20 @@ def test_forced(name):
     assert outcome.exit == 0, [side.doubts for side in outcome.sides.values()]
 
 
-def test_diagram_is_the_commit_messages():
-    """unpark-wrong-cpu: the steps of seed 000, in its columns and its order."""
-    race = exhibit("unpark-wrong-cpu")
+@pytest.mark.parametrize(("name", "steps"), [
+    ("unpark-wrong-cpu",
+     [("unpark(T)", "CPU0"), ("clear(SHOULD_PARK)", "CPU0"), ("wake_up_process(T)", "CPU2"),
+      ("T runs", "CPU1"), ("leave parkme()", "CPU1"), ("bind_to(CPU2)", "CPU0"),
+      ("BUG_ON(wrong CPU)", "CPU1")]),
+    ("stopper-drops-work-up",
+     [("cpu_up(1)", "CPU0"), ("starting: active", "CPU1"), ("online, idle", "CPU1"),
+      ("stop_two_cpus(2, 1)", "CPU2"), ("for CPU1: accepted 0", "CPU2"),
+      ("for CPU2: accepted 1", "CPU2"), ("S2 waits for ever", "CPU2")])])
+def test_diagram_is_the_story(name, steps):
+    """The steps of the seed's message, in its columns and its order."""
+    race = exhibit(name)
     lines = run_race(race, Plan("forced", trials=1), ("before",)).before.diagram.splitlines()
     column = {cpu: lines[0].index(cpu) for cpu in ("CPU0", "CPU1", "CPU2")}
-    steps = [("unpark(T)", "CPU0"), ("clear(SHOULD_PARK)", "CPU0"), ("wake_up_process(T)", "CPU2"),
-             ("T runs", "CPU1"), ("leave parkme()", "CPU1"), ("bind_to(CPU2)", "CPU0"),
-             ("BUG_ON(wrong CPU)", "CPU1")]
     found = []
     for line in lines[1:]:
         found += [(step, cpu) for step, cpu in steps
@@ -39,7 +45,8 @@ def test_free_after_is_clean():
     assert (after.verdict.value, after.hits) == ("CLEAN", 0)
 
 
-def test_jitter_finds_the_lost_wakeup():
-    """Delays at points find it without a script."""
-    before = run_race(exhibit("lost-wakeup"), Plan("jitter", seconds=30), ("before",)).before
+@pytest.mark.parametrize("name", ["lost-wakeup", "stopper-drops-work-up", "unpark-from-idle"])
+def test_jitter_finds(name):
+    """Delays at points find it without a script.  The last one needs a preemption at one."""
+    before = run_race(exhibit(name), Plan("jitter", seconds=30), ("before",)).before
     assert before.verdict.value == "HIT"
