@@ -150,7 +150,7 @@ int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom
 		if (status)
 			break;
 		if (gate & GATE_HOLD && whom)
-			kemu_waited_for(k, whom);
+			kemu_polled_for(k, whom);
 		kemu_backoff(k, round, shared);
 	}
 	kemu_host.acquire(host);

@@ -87,7 +87,7 @@ static void end_hold(struct kemu *k, struct kemu_hold *h, enum kemu_hold_state h
 		kemu_ring(&kemu_task_at(k, load(&h->task))->bell);
 }
 
-/* Another task is about to wait for this one: it must be let go. */
+/* Another task is about to sleep until this one acts: if it is held it must be let go. */
 void kemu_waited_for(struct kemu *k, struct kemu_task *whom)
 {
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
@@ -97,6 +97,20 @@ void kemu_waited_for(struct kemu *k, struct kemu_task *whom)
 		    is_named(whom, h->comm0, h->comm1))
 			end_hold(k, h, HOLD_WAITED_FOR);
 	}
+}
+
+/*
+ * Another CPU polls for this task to act: if it stands still at a hold it must be let go.
+ * One that was preempted there does not: it may be in the middle of a switch, the lock of
+ * its runqueue in its hands, and will free it.
+ */
+void kemu_polled_for(struct kemu *k, struct kemu_task *whom)
+{
+	u64 cpu = load(&whom->cpu);
+
+	if (cpu < k->nr_cpus && load(&k->cpus[cpu].idling) == CPU_HELD &&
+	    load(&k->cpus[cpu].idler) == (u64)(whom - k->tasks) + 1)
+		kemu_waited_for(k, whom);
 }
 
 static void passed(struct kemu_self *s, u64 point)

@@ -144,6 +144,7 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);
 int kemu_held(struct kemu_self *s);
 void kemu_waited_for(struct kemu *k, struct kemu_task *whom);
+void kemu_polled_for(struct kemu *k, struct kemu_task *whom);
 bool kemu_all_blocked(struct kemu *k);
 void kemu_went_idle(struct kemu *k);
 

@@ -51,7 +51,7 @@ int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 			break;
 		}
 		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
-			kemu_waited_for(k, &k->tasks[seen - 1]);
+			kemu_polled_for(k, &k->tasks[seen - 1]);
 		if (round == PATIENCE)
 			store(&k->hdr->starving, off);
 		kemu_backoff(k, round % PATIENCE, shared);

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
+
 from kemu import native
-from kemu.native import Memory, Word
+from kemu.native import Memory, SpinLock, Word
 from tests.native import child
 from tests.native.memories import (as_task, cpu_word, header, in_task, small, task_word,
                                    together)
@@ -111,3 +113,41 @@ def held_until_a_timer() -> None:
 def test_a_timer_interrupts_a_hold_that_can_be_preempted() -> None:
     """Nobody rings for it: the CPU must look at its clock."""
     child.run(held_until_a_timer)
+
+
+def polled_for(standing: bool) -> None:
+    """Another CPU waits for a spinlock of the held task, which stands there, or is being preempted."""
+    memory = small(cpus=2)
+    state, lock = hold(memory, native.HOLD_STALL), SpinLock(memory, memory.heap_alloc(8))
+    state.store(native.HOLD_HELD)
+    cpu_word(memory, 0, "idling").store(native.CPU_HELD if standing else native.CPU_BUSY)
+    cpu_word(memory, 0, "idler").store(1 if standing else 0)
+    Word(memory, lock.offset).store(1)      # task 0 has it
+    task_word(memory, 1, "cpu").store(1)
+
+    def waits() -> int:
+        lock.lock()
+        seen = state.load()
+        lock.unlock()
+        return seen
+
+    def frees() -> int:
+        if standing:
+            state.wait_while(native.HOLD_HELD)
+        else:
+            time.sleep(0.05)        # the wrong answer takes microseconds
+        Word(memory, lock.offset).store(0)
+        return 0
+
+    wanted = native.HOLD_WAITED_FOR if standing else native.HOLD_HELD
+    assert together(as_task(memory, waits, 1), frees)[0] == wanted
+
+
+def test_a_held_task_is_let_go_by_who_polls_for_it() -> None:
+    """It stands at its hold with a lock that another CPU wants."""
+    child.run(polled_for, True)
+
+
+def test_a_held_task_that_is_preempted_stays_held() -> None:
+    """The lock that another CPU wants is its runqueue's, for the time of the switch."""
+    child.run(polled_for, False)
