@@ -21,13 +21,12 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from kemu import native
-from kemu.errors import UsageError
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.policy import sched_set_stop_task
-from kemu.kernel.sched.runqueue import machine, runqueues
+from kemu.kernel.sched.runqueue import check_cpu, machine
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory import functions
@@ -170,11 +169,6 @@ def cpu_stop_queue_work(cpu: int, work: CpuStopWork) -> bool:
         wake_stopper(stopper)
     preempt_enable()
     return enabled
-
-
-def check_cpu(cpu: int) -> None:
-    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
-        raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
 
 
 def stop_one_cpu(cpu: int, fn: Any, arg: Any = 0) -> int:

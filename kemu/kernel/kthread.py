@@ -34,7 +34,7 @@ from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_stru
 from kemu.kernel.panic import WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.runqueue import cpumask_of, machine, runqueues
+from kemu.kernel.sched.runqueue import check_cpu, cpumask_of, machine
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, TASK_PARKED,
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state,
@@ -252,7 +252,7 @@ def kthread_bind(p: Task, cpu: int) -> None:
 
     Its OS thread is born anew in that CPU's process.  WARNs if it was woken already.
     """
-    _check_cpu(cpu)
+    check_cpu(cpu)
     check_alive(p)
     __kthread_bind(p, cpu, TASK_UNINTERRUPTIBLE)
     if p.flags.load() & PF_NO_SETAFFINITY and p.home.load() != cpu:
@@ -265,7 +265,7 @@ def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str)
     namefmt may have one ``%u``, for the CPU.  Until the first unpark the thread
     is bound to no CPU, and parks wherever it happens to run.
     """
-    _check_cpu(cpu)
+    check_cpu(cpu)
     p = kthread_create_on_node(threadfn, data, 0, namefmt, *([cpu] if "%" in namefmt else []),
                                home=cpu)
     to_kthread(p).flags.set_bit(KTHREAD_IS_PER_CPU)
@@ -273,11 +273,6 @@ def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str)
     # Parked, to get it out of TASK_UNINTERRUPTIBLE.
     kthread_park(p)
     return p
-
-
-def _check_cpu(cpu: int) -> None:
-    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
-        raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
 
 
 def task_get_live_kthread(k: Task) -> KThread | None:

@@ -23,12 +23,12 @@ from typing import Any
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
-                                  check_cpu, cpu_stop_queue_work, free_packed, on_dropped_work,
+                                  cpu_stop_queue_work, free_packed, on_dropped_work,
                                   pack, unpack, wake_stopper)
 from kemu.kernel.mutex import Mutex, mutex_trylock, mutex_unlock
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.point import point
-from kemu.kernel.sched.runqueue import for_each_cpu, machine, online_cpus
+from kemu.kernel.sched.runqueue import check_cpu, for_each_cpu, machine, online_cpus
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,

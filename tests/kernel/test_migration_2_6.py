@@ -193,3 +193,17 @@ def balance() -> int:
         raise AssertionError("the mask alone moves nobody")
     migration.sched_balance_exec()
     return sched.smp_processor_id()
+
+
+def migrate_to(cpu: object) -> None:
+    sched_migrate_task(sched.current(), cpu)
+
+
+@pytest.mark.parametrize(("call", "arg"), [(migrate_to, -1), (migrate_to, 3), (migrate_to, "1"),
+                                           (migrate_to, None), (confine, "all"), (confine, None)])
+def test_garbage(old, call, arg):
+    """UsageError, before any lock is taken: the machine goes on."""
+    m = old()
+    with pytest.raises(kemu.UsageError):
+        m.run(call, arg)
+    assert m.run(confine, 1) == 0

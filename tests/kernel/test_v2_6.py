@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import time
+
 import pytest
 
 import kemu
@@ -13,6 +18,7 @@ from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import (EBUSY, EINVAL, cpu_down, cpu_up, lock_cpu_hotplug,
                                   register_cpu_notifier, unregister_cpu_notifier)
+from kemu.kernel.v2_6.stop_machine import ENOMEM
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
 from kemu.memory.struct import PerCPU, Word
@@ -294,3 +300,64 @@ def test_one_mask(old):
     m = old(4)
     m.run(cpu_down, 2)
     assert m.run(masks) == (0b1011, 0b1011)
+
+
+def answers_nothing(action: int, cpu: int) -> None:
+    pass
+
+
+def test_a_notifier_without_an_answer_objects(old):
+    """And is told what an answer is."""
+    lines: list[str] = []
+    m = old(2, console=lines.append)
+    m.run(cpu_down, 1)
+    m.run(register_cpu_notifier, answers_nothing)
+    assert (m.run(cpu_up, 1), m.run(audit_hotplug)) == (-EINVAL, [])
+    assert any("NOTIFY_DONE" in line for line in lines)
+
+
+def sleep_until_stopped(data: object) -> int:
+    while not kthread_should_stop():
+        sched.set_current_state(sched.TASK_INTERRUPTIBLE)
+        if not kthread_should_stop():
+            sched.schedule()
+    sched.set_current_state(sched.TASK_RUNNING)
+    return 0
+
+
+def down_with_little_room(room: int) -> tuple[int, int, list[str]]:
+    """cpu_down with that many task slots left, and again with as many as it likes."""
+    threads = []
+    with contextlib.suppress(kemu.OutOfMemory):
+        while True:
+            threads.append(kthread_run(sleep_until_stopped, None, "filler"))
+    for k in threads[:room]:
+        kthread_stop(k)
+    little = cpu_down(2)
+    found = audit_hotplug()
+    for k in threads[room:]:
+        kthread_stop(k)
+    return little, cpu_down(2), found
+
+
+@pytest.mark.parametrize("room", [0, 1, 2])
+def test_no_room_for_the_threads(old, room):
+    """-ENOMEM, and the CPU is as it was; with room it goes."""
+    assert old(3, tasks=40).run(down_with_little_room, room) == (-ENOMEM, 0, [])
+
+
+@pytest.mark.parametrize("milliseconds", [0, 1, 2, 4, 8, 16, 30])
+def test_a_cpu_is_killed_on_its_way(old, milliseconds):
+    """Sooner or later in a cycle: MachineError, never a hang."""
+    m = old(3)
+    going = m.start(cycle_for_ever)
+    time.sleep(milliseconds / 1000)
+    os.kill(m.pids[1], signal.SIGKILL)
+    with pytest.raises(kemu.MachineError):
+        going.result(30)
+
+
+def cycle_for_ever() -> None:
+    while True:
+        cpu_down(1)
+        cpu_up(1)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from kemu import native
+from kemu.errors import UsageError
 from kemu.memory import space
 from kemu.memory.views import Cpu, Header, Task, Tasks, tasks_of
 from kemu.native import smp_processor_id
@@ -57,6 +58,12 @@ def _attach(memory: native.Memory) -> None:
 
 def cpu_rq(cpu: int) -> Cpu:
     return runqueues[cpu]
+
+
+def check_cpu(cpu: int) -> None:
+    """Raise UsageError for a CPU that the machine has not."""
+    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
+        raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
 
 
 def this_rq() -> Cpu:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
 from kemu.kernel.kthread import kthread_stop
@@ -35,6 +36,7 @@ from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CP
 from kemu.kernel.v2_6.stop_machine import __stop_machine_run
 from kemu.kernel.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
+from kemu.memory.views import Task
 from kemu.native import cpu_relax, current, local_irq_restore, smp_processor_id
 
 EBUSY, EINVAL = 16, 22
@@ -128,8 +130,9 @@ def take_cpu_down(cpu: int) -> int:
 def cpu_down(cpu: int) -> int:
     """Take a CPU down.  May sleep.
 
-    Returns 0, -EBUSY for the last one, or -EINVAL for one there is not, or that is
-    offline.  A task that takes its own CPU down goes on on another.
+    Returns 0, -EBUSY for the last one, -EINVAL for one there is not, or that is offline,
+    or -ENOMEM if there is no room for the threads that stop the machine.  A task that takes
+    its own CPU down goes on on another.
     """
     only_in("2.6.6", "kemu.kernel.cpu")
     if not _exists(cpu):
@@ -139,15 +142,25 @@ def cpu_down(cpu: int) -> int:
             return -EINVAL
         if online_cpus() == [cpu]:
             return -EBUSY
-        _cpu_down(cpu)
-    return 0
+        return _cpu_down(cpu)
 
 
-def _cpu_down(cpu: int) -> None:
+def _cpu_down(cpu: int) -> int:
+    """Off the CPU oneself, then stop the machine; the caller's mask is as before in the end."""
     me = current()
     old_allowed = me.cpus_allowed.load()
     set_cpus_allowed(me, machine.header.possible_mask.load() & ~(1 << cpu))
-    p, _ = __stop_machine_run(take_cpu_down, cpu, cpu)
+    p, err = __stop_machine_run(take_cpu_down, cpu, cpu)
+    if not err:
+        _bury(cpu, cast(Task, p))
+    if p is not None:
+        kthread_stop(p)
+    set_cpus_allowed(me, old_allowed)       # refused if that was the dead CPU alone
+    return err
+
+
+def _bury(cpu: int, p: Task) -> None:
+    """The CPU is offline; p, which took it there, sleeps, or is about to.  May sleep."""
     while not idle_cpu(cpu):        # p leaves it to its idle task
         yield_()
         cpu_relax()
@@ -157,8 +170,6 @@ def _cpu_down(cpu: int) -> None:
     if notifier_call_chain(CPU_DEAD, cpu)[0] == NOTIFY_BAD:
         BUG(f"a notifier objects to cpu{cpu} being dead")
     check_for_tasks(cpu)
-    kthread_stop(p)
-    set_cpus_allowed(me, old_allowed)       # refused if that was the dead CPU alone
 
 
 def check_for_tasks(cpu: int) -> None:

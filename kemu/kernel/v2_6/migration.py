@@ -32,13 +32,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kemu.errors import UsageError
 from kemu.kernel.completion import Completion, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.runqueue import (cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
+from kemu.kernel.sched.runqueue import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
                                         task_rq, task_rq_lock, task_rq_unlock, this_rq)
 from kemu.kernel.sched.wakeup import idlest_cpu, set_task_cpu, wake_up_process
 from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, TaskRef, Word
@@ -118,7 +119,12 @@ def wait_for_migration(rq: Cpu, p: Task, flags: int, req: MigrationReq) -> None:
 
 
 def sched_migrate_task(p: Task, dest_cpu: int) -> None:
-    """Move a task to a CPU, if it may go there: best effort.  May sleep."""
+    """Move a task to a CPU, if it may go there: best effort.  May sleep.
+
+    Raises UsageError for a CPU there is not.
+    """
+    check_alive(p)
+    check_cpu(dest_cpu)
     with migration_req() as req:
         rq, flags = task_rq_lock(p)
         allowed = p.cpus_allowed.load() >> dest_cpu & 1
@@ -150,6 +156,8 @@ def set_cpus_allowed(p: Task, new_mask: int) -> int:
     hotplug lock alone; here it takes the reference that the seed takes.
     """
     check_alive(p)
+    if not isinstance(new_mask, int):
+        raise UsageError(f"a mask is an int, not {new_mask!r:.80}")
     with migration_req() as req:
         rq, flags = task_rq_lock(p)
         dest_cpu = any_online_cpu(new_mask)

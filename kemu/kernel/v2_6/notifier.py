@@ -90,10 +90,13 @@ def notifier_chain_unregister(call: Notifier) -> None:
 
 
 def _call(block: NotifierBlock, action: int, cpu: int) -> int:
-    """A callback that raises refuses."""
+    """A callback that raises, or answers what is no answer, objects."""
     call: Notifier = functions.load(block.call.load())
     try:
-        return call(action, cpu)
+        ret = call(action, cpu)
+        if not isinstance(ret, int):
+            raise UsageError(f"a notifier returns NOTIFY_OK, NOTIFY_DONE or NOTIFY_BAD, not {ret!r:.80}")
+        return ret
     except (MachineStopped, ThreadEnds):
         raise
     except Exception:

@@ -19,8 +19,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from kemu.errors import OutOfMemory
 from kemu.kernel.completion import Completion, complete, wait_for_completion
-from kemu.kernel.kthread import kthread_should_stop
+from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.mutex import Mutex
 from kemu.kernel.sched.runqueue import online_cpus
 from kemu.kernel.sched.schedule import schedule, yield_
@@ -33,6 +34,8 @@ from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.memory.views import Task
 from kemu.native import (cpu_relax, local_irq_restore, local_irq_save, preempt_disable,
                          preempt_enable, smp_processor_id)
+
+ENOMEM = 12
 
 STOPMACHINE_WAIT, STOPMACHINE_PREPARE, STOPMACHINE_DISABLE_IRQ, STOPMACHINE_EXIT = range(4)
 
@@ -93,15 +96,32 @@ def _wait_for_acks(sm: StopMachine) -> None:
         acks = sm.thread_ack.wait_while(acks)
 
 
-def stop_machine() -> None:
-    """Stop every other CPU.  Runs in do_stop; returns with interrupts off."""
+def create_threads(cpus: list[int]) -> list[Task]:
+    """A thread for each CPU, none of which has run; [] if there is no room for all.  May sleep.
+
+    All are made before any runs: a newborn, not yet FIFO, would starve behind one that does.
+    """
+    threads: list[Task] = []
+    try:
+        for cpu in cpus:
+            threads.append(create_bound(stopmachine, cpu, cpu, "stopmachine/%u"))
+    except OutOfMemory:
+        for thread in threads:
+            kthread_stop(thread)
+        return []
+    return threads
+
+
+def stop_machine() -> int:
+    """Stop every other CPU.  Runs in do_stop; returns 0 with interrupts off, or -ENOMEM."""
     sm, here = StopMachine.on(0), smp_processor_id()
     others = [cpu for cpu in online_cpus() if cpu != here]
     sm.thread_ack.store(0)
     sm.num_threads.store(len(others))
     sm.state.store(STOPMACHINE_WAIT)
-    # All are made before any runs: a newborn, not yet FIFO, would starve behind one that does.
-    threads = [create_bound(stopmachine, cpu, cpu, "stopmachine/%u") for cpu in others]
+    threads = create_threads(others)
+    if len(threads) < len(others):
+        return -ENOMEM
     for thread in threads:
         wake_up_process(thread)
     while sm.thread_ack.load() != len(others):
@@ -110,6 +130,7 @@ def stop_machine() -> None:
     local_irq_save()        # from here on nothing may take this CPU away
     stopmachine_set_state(sm, STOPMACHINE_PREPARE)
     stopmachine_set_state(sm, STOPMACHINE_DISABLE_IRQ)
+    return 0
 
 
 def restart_machine() -> None:
@@ -124,9 +145,10 @@ def do_stop(smdata: StopMachineData) -> int:
     What it was told is the initiator's again once done is complete.
     """
     fn, data = functions.load(smdata.fn.load()), smdata.data.load()
-    stop_machine()
-    ret: int = fn(data)
-    restart_machine()
+    ret = stop_machine()
+    if not ret:
+        ret = fn(data)
+        restart_machine()
     smdata.ret.store(ret)
     complete(smdata.done)
     set_current_state(TASK_INTERRUPTIBLE)
@@ -137,19 +159,22 @@ def do_stop(smdata: StopMachineData) -> int:
     return ret
 
 
-def __stop_machine_run(fn: Any, data: int, cpu: int) -> tuple[Task, int]:
+def __stop_machine_run(fn: Any, data: int, cpu: int) -> tuple[Task | None, int]:
     """Run fn(data) on a CPU while all others stand still.  Caller holds the hotplug lock.  May sleep.
 
     Returns the thread that did, which sleeps and is the caller's to stop, and what fn
-    returned.
+    returned; -ENOMEM, and maybe no thread, if there is no room for threads.
     """
     with StopMachine.on(0).mutex:
         smdata = StopMachineData.alloc()
-        smdata.fn.store(functions.publish(fn))
-        smdata.data.store(data)
-        p = create_bound(do_stop, smdata, cpu, "kstopmachine/%u")
-        wake_up_process(p)
-        wait_for_completion(smdata.done)
-        ret: int = smdata.ret.load()
-        smdata.free()
-    return p, ret
+        try:
+            smdata.fn.store(functions.publish(fn))
+            smdata.data.store(data)
+            p = create_bound(do_stop, smdata, cpu, "kstopmachine/%u")
+            wake_up_process(p)
+            wait_for_completion(smdata.done)
+            return p, smdata.ret.load()
+        except OutOfMemory:
+            return None, -ENOMEM
+        finally:
+            smdata.free()
