@@ -164,7 +164,7 @@ def do_exit() -> NoReturn:
     me.flags.store(me.flags.load() | PF_EXITING)
     preempt_disable()
     set_special_state(TASK_DEAD)
-    __schedule(False)
+    __schedule()
     BUG(f"{me} is dead and was run again")
 
 
@@ -181,7 +181,7 @@ def start_over(argument: int, comm: str) -> NoReturn:
     me.flags.store(me.flags.load() | PF_REBORN)
     preempt_disable()
     set_special_state(TASK_DEAD)
-    __schedule(False)
+    __schedule()
     BUG(f"{me} was born again and its old thread was run")
 
 

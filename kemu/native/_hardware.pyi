@@ -185,6 +185,14 @@ class RunQueue:
         """Behind its equals.  False: of no queue's class."""
     def dequeue(self, slot: int, /) -> bool:
         """False: not queued as its class says."""
+    def activate(self, slot: int, /) -> int:
+        """enqueue(), and say so.  0, or BUG_..."""
+    def deactivate(self, slot: int, /) -> int:
+        """dequeue(), and say so.  0, or BUG_..."""
+    def pick_next(self) -> int:
+        """The slot of the best queued task, or of idle; or BUG_..."""
+    def check_preempt(self, slot: int, /) -> None:
+        """It was just queued: make the CPU look whether it should run instead."""
     def first(self) -> int:
         """The slot of the first of the most urgent queue, or -1."""
 
@@ -211,18 +219,31 @@ def leave() -> None:
     """The calling thread is no task any more."""
 def current() -> Any:
     """The view of the task that runs: in a machine, a kemu.memory.views.Task."""
+def set_tasks(tasks: Tasks[Any], /) -> None:
+    """The table in which current() finds swapper's view."""
 def set_vectors(interrupt: Callable[[], object], reschedule: Callable[[], object], /) -> None:
     """Who is called when an interrupt or a reschedule is taken."""
-def switch_to(slot: int, /) -> int:
-    """Run that task here; returns who ran before this one runs again.  Caller holds rq_lock."""
-def switch_away(slot: int, /) -> None:
-    """The last switch of a task that has died."""
 def wait_turn() -> int:
     """Sleep until some CPU switches to this task; returns who ran there before."""
-def stand_in(swapper: object, /) -> None:
-    """Idle in place, in swapper's name; current() returns the argument."""
-def resign() -> int:
-    """Hand the idle duty to swapper's thread; then wait_turn()."""
+def schedule(preempt: bool, /) -> int:
+    """Sleep, if the state says so, or let others run; preempt: the task is made to.
+
+    0; one more than the slot of a dead task, to be freed; ENDS: the thread is no task's any
+    more; or BUG_...  May switch tasks.
+    """
+def schedule_once() -> int:
+    """schedule(False) for who has turned preemption off: one switch at most."""
+def finish_switch(last: int, /) -> int:
+    """What follows wait_turn(); returns as schedule() does."""
+def try_to_wake_up(slot: int, mask: int, /) -> int:
+    """Wake the task if its state is in the mask: whether it was; or BUG_..."""
+def select_fallback(slot: int, /) -> int:
+    """Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...
+
+    Caller holds its pi_lock or rq_lock.
+    """
+def program_event() -> None:
+    """Set this CPU's next event.  Caller holds its timer_lock, interrupts off."""
 def idle() -> int:
     """Idle until something is due; returns WHY_ bits."""
 def smp_processor_id() -> int:
@@ -314,3 +335,24 @@ CLASS_STOP: Final[int]
 WHY_RESCHED: Final[int]
 WHY_IRQ: Final[int]
 WHY_TURN: Final[int]
+TASK_RUNNING: Final[int]
+TASK_DEAD: Final[int]
+TASK_WAKING: Final[int]
+PF_KTHREAD: Final[int]
+EVENT_POINT: Final[int]
+EVENT_OP: Final[int]
+EVENT_SCHED_SWITCH: Final[int]
+EVENT_SCHED_WAKING: Final[int]
+EVENT_SCHED_WAKEUP: Final[int]
+EVENT_SCHED_MIGRATE_TASK: Final[int]
+EVENT_PREEMPTED: Final[int]
+ENDS: Final[int]
+BUG_CPU: Final[int]
+BUG_DEAD_CPU: Final[int]
+BUG_CLASS: Final[int]
+BUG_QUEUE: Final[int]
+BUG_COUNT: Final[int]
+BUG_SLEEPS: Final[int]
+BUG_ATOMIC: Final[int]
+BUG_GONE: Final[int]
+BUG_NOWHERE: Final[int]

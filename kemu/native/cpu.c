@@ -51,6 +51,30 @@ bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu)
 	       !load(&cpu->irqs_off);
 }
 
+u64 kemu_irq_save(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 was = load(&cpu->irqs_off);
+
+	store(&cpu->irqs_off, 1);
+	return was;
+}
+
+void kemu_irq_put(struct kemu_self *s, u64 flags)
+{
+	store(&kemu_this_cpu(s)->irqs_off, !!flags);
+}
+
+/* The CPU is open again: what became due is taken, which may switch tasks. */
+int kemu_open(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+
+	if (!unlikely(kemu_irq_pending(cpu) || kemu_resched_due(s, cpu)))
+		return KEMU_OK;
+	return kemu_host.take_pending();
+}
+
 static bool my_turn(void *me)
 {
 	return load_acquire(&((struct kemu_task *)me)->turn) != 0;

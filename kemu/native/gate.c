@@ -15,10 +15,9 @@
  * held task is no deadlock of the script.
  */
 #include <sched.h>
+#include <string.h>
 
 #include "native.h"
-
-enum { EVENT_POINT = 1, EVENT_OP = 2 };		/* trace/events.py knows the rest */
 
 #define HOLD_POLL_NS	20000
 #define SCALES		10	/* of delays: from max down to max / 512 */
@@ -320,4 +319,21 @@ int kemu_point(struct kemu_self *s, u64 point)
 		}
 	}
 	return gate & GATE_JITTER ? jittered(s) : KEMU_OK;
+}
+
+/* A point of a mechanism that is in C, by its name: looked up only if something is armed. */
+int kemu_named_point(struct kemu_self *s, struct kemu_name *point)
+{
+	u64 index = load(&point->hint);
+	int status;
+
+	if (!(load(&s->k->hdr->gate) & (GATE_PANIC | GATE_TRACE | GATE_HOLD | GATE_JITTER)))
+		return KEMU_OK;
+	if (!kemu_is_symbol(s->k, point->name, index)) {
+		status = kemu_symbol(s->k, point->name, strlen(point->name), &index);
+		if (status < 0)
+			return status;
+		store(&point->hint, index);
+	}
+	return kemu_point(s, s->k->symbols + index * sizeof(struct kemu_symbol));
 }

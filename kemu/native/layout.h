@@ -64,6 +64,19 @@ enum kemu_bell { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
 /* task.sched_class: a later one runs before an earlier one. */
 enum kemu_class { CLASS_IDLE, CLASS_FAIR, CLASS_RT, CLASS_STOP };
 
+/* task.state, as far as the hardware looks at it: kernel/sched/state.py has them all. */
+enum kemu_state { TASK_RUNNING = 0, TASK_DEAD = 64, TASK_WAKING = 256 };
+
+/* task.flags, likewise */
+#define PF_KTHREAD	0x200000
+
+/* Events that are written from here; trace/events.py says what their words mean. */
+enum kemu_event_id {
+	EVENT_POINT = 1, EVENT_OP, EVENT_SCHED_SWITCH, EVENT_SCHED_WAKING, EVENT_SCHED_WAKEUP,
+	EVENT_SCHED_MIGRATE_TASK = 7,
+};
+#define EVENT_PREEMPTED	1024		/* in EVENT_SCHED_SWITCH's a */
+
 /* cpu.idling */
 enum kemu_idling { CPU_BUSY, CPU_IDLE, CPU_HELD };
 

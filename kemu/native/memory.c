@@ -18,7 +18,13 @@ __thread struct kemu_self kemu_self;
 static void *no_release(void)		{ return NULL; }
 static void no_acquire(void *state)	{ (void)state; }
 
-struct kemu_host kemu_host = { no_release, no_acquire };
+/* Without a kernel it stays pending. */
+static int nothing_taken(void)
+{
+	return KEMU_OK;
+}
+
+struct kemu_host kemu_host = { no_release, no_acquire, nothing_taken };
 
 static u64 round_up(u64 n, u64 to)
 {
@@ -191,6 +197,15 @@ static bool find_symbol(struct kemu *k, const char *name, u64 len, u64 from, u64
 			return true;
 		}
 	return false;
+}
+
+/* Whether that is the number of a name, as far as one can tell without the lock. */
+bool kemu_is_symbol(struct kemu *k, const char *name, u64 index)
+{
+	u64 nr = load_acquire(&k->hdr->nr_symbols);
+
+	return index < nr && nr <= KEMU_NR_SYMBOLS && find_symbol(k, name, strlen(name), index,
+								    index + 1, &index);
 }
 
 /* The number of a name, the same in every process; a new name gets the next. */

@@ -13,6 +13,7 @@
 #include "atomic.h"
 
 #define unlikely(x)	__builtin_expect(!!(x), 0)
+#define likely(x)	__builtin_expect(!!(x), 1)
 
 /* Zero, or why an operation did not do what was asked. */
 enum kemu_status {
@@ -29,6 +30,25 @@ enum kemu_status {
 	KEMU_ATOMIC = -9,	/* a hold point reached with a spinlock held */
 	KEMU_BUSY = -10,	/* a node that is on a list already, a slot in use */
 	KEMU_SIGNAL = -11,	/* not a task's business: a signal may be waiting for its handler */
+	KEMU_RAISED = -12,	/* a vector failed, and its kernel knows why */
+	KEMU_ENDS = -13,	/* the thread is no task's any more: it ends */
+
+	/* An invariant of the kernel does not hold: it says so, and stops (sched/classes.py). */
+	KEMU_BUG = -32,
+	KEMU_BUG_CPU = -32,	/* queued where it is not */
+	KEMU_BUG_DEAD_CPU = -33, /* queued where nobody runs */
+	KEMU_BUG_CLASS = -34,	/* an idle task is queued */
+	KEMU_BUG_QUEUE = -35,	/* not queued as its class says */
+	KEMU_BUG_COUNT = -36,	/* tasks are counted, and none is queued */
+	KEMU_BUG_SLEEPS = -37,	/* queued, and sleeps */
+	KEMU_BUG_ATOMIC = -38,	/* schedule() with preemption off */
+	KEMU_BUG_GONE = -39,	/* a wake-up of a freed task */
+	KEMU_BUG_NOWHERE = -40,	/* no CPU at all for a task */
+};
+
+/* Operations, as the gate counts and delays them. */
+enum kemu_op {
+	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
 };
 
 struct kemu {
@@ -62,10 +82,14 @@ struct kemu_self {
 
 extern __thread struct kemu_self kemu_self;
 
-/* Set by module.c: drop and retake the interpreter's lock round a wait. */
+/*
+ * Set by py_module.c: drop and retake the interpreter's lock round a wait; take, with it
+ * held, the interrupts and the reschedule that are due, as far as they are not masked.
+ */
 struct kemu_host {
 	void *(*release)(void);
 	void (*acquire)(void *state);
+	int (*take_pending)(void);
 };
 
 extern struct kemu_host kemu_host;
@@ -78,6 +102,7 @@ u64 *kemu_word(struct kemu *k, u64 off);
 int kemu_task_alloc(struct kemu *k, u64 *slot);
 int kemu_task_free(struct kemu *k, u64 slot);
 int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index);
+bool kemu_is_symbol(struct kemu *k, const char *name, u64 index);
 int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off);
 
 /* heap.c: blocks of shared memory by powers of two */
@@ -101,6 +126,8 @@ void kemu_wake_all(struct kemu *k);
 int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner);
 int kemu_spin_unlock(u64 *lock, u64 owner);
 void kemu_spin_let_in(struct kemu *k, u64 *lock);
+int kemu_lock(struct kemu_self *s, u64 *lock);
+int kemu_unlock(struct kemu_self *s, u64 *lock);
 void kemu_raw_lock(struct kemu *k, u64 *lock);
 void kemu_raw_unlock(u64 *lock);
 
@@ -120,6 +147,9 @@ void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu);
 void kemu_deliver(struct kemu_self *s);
 bool kemu_irq_pending(struct kemu_cpu *cpu);
 bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu);
+u64 kemu_irq_save(struct kemu_self *s);
+void kemu_irq_put(struct kemu_self *s, u64 flags);
+int kemu_open(struct kemu_self *s);
 
 /* What ended kemu_idle(). */
 enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
@@ -138,10 +168,29 @@ int kemu_list_next(struct kemu *k, u64 node, u64 *next);
 int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
 int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
 int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot);
+int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+int kemu_pick_next(struct kemu *k, struct kemu_cpu *cpu, u64 *slot);
+void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
+
+/* timer.c: a CPU's next event */
+int kemu_program_event(struct kemu *k, struct kemu_cpu *cpu);
+int kemu_update_tick(struct kemu_self *s, struct kemu_cpu *cpu);
+
+/* schedule.c: the switch from task to task, and idling in place */
+int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead);
+int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead);
+int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead);
+
+/* wakeup.c: try_to_wake_up */
+int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask);
+int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu);
 
 /* gate.c: what stands between an operation and its effect when something is armed */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);
+struct kemu_name { const char *name; u64 hint; };
+int kemu_named_point(struct kemu_self *s, struct kemu_name *point);
 int kemu_held(struct kemu_self *s);
 void kemu_waited_for(struct kemu *k, struct kemu_task *whom);
 void kemu_polled_for(struct kemu *k, struct kemu_task *whom);
@@ -159,5 +208,13 @@ int kemu_getcpu(void);
 
 /* process.c */
 int kemu_die_with_parent(void);
+
+/* Before a step of a mechanism that others may see: the gate, as for a step in Python. */
+static inline int kemu_step(struct kemu_self *s, enum kemu_op op, u64 *word, u64 value)
+{
+	if (!unlikely(load(&s->k->hdr->gate)))
+		return KEMU_OK;
+	return kemu_gate(s, s->k, op, (u64)((char *)word - s->k->base), value);
+}
 
 #endif

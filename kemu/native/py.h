@@ -48,6 +48,14 @@ void show(PyObject **slot, PyObject *view);
 bool is_task(void);
 bool take_pending(void);
 PyObject *then_pending(void);
+PyObject *py_leave(PyObject *module, PyObject *unused);
+
+/* py_sched.c: schedule() and try_to_wake_up() */
+extern PyMethodDef sched_functions[];
+PyObject *verdict(int status);
+
+/* py_list.c */
+PyObject *view_in(PyObject *tasks, struct kemu *k, u64 slot);
 
 /* py_point.c */
 extern PyMethodDef point_functions[];
@@ -62,14 +70,10 @@ PyObject *Memory_wake_all(Memory *m, PyObject *unused);
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 
 /* py_word.c */
-enum op {
-	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
-};
-
-int word_gate(Word *w, enum op op, u64 value);
+int word_gate(Word *w, enum kemu_op op, u64 value);
 
 /* The gate: one branch when nothing is armed. */
-static inline bool enter(Word *w, enum op op, u64 value)
+static inline bool enter(Word *w, enum kemu_op op, u64 value)
 {
 	return !unlikely(load(w->gate)) || word_gate(w, op, value) >= 0;
 }

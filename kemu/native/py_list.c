@@ -215,6 +215,14 @@ static PyObject *view_at(Tasks *t, u64 slot)
 	return Py_NewRef(t->views[slot].task);
 }
 
+/* The view of a task of k, or NULL without an error: the table is another machine's. */
+PyObject *view_in(PyObject *tasks, struct kemu *k, u64 slot)
+{
+	if (!tasks || &((Tasks *)tasks)->memory->k != k)
+		return NULL;
+	return view_at((Tasks *)tasks, slot);
+}
+
 static PyObject *Tasks_at(Tasks *t, PyObject *arg)
 {
 	u64 slot;

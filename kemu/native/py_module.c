@@ -19,6 +19,8 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 
 PyObject *fail(int status)
 {
+	if (status == KEMU_RAISED)	/* by a vector, and it is set */
+		return NULL;
 	for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++)
 		if (failures[i].status == status) {
 			PyErr_SetString(*failures[i].type, failures[i].text);
@@ -136,6 +138,14 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(HOLD_ARMED), CONSTANT(HOLD_HELD), CONSTANT(HOLD_PASSED),
 	CONSTANT(HOLD_WAITED_FOR), CONSTANT(HOLD_ALL_BLOCKED),
 	CONSTANT(CLASS_IDLE), CONSTANT(CLASS_FAIR), CONSTANT(CLASS_RT), CONSTANT(CLASS_STOP),
+	CONSTANT(TASK_RUNNING), CONSTANT(TASK_DEAD), CONSTANT(TASK_WAKING), CONSTANT(PF_KTHREAD),
+	CONSTANT(EVENT_POINT), CONSTANT(EVENT_OP), CONSTANT(EVENT_SCHED_SWITCH),
+	CONSTANT(EVENT_SCHED_WAKING), CONSTANT(EVENT_SCHED_WAKEUP),
+	CONSTANT(EVENT_SCHED_MIGRATE_TASK), CONSTANT(EVENT_PREEMPTED),
+	CONSTANT(KEMU_ENDS), CONSTANT(KEMU_BUG_CPU), CONSTANT(KEMU_BUG_DEAD_CPU),
+	CONSTANT(KEMU_BUG_CLASS), CONSTANT(KEMU_BUG_QUEUE), CONSTANT(KEMU_BUG_COUNT),
+	CONSTANT(KEMU_BUG_SLEEPS), CONSTANT(KEMU_BUG_ATOMIC), CONSTANT(KEMU_BUG_GONE),
+	CONSTANT(KEMU_BUG_NOWHERE),
 	CONSTANT(WHY_RESCHED), CONSTANT(WHY_IRQ), CONSTANT(WHY_TURN),
 };
 
@@ -167,14 +177,16 @@ static struct PyModuleDef module_def = {
 
 static void *drop_gil(void)		{ return PyEval_SaveThread(); }
 static void take_gil(void *state)	{ PyEval_RestoreThread(state); }
+static int take_due(void)		{ return take_pending() ? KEMU_OK : KEMU_RAISED; }
 
 PyMODINIT_FUNC PyInit__hardware(void)
 {
 	PyObject *module = PyModule_Create(&module_def);
 
-	kemu_host = (struct kemu_host) { drop_gil, take_gil };
+	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due };
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    !PyModule_AddFunctions(module, point_functions) &&
+	    !PyModule_AddFunctions(module, sched_functions) &&
 	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
 	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&
 	    add_type(module, "Tasks", &Tasks_Type) &&

@@ -73,9 +73,56 @@ static PyObject *RunQueue_first(RunQueue *q, PyObject *unused)
 	return status_or(status, status == KEMU_PENDING ? ~0ULL : slot);
 }
 
+static PyObject *change_state(RunQueue *q, PyObject *arg, change fn)
+{
+	u64 slot;
+
+	if (!as_word(arg, &slot))
+		return NULL;
+	if (slot >= q->memory->k.nr_tasks)
+		return fail(KEMU_RANGE);
+	return verdict(fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]));
+}
+
+static PyObject *RunQueue_activate(RunQueue *q, PyObject *arg)
+{
+	return change_state(q, arg, kemu_activate);
+}
+
+static PyObject *RunQueue_deactivate(RunQueue *q, PyObject *arg)
+{
+	return change_state(q, arg, kemu_deactivate);
+}
+
+static PyObject *RunQueue_pick_next(RunQueue *q, PyObject *unused)
+{
+	u64 slot = 0;
+	int status = kemu_pick_next(&q->memory->k, q->cpu, &slot);
+
+	(void)unused;
+	return status < 0 ? verdict(status) : from_word(slot);
+}
+
+static PyObject *RunQueue_check_preempt(RunQueue *q, PyObject *arg)
+{
+	u64 slot;
+
+	if (!as_word(arg, &slot) || !is_task())
+		return NULL;
+	if (slot >= q->memory->k.nr_tasks || kemu_self.k != &q->memory->k)
+		return fail(KEMU_RANGE);
+	kemu_check_preempt(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]);
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef runqueue_methods[] = {
 	ONE("enqueue", RunQueue_enqueue, "slot", "Behind its equals.  False: of no queue's class."),
 	ONE("dequeue", RunQueue_dequeue, "slot", "False: not queued as its class says."),
+	ONE("activate", RunQueue_activate, "slot", "enqueue(), and say so.  0, or BUG_..."),
+	ONE("deactivate", RunQueue_deactivate, "slot", "dequeue(), and say so.  0, or BUG_..."),
+	NOARGS("pick_next", RunQueue_pick_next, "The slot of the best queued task, or of idle; or BUG_..."),
+	ONE("check_preempt", RunQueue_check_preempt, "slot",
+	    "It was just queued: make the CPU look whether it should run instead."),
 	NOARGS("first", RunQueue_first, "The slot of the first of the most urgent queue, or -1."),
 	{ 0 },
 };

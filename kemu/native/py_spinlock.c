@@ -3,71 +3,43 @@
  *
  * Locking disables preemption first and unlocking enables it last, so what is
  * due (an interrupt, a reschedule) is taken inside the unlock: it may switch
- * tasks.  task.locks counts what a task holds, for reports and for gate.c.
+ * tasks.
  */
 #include "py.h"
 
-static u64 owner_id(void)
+static bool mine(Word *w)
 {
-	return (u64)(kemu_self.task - kemu_self.k->tasks) + 1;
-}
-
-static bool spin_lock(Word *w)
-{
-	struct kemu_task *t;
-	int status;
-
-	if (!is_task() || !enter(w, OP_LOCK, 0))
+	if (!is_task())
 		return false;
 	if (kemu_self.k != &w->memory->k) {
 		fail(KEMU_RANGE);
 		return false;
 	}
-	t = kemu_self.task;
-	store(&t->preempt_count, t->preempt_count + 1);
-	status = kemu_spin_lock(kemu_self.k, w->p, owner_id());
-	if (unlikely(status < 0)) {
-		store(&t->preempt_count, t->preempt_count - 1);
-		fail(status);
-		return false;
-	}
-	t->locks++;
 	return true;
+}
+
+static bool spin_lock(Word *w)
+{
+	int status;
+
+	if (!mine(w))
+		return false;
+	status = kemu_lock(&kemu_self, w->p);
+	if (unlikely(status < 0))
+		fail(status);
+	return status >= 0;
 }
 
 static bool spin_unlock(Word *w)
 {
-	struct kemu_task *t;
 	int status;
 
-	if (!is_task() || !enter(w, OP_UNLOCK, 0))
+	if (!mine(w))
 		return false;
-	status = kemu_self.k == &w->memory->k ? kemu_spin_unlock(w->p, owner_id()) : KEMU_RANGE;
-	if (unlikely(status < 0)) {
+	status = kemu_unlock(&kemu_self, w->p);
+	if (unlikely(status < 0))
 		fail(status);
-		return false;
-	}
-	t = kemu_self.task;
-	if (!--t->locks && unlikely(kemu_self.reschedules))
-		kemu_deliver(&kemu_self);
-	store(&t->preempt_count, t->preempt_count - 1);
-	if (unlikely(load(&kemu_self.k->hdr->starving)))
-		kemu_spin_let_in(kemu_self.k, w->p);
-	return true;
-}
-
-static u64 irq_off(void)
-{
-	struct kemu_cpu *cpu = kemu_this_cpu(&kemu_self);
-	u64 was = cpu->irqs_off;
-
-	store(&cpu->irqs_off, 1);
-	return was;
-}
-
-static void irq_put(u64 flags)
-{
-	store(&kemu_this_cpu(&kemu_self)->irqs_off, flags);
+	return status >= 0;
 }
 
 static PyObject *SpinLock_lock(Word *w, PyObject *unused)
@@ -91,9 +63,9 @@ static PyObject *SpinLock_lock_irqsave(Word *w, PyObject *unused)
 	(void)unused;
 	if (!is_task())
 		return NULL;
-	flags = irq_off();
+	flags = kemu_irq_save(&kemu_self);
 	if (!spin_lock(w)) {
-		irq_put(flags);
+		kemu_irq_put(&kemu_self, flags);
 		return NULL;
 	}
 	return from_word(flags);
@@ -105,7 +77,7 @@ static PyObject *SpinLock_unlock_irqrestore(Word *w, PyObject *arg)
 
 	if (!as_word(arg, &flags) || !spin_unlock(w))
 		return NULL;
-	irq_put(flags ? 1 : 0);
+	kemu_irq_put(&kemu_self, flags);
 	return then_pending();
 }
 
@@ -114,7 +86,7 @@ static PyObject *SpinLock_unlock_irq(Word *w, PyObject *unused)
 	(void)unused;
 	if (!spin_unlock(w))
 		return NULL;
-	irq_put(0);
+	kemu_irq_put(&kemu_self, 0);
 	return then_pending();
 }
 
@@ -122,7 +94,7 @@ static PyObject *SpinLock_is_held(Word *w, PyObject *unused)
 {
 	(void)unused;
 	return PyBool_FromLong(kemu_self.k == &w->memory->k && kemu_self.task &&
-			       load(w->p) == owner_id());
+			       load(w->p) == (u64)(kemu_self.task - kemu_self.k->tasks) + 1);
 }
 
 static PyMethodDef spinlock_methods[] = {

@@ -5,8 +5,8 @@
  * enable, wait_while), what is due is taken through the vectors, which the
  * kernel sets once per process.  So those operations may switch tasks.
  *
- * task_view and thread_view are the Python objects that stand for
- * kemu_self.task and kemu_self.thread: current() hands out the first.
+ * thread_view is the Python object that stands for kemu_self.thread.  current() hands it
+ * out, unless the thread stands in for swapper: then it is swapper's, from the table.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -16,7 +16,8 @@
 #define HARDIRQ_OFFSET	(1 << 16)
 
 static PyObject *irq_vector, *resched_vector;
-static __thread PyObject *task_view, *thread_view;
+static PyObject *tasks;		/* this process's table of views */
+static __thread PyObject *thread_view;
 static __thread Memory *self_memory;
 
 bool is_task(void)
@@ -145,31 +146,50 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 		kemu_pin(0, core - 1);
 	self_memory = (Memory *)Py_NewRef((PyObject *)memory);
 	kemu_self = (struct kemu_self) { .k = &memory->k, .task = t, .thread = t };
-	show(&task_view, args[2]);
 	show(&thread_view, args[2]);
 	Py_RETURN_NONE;
 }
 
 /* leave(): it is no task any more.  Its slot is not touched. */
-static PyObject *py_leave(PyObject *module, PyObject *unused)
+PyObject *py_leave(PyObject *module, PyObject *unused)
 {
-	PyObject *views[2] = { task_view, thread_view }, *memory = (PyObject *)self_memory;
+	PyObject *view = thread_view, *memory = (PyObject *)self_memory;
 
 	(void)module, (void)unused;
 	/* All of it before any __del__ runs, which might enter() again. */
 	kemu_self = (struct kemu_self) { 0 };
-	task_view = thread_view = NULL;
+	thread_view = NULL;
 	self_memory = NULL;
-	Py_XDECREF(views[0]);
-	Py_XDECREF(views[1]);
+	Py_XDECREF(view);
 	Py_XDECREF(memory);
 	Py_RETURN_NONE;
 }
 
 static PyObject *py_current(PyObject *module, PyObject *unused)
 {
+	struct kemu_self *s = &kemu_self;
+	PyObject *view;
+
 	(void)module, (void)unused;
-	return is_task() ? Py_NewRef(task_view) : NULL;
+	if (!is_task())
+		return NULL;
+	if (unlikely(s->task != s->thread)) {
+		view = view_in(tasks, s->k, (u64)(s->task - s->k->tasks));
+		if (view || PyErr_Occurred())
+			return view;
+	}
+	return Py_NewRef(thread_view);
+}
+
+static PyObject *py_set_tasks(PyObject *module, PyObject *table)
+{
+	(void)module;
+	if (!PyObject_TypeCheck(table, &Tasks_Type)) {
+		PyErr_SetString(PyExc_TypeError, "set_tasks(tasks): the table of views");
+		return NULL;
+	}
+	show(&tasks, table);
+	Py_RETURN_NONE;
 }
 
 static PyObject *py_set_vectors(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
@@ -186,78 +206,16 @@ static PyObject *py_set_vectors(PyObject *module, PyObject *const *args, Py_ssiz
 
 /* ---- turns ---------------------------------------------------------------- */
 
-/* After a wait for the turn: the view is the thread's own again. */
-static PyObject *turned(int status, const u64 *last)
-{
-	if (status < 0)
-		return fail(status);
-	show(&task_view, thread_view);
-	return from_word(*last);
-}
-
-static struct kemu_task *next_task(PyObject *arg)
-{
-	u64 slot;
-
-	/* The argument first: its __index__ may be code that calls leave(). */
-	if (!as_word(arg, &slot) || !is_task())
-		return NULL;
-	if (slot >= kemu_self.k->nr_tasks || !load(&kemu_self.k->tasks[slot].used)) {
-		fail(KEMU_RANGE);
-		return NULL;
-	}
-	return &kemu_self.k->tasks[slot];
-}
-
-static PyObject *py_switch_to(PyObject *module, PyObject *arg)
-{
-	struct kemu_task *next = next_task(arg);
-	u64 last = 0;
-
-	(void)module;
-	return next ? turned(kemu_switch_to(&kemu_self, next, &last), &last) : NULL;
-}
-
-static PyObject *py_switch_away(PyObject *module, PyObject *arg)
-{
-	struct kemu_task *next = next_task(arg);
-
-	if (!next)
-		return NULL;
-	if (next == kemu_self.thread)
-		return fail(KEMU_RANGE);
-	kemu_switch_away(&kemu_self, next);
-	return py_leave(module, NULL);
-}
-
 static PyObject *py_wait_turn(PyObject *module, PyObject *unused)
 {
 	u64 last = 0;
-
-	(void)module, (void)unused;
-	return is_task() ? turned(kemu_wait_turn(&kemu_self, &last), &last) : NULL;
-}
-
-static PyObject *py_stand_in(PyObject *module, PyObject *swapper_view)
-{
-	(void)module;
-	if (!is_task())
-		return NULL;
-	kemu_stand_in(&kemu_self);
-	show(&task_view, swapper_view);
-	Py_RETURN_NONE;
-}
-
-static PyObject *py_resign(PyObject *module, PyObject *unused)
-{
-	u64 last = 0;
+	int status;
 
 	(void)module, (void)unused;
 	if (!is_task())
 		return NULL;
-	if (kemu_self.task == kemu_self.thread)
-		return fail(KEMU_BUSY);
-	return turned(kemu_resign(&kemu_self, &last), &last);
+	status = kemu_wait_turn(&kemu_self, &last);
+	return status_or(status, last);
 }
 
 static PyObject *py_idle(PyObject *module, PyObject *unused)
@@ -368,14 +326,10 @@ PyMethodDef task_functions[] = {
 	FAST("enter", py_enter, "memory, slot, view", "The calling thread becomes the task's."),
 	NOARGS("leave", py_leave, "The calling thread is no task any more."),
 	NOARGS("current", py_current, "The view of the task that runs."),
+	ONE("set_tasks", py_set_tasks, "tasks", "The table in which current() finds swapper's view."),
 	FAST("set_vectors", py_set_vectors, "interrupt, reschedule",
 	     "Who is called when an interrupt or a reschedule is taken."),
-	ONE("switch_to", py_switch_to, "slot", "Run that task here; returns, when this one runs\n"
-	    "again, the slot of who ran before it.  Caller holds rq_lock."),
-	ONE("switch_away", py_switch_away, "slot", "The last switch of a task that has died."),
 	NOARGS("wait_turn", py_wait_turn, "Sleep until some CPU switches to this task."),
-	ONE("stand_in", py_stand_in, "swapper", "Idle in place, in swapper's name."),
-	NOARGS("resign", py_resign, "Hand the idle duty to swapper's thread; wait_turn()."),
 	NOARGS("idle", py_idle, "Idle until something is due; returns WHY_ bits."),
 	NOARGS("smp_processor_id", py_smp_processor_id, "The CPU the task runs on."),
 	NOARGS("preempt_count", py_preempt_count, "The current task's."),

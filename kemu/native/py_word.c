@@ -12,7 +12,7 @@ static inline u64 offset_of(Word *w)
 	return (u64)((char *)w->p - w->memory->k.base);
 }
 
-int word_gate(Word *w, enum op op, u64 value)
+int word_gate(Word *w, enum kemu_op op, u64 value)
 {
 	int status = kemu_gate(&kemu_self, &w->memory->k, op, offset_of(w), value);
 

@@ -1,10 +1,17 @@
 /*
- * runqueue.c - the queues of a CPU: links, counts, the bitmap of priorities.
+ * runqueue.c - the queues of a CPU: links, counts, the bitmap of priorities; who goes first.
  *
- * Which class a task is of, and when it is queued, is the kernel's business
- * (kernel/sched/classes.py).  Here is what Linux's classes do alike: a queued fair
- * task is linked in the one fair queue, a fifo task in the queue of its priority,
- * whose bit says that it is not empty.  The stop class has no queue, it counts.
+ * Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  A queued fair task is linked in
+ * the one fair queue, a fifo task in the queue of its priority, whose bit says that it
+ * is not empty.  The stop class has no queue: cpu.stop is its only task, and enqueue
+ * and dequeue merely count.  A later class goes before an earlier one, a lower
+ * priority number before a higher; equals in order of arrival.
+ *
+ *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate, nobody else
+ *	need_resched	<- 1 by kemu_check_preempt; the kick comes when the caller holds
+ *			   no spinlock any more (kemu_send_reschedule)
+ *
+ * KEMU_BUG_...: an invariant does not hold; kernel/sched/classes.py says which.
  *
  * No lock here: the caller holds rq_lock.
  */
@@ -106,4 +113,70 @@ int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 		return KEMU_PENDING;
 	*slot = (node - tasks) / sizeof(struct kemu_task);
 	return node >= tasks && *slot < k->nr_tasks ? KEMU_OK : KEMU_CORRUPT;
+}
+
+/* Queues t and says so.  The caller has set its CPU. */
+int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
+{
+	u64 id = (u64)(cpu - k->cpus);
+	int status;
+
+	if (load(&t->cpu) != id)
+		return KEMU_BUG_CPU;
+	if (!(load(&k->hdr->online_mask) & 1ULL << id))
+		return KEMU_BUG_DEAD_CPU;
+	status = kemu_enqueue(k, cpu, t);
+	if (status)
+		return status == KEMU_PENDING ? KEMU_BUG_CLASS : status;
+	store(&t->on_rq, 1);
+	return KEMU_OK;
+}
+
+/* Unqueues t and says so. */
+int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
+{
+	int status = kemu_dequeue(k, cpu, t);
+
+	if (status)
+		return status == KEMU_PENDING ? KEMU_BUG_QUEUE : status;
+	store(&t->on_rq, 0);
+	return KEMU_OK;
+}
+
+/* The best queued task; the idle task if there is none. */
+int kemu_pick_next(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
+{
+	u64 stop = load(&cpu->stop);
+	int status;
+
+	if (stop) {
+		struct kemu_task *t = kemu_task_at(k, stop - 1);
+
+		*slot = (u64)(t - k->tasks);
+		if (load(&t->on_rq) && load(&t->cpu) == (u64)(cpu - k->cpus))
+			return KEMU_OK;
+	}
+	status = kemu_first_queued(k, cpu, slot);
+	if (status == KEMU_PENDING) {
+		*slot = load(&cpu->idle);
+		return load(&cpu->rt_nr) ? KEMU_BUG_COUNT : KEMU_OK;
+	}
+	if (status == KEMU_OK && !load(&kemu_task_at(k, *slot)->on_rq))
+		return KEMU_BUG_SLEEPS;
+	return status;
+}
+
+/* t was just queued: the CPU looks whether it should run instead of what runs. */
+void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
+{
+	struct kemu_task *curr = kemu_task_at(k, load(&cpu->curr));
+	u64 mine = load(&t->sched_class), its = load(&curr->sched_class);
+	bool sooner = mine == CLASS_RT && load(&t->prio) < load(&curr->prio);
+	bool shared = mine == CLASS_FAIR && load(&cpu->fair_nr) == 2;	/* it must start its tick */
+
+	if (mine < its || (mine == its && !sooner && !shared) || load(&cpu->need_resched))
+		return;
+	store(&cpu->need_resched, 1);
+	if (cpu != kemu_this_cpu(&kemu_self))
+		kemu_send_reschedule(k, cpu);
 }

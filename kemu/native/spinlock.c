@@ -90,6 +90,49 @@ int kemu_spin_unlock(u64 *lock, u64 owner)
 	return KEMU_OK;
 }
 
+static u64 owner_id(struct kemu_self *s)
+{
+	return (u64)(s->task - s->k->tasks) + 1;
+}
+
+/*
+ * As a task takes it: preemption is off from before until after.  locks counts what a task
+ * holds, for reports, for gate.c, and for kicks that wait until it holds none.
+ */
+int kemu_lock(struct kemu_self *s, u64 *lock)
+{
+	struct kemu_task *t = s->task;
+	int status = kemu_step(s, OP_LOCK, lock, 0);
+
+	if (unlikely(status < 0))
+		return status;
+	store(&t->preempt_count, t->preempt_count + 1);
+	status = kemu_spin_lock(s->k, lock, owner_id(s));
+	if (unlikely(status < 0))
+		store(&t->preempt_count, t->preempt_count - 1);
+	else
+		t->locks++;
+	return status;
+}
+
+/* What became due meanwhile is left to the caller: kemu_open(). */
+int kemu_unlock(struct kemu_self *s, u64 *lock)
+{
+	struct kemu_task *t = s->task;
+	int status = kemu_step(s, OP_UNLOCK, lock, 0);
+
+	if (status >= 0)
+		status = kemu_spin_unlock(lock, owner_id(s));
+	if (unlikely(status < 0))
+		return status;
+	if (!--t->locks && unlikely(s->reschedules))
+		kemu_deliver(s);
+	store(&t->preempt_count, t->preempt_count - 1);
+	if (unlikely(load(&s->k->hdr->starving)))
+		kemu_spin_let_in(s->k, lock);
+	return KEMU_OK;
+}
+
 void kemu_raw_lock(struct kemu *k, u64 *lock)
 {
 	for (unsigned int round = 0; cmpxchg(lock, 0, ~0ULL); round++) {

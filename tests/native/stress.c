@@ -106,7 +106,8 @@ int main(void)
 	static const struct { const char *name; void (*run)(void); } programs[] = {
 		{ "locks", stress_locks }, { "bells", stress_bells }, { "heap", stress_heap },
 		{ "slots", stress_slots }, { "symbols", stress_symbols }, { "turns", stress_turns },
-		{ "wake-ups", stress_wakeups }, { "holds", stress_holds }, { "quiet", stress_quiet },
+		{ "wake-ups", stress_wakeups }, { "schedule", stress_sched },
+		{ "holds", stress_holds }, { "quiet", stress_quiet },
 		{ "panic", stress_panic },
 	};
 

@@ -37,6 +37,7 @@ void stress_slots(void);
 void stress_symbols(void);
 void stress_turns(void);
 void stress_wakeups(void);
+void stress_sched(void);
 void stress_holds(void);
 void stress_quiet(void);
 void stress_panic(void);

@@ -131,7 +131,7 @@ def run_on_no_cpu(cpu: int) -> None:
         marks = [(memories.task_offset(world.memory, 0, "cpu"), cpu),
                  (memories.cpu_offset(world.memory, 0, "idle"), cpu)]
         call = Call(target.name, (world.word.offset,) * target.arity)
-        carry_out(world, [Call("stand_in", (None,)), call], marks, task=True)
+        carry_out(world, [call], marks, task=True)
 
 
 @pytest.mark.parametrize("cpu", [2, 1 << 45, -1])
@@ -142,9 +142,10 @@ def test_a_cpu_that_is_none(cpu: int) -> None:
 
 def wait_in_every_way() -> None:
     """Child: each wait, begun by a task while the machine stops."""
-    for name in [*WAITS, "stand_in"]:
+    for name in [*WAITS, "schedule, offline", "schedule, to another"]:
         world = World()
         memories.cpu_word(world.memory, 0, "idle").store(1)     # swapper is another task
+        memories.header(world.memory, "online_mask").store(name != "schedule, offline")
         memories.together(memories.as_task(world.memory, partial(wait_for_ever, world, name)),
                           partial(memories.stop, world.memory))
 
@@ -156,11 +157,15 @@ def wait_for_ever(world: World, name: str) -> None:
         match name:
             case "Word.wait_while":
                 word.wait_while(0, 2)
-            case "switch_to":
-                native.switch_to(1)
-            case "stand_in" | "resign":
-                native.stand_in("swapper")
-                (native.idle if name == "stand_in" else native.resign)()
+            case "schedule_once":
+                native.preempt_disable()
+                native.schedule_once()
+            case "schedule, to another":
+                memories.task_word(world.memory, 2, "sched_class").store(native.CLASS_FAIR)
+                native.RunQueue(world.memory, 0).activate(2)
+                native.schedule(True)
+            case "schedule" | "schedule, offline":
+                native.schedule(True)
             case _:
                 getattr(native, name)()
 

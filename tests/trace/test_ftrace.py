@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from kemu import native
 from kemu.kernel import kthread
 from kemu.trace import events as ev
 from kemu.trace import ftrace
@@ -58,3 +59,9 @@ def test_a_real_trace_reads(machine):
 def test_lost_events_are_said():
     """A ring that was overwritten says so in its head."""
     assert "# CPU 3: 9 events lost" in ftrace.text(Trace([], {3: 9}))
+
+
+def test_the_hardware_writes_the_same_numbers():
+    """Events that are written in C have the numbers of the table."""
+    for name in [name for name in native.__all__ if name.startswith("EVENT_")]:
+        assert getattr(native, name) == getattr(ev, name.removeprefix("EVENT_"))

@@ -8,17 +8,20 @@ and while it is preempted.  The stop class has no queue: rq.stop is its only
 task, and enqueue and dequeue merely count.  That is why a task must be off every
 runqueue when it is given that class (exhibit stop-class-while-queued).
 
-The links, the counts and the bitmap of priorities are native/runqueue.c's; which
-class goes first, and what must hold of a queued task, is here.
+The links, the counts, the bitmap of priorities and who goes first are
+native/runqueue.c's, which schedule() and try_to_wake_up() use too; what must hold of
+a queued task is said here.
 
 Locks: rq.lock in every function here.  Callers: core functions of sched.
 """
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from kemu import native
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import idle_tasks, machine, resched_curr
+from kemu.kernel.sched.runqueue import machine, resched_curr
 from kemu.memory.views import Cpu, Task
 
 IDLE, FAIR = native.CLASS_IDLE, native.CLASS_FAIR
@@ -29,16 +32,26 @@ MAX_RT_PRIO = native.MAX_RT_PRIO
 DEFAULT_PRIO = 120
 
 
-def enqueue_task(rq: Cpu, p: Task) -> None:
-    """Link p into its class's queue of rq, behind its equals."""
-    if not rq.queue.enqueue(p.slot):
-        BUG("S11: an idle task is never queued")
-
-
-def dequeue_task(rq: Cpu, p: Task) -> None:
-    """Unlink p from its class's queue of rq."""
-    if not rq.queue.dequeue(p.slot):
-        BUG(_not_queued(rq, p))
+def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
+    """The hardware found an invariant broken while it queued, unqueued or picked p: say which."""
+    match why:
+        case native.BUG_CPU:
+            text = f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}"
+        case native.BUG_DEAD_CPU:
+            text = f"S8: {p} queued on dead cpu{rq.cpu}"
+        case native.BUG_CLASS:
+            text = "S11: an idle task is never queued"
+        case native.BUG_QUEUE:
+            text = _not_queued(rq, p)
+        case native.BUG_COUNT:
+            text = f"S3: cpu{rq.cpu} counts fifo tasks and has none queued"
+        case native.BUG_SLEEPS:
+            text = f"S6: cpu{rq.cpu} picked {machine.tasks.at(rq.queue.first())}, which sleeps"
+        case native.BUG_NOWHERE:
+            text = f"no CPU at all for {p}"
+        case _:
+            text = f"{p} on cpu{rq.cpu}: {why}"
+    BUG(text, depth=2)
 
 
 def _not_queued(rq: Cpu, p: Task) -> str:
@@ -51,48 +64,43 @@ def _not_queued(rq: Cpu, p: Task) -> str:
     return f"S4: {p} is of class {CLASS_NAMES[sched_class]} but in no queue of it"
 
 
+def enqueue_task(rq: Cpu, p: Task) -> None:
+    """Link p into its class's queue of rq, behind its equals."""
+    if not rq.queue.enqueue(p.slot):
+        broken(native.BUG_CLASS, rq, p)
+
+
+def dequeue_task(rq: Cpu, p: Task) -> None:
+    """Unlink p from its class's queue of rq."""
+    if not rq.queue.dequeue(p.slot):
+        broken(native.BUG_QUEUE, rq, p)
+
+
 def activate_task(rq: Cpu, p: Task) -> None:
     """Queue p and say so.  Caller has set its CPU."""
-    if p.cpu.load() != rq.cpu:
-        BUG(f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}")
-    if not machine.header.online_mask.test_bit(rq.cpu):
-        BUG(f"S8: {p} queued on dead cpu{rq.cpu}")
-    enqueue_task(rq, p)
-    p.on_rq.store(1)
+    why = rq.queue.activate(p.slot)
+    if why:
+        broken(why, rq, p)
 
 
 def deactivate_task(rq: Cpu, p: Task) -> None:
     """Unqueue p and say so."""
-    dequeue_task(rq, p)
-    p.on_rq.store(0)
+    why = rq.queue.deactivate(p.slot)
+    if why:
+        broken(why, rq, p)
 
 
 def pick_next_task(rq: Cpu) -> Task:
     """The best queued task; the idle task if there is none."""
-    stop = rq.stop.load()
-    if stop:
-        p = machine.tasks.at(stop - 1)
-        if p.on_rq.load() and p.cpu.load() == rq.cpu:
-            return p
-    slot = rq.queue.first()
+    slot = rq.queue.pick_next()
     if slot < 0:
-        if rq.rt_nr.load():
-            BUG(f"S3: cpu{rq.cpu} counts fifo tasks and has none queued")
-        return idle_tasks[rq.cpu]
-    p = machine.tasks.at(slot)
-    if not p.on_rq.load():
-        BUG(f"S6: cpu{rq.cpu} picked {p}, which sleeps")
-    return p
+        broken(slot, rq, machine.tasks.at(rq.curr.load()))
+    return machine.tasks.at(slot)
 
 
 def check_preempt_curr(rq: Cpu, p: Task) -> None:
     """p was just queued: make rq's CPU look whether it should run instead."""
-    curr = machine.tasks.at(rq.curr.load())
-    mine, its = p.sched_class.load(), curr.sched_class.load()
-    if mine > its or (mine == its == RT and p.prio.load() < curr.prio.load()):
-        resched_curr(rq)
-    elif mine == its == FAIR and rq.fair_nr.load() == 2:
-        resched_curr(rq)        # two share the CPU now: it must start its tick
+    rq.queue.check_preempt(p.slot)
 
 
 def put_behind(rq: Cpu, p: Task) -> None:

@@ -52,6 +52,7 @@ def _attach(memory: native.Memory) -> None:
     machine.memory = memory
     machine.header = Header(memory)
     machine.tasks = tasks_of(memory)
+    native.set_tasks(machine.tasks)
     runqueues[:] = [Cpu(memory, cpu) for cpu in range(machine.header.nr_cpus.load())]
     idle_tasks[:] = [machine.tasks.at(rq.idle.load()) for rq in runqueues]
 

@@ -11,21 +11,22 @@ Locks: pi_lock in set_special_state only.  Callers: everybody that sleeps.
 
 from __future__ import annotations
 
+from kemu import native
 from kemu.native import current
 
-TASK_RUNNING = 0
+TASK_RUNNING = native.TASK_RUNNING
 TASK_INTERRUPTIBLE = 1
 TASK_UNINTERRUPTIBLE = 2
-TASK_DEAD = 64
+TASK_DEAD = native.TASK_DEAD
 TASK_WAKEKILL = 128
-TASK_WAKING = 256
+TASK_WAKING = native.TASK_WAKING
 TASK_PARKED = 512
 TASK_STATE_MAX = 1024
 
 TASK_NORMAL = TASK_INTERRUPTIBLE | TASK_UNINTERRUPTIBLE
 
 PF_EXITING = 0x4
-PF_KTHREAD = 0x200000
+PF_KTHREAD = native.PF_KTHREAD
 PF_NO_SETAFFINITY = 0x4000000
 PF_REBORN = 0x80000000          # kemu: its thread ends, and it begins again in a new one
 PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another process

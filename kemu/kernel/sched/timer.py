@@ -4,7 +4,8 @@ Linux: kernel/time/timer.c (schedule_timeout), kernel/sched/core.c (scheduler_ti
 Not modelled: the wheel; a CPU's timers are a list, for there are few.
 
 A CPU has one event pending in hardware, cpu.next_event: the earliest of its
-timers and its tick.  The tick runs only where two fair tasks share the CPU.
+timers and its tick.  The tick runs only where two fair tasks share the CPU: schedule()
+starts and stops it (native/timer.c).
 
     task.timer_*    timer_lock of the CPU that timer_cpu names
     cpu.tick_at     that CPU, interrupts off
@@ -26,25 +27,6 @@ from kemu.native import current, now_ns
 MAX_SCHEDULE_TIMEOUT = native.NEVER
 
 
-def _program(rq: Cpu) -> None:
-    """Set the hardware's event.  Caller has interrupts off on rq's CPU, and timer_lock."""
-    due = [machine.tasks.owning(node).timer_expires.load()
-           for node in rq.timers.nodes()]
-    tick = rq.tick_at.load()
-    rq.next_event.store(min([*due, tick or native.NEVER]))
-
-
-def update_tick(rq: Cpu) -> None:
-    """Start or stop the tick.  Caller holds rq.lock, on its CPU."""
-    rq.timer_lock.lock()
-    if rq.fair_nr.load() < 2:
-        rq.tick_at.store(0)
-    elif not rq.tick_at.load():
-        rq.tick_at.store(now_ns() + machine.header.tick_ns.load())
-    _program(rq)
-    rq.timer_lock.unlock()
-
-
 def _add_timer(me: Task, expires: int) -> None:
     flags = native.local_irq_save()
     rq = this_rq()
@@ -52,7 +34,7 @@ def _add_timer(me: Task, expires: int) -> None:
     me.timer_expires.store(expires)
     me.timer_cpu.store(rq.cpu)
     rq.timers.add_tail(me.timer_node)
-    _program(rq)
+    native.program_event()
     rq.timer_lock.unlock()
     native.local_irq_restore(flags)
 
@@ -71,7 +53,7 @@ def _del_timer(me: Task) -> None:
     rq, flags = _lock_timer(me)
     machine.memory.list_del(me.timer_node)
     if rq is this_rq():
-        _program(rq)        # another CPU finds out when its event comes and nothing is due
+        native.program_event()  # another CPU finds out when its event comes and nothing is due
     rq.timer_lock.unlock_irqrestore(flags)
 
 
@@ -88,7 +70,7 @@ def timers_dead_cpu(cpu: int) -> int:
         rq.timers.add_tail(node)
     dead.tick_at.store(0)
     dead.next_event.store(native.NEVER)
-    _program(rq)
+    native.program_event()
     rq.timer_lock.unlock()
     dead.timer_lock.unlock()
     native.local_irq_restore(flags)
@@ -106,7 +88,7 @@ def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
             wake_up(p)
     if 0 < rq.tick_at.load() <= now:
         rq.tick_at.store(now + machine.header.tick_ns.load())
-    _program(rq)
+    native.program_event()
     rq.timer_lock.unlock()
 
 

@@ -11,19 +11,22 @@ The order a waker relies on, and that a sleeper must keep:
       test the condition              try_to_wake_up: lock pi_lock, test the state
       schedule()
 
+try_to_wake_up is the dearest path there is, and no exhibit replaces it: its steps, and who
+writes what in which order, are in native/wakeup.c.
+
 Locks: pi_lock, then rq.lock.  Callers: everybody.
 """
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 from kemu import native
 from kemu.kernel.panic import BUG
-from kemu.kernel.point import point
-from kemu.kernel.sched.classes import activate_task, check_preempt_curr
-from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu, machine, runqueues,
-                                        task_cpu)
-from kemu.kernel.sched.state import (PF_KTHREAD, TASK_NORMAL, TASK_RUNNING, TASK_WAKING)
-from kemu.memory.views import Cpu, Task
+from kemu.kernel.sched.classes import activate_task, broken, check_preempt_curr
+from kemu.kernel.sched.runqueue import cpu_rq, for_each_cpu, machine, runqueues, task_rq
+from kemu.kernel.sched.state import PF_KTHREAD, TASK_NORMAL
+from kemu.memory.views import Task
 from kemu.native import smp_processor_id
 from kemu.trace import events
 
@@ -52,51 +55,10 @@ def select_fallback_rq(cpu: int, p: Task) -> int:
     If no CPU of its mask is usable the mask is widened to all possible ones: a
     per-CPU binding is lost without a word.  That is Linux's way (3.6 and later).
     """
-    usable = usable_mask(p)
-    for dest in for_each_cpu(p.cpus_allowed.load() & usable):
-        return dest
-    p.cpus_allowed.store(machine.header.possible_mask.load())
-    for dest in for_each_cpu(usable):
-        return dest
-    BUG(f"no CPU at all for {p}")
-
-
-def select_task_rq(p: Task, cpu: int) -> int:
-    """Where a waking task goes: where it was, if it may.  Caller holds p.pi_lock."""
-    if p.cpus_allowed.load() & usable_mask(p) & 1 << cpu:
-        return cpu
-    return select_fallback_rq(cpu, p)
-
-
-def _ttwu_do_wakeup(rq: Cpu, p: Task) -> None:
-    """It runs, or will.  Caller holds rq.lock."""
-    check_preempt_curr(rq, p)
-    p.state.store(TASK_RUNNING)
-    native.trace(events.SCHED_WAKEUP, p.slot, p.prio, rq.cpu)
-
-
-def _ttwu_remote(p: Task) -> bool:
-    """p was still queued when its state was tested: take the sleep back.
-
-    The runqueue's lock may take a while to get; only then is TASK_RUNNING stored.
-    """
-    rq = cpu_rq(task_cpu(p))
-    rq.lock.lock()
-    queued = bool(p.on_rq.load())
-    if queued:
-        point("ttwu:remote")
-        _ttwu_do_wakeup(rq, p)
-    rq.lock.unlock()
-    return queued
-
-
-def ttwu_queue(p: Task, cpu: int) -> None:
-    """Queue a waking task.  Caller holds p.pi_lock."""
-    rq = cpu_rq(cpu)
-    rq.lock.lock()
-    activate_task(rq, p)
-    _ttwu_do_wakeup(rq, p)
-    rq.lock.unlock()
+    dest = native.select_fallback(p.slot)
+    if dest < 0:
+        broken(dest, cpu_rq(cpu), p)
+    return dest
 
 
 def try_to_wake_up(p: Task, state: int) -> bool:
@@ -104,25 +66,16 @@ def try_to_wake_up(p: Task, state: int) -> bool:
 
     Returns whether it was asleep, or about to be.
     """
-    flags = p.pi_lock.lock_irqsave()
-    woken = bool(p.state.load() & state)
-    if woken:
-        native.trace(events.SCHED_WAKING, p.slot, p.prio, p.cpu)
-        point("ttwu:matched")
-        if not (p.on_rq.load() and _ttwu_remote(p)):
-            if p.on_cpu.load_acquire():
-                # It has left its runqueue and is on its way out of schedule().
-                # Pairs with the release in finish_task_switch().
-                p.on_cpu.wait_while(1, p.slot)
-            p.state.store(TASK_WAKING)
-            cpu = select_task_rq(p, p.cpu.load())
-            set_task_cpu(p, cpu)
-            ttwu_queue(p, cpu)
-    elif p.state.load() == native.POISON:
-        p.pi_lock.unlock_irqrestore(flags)
-        BUG("use after free: a wake-up of a task that is gone")
-    p.pi_lock.unlock_irqrestore(flags)
-    return woken
+    woken = native.try_to_wake_up(p.slot, state)
+    if woken < 0:
+        _cannot_wake(p, woken)
+    return bool(woken)
+
+
+def _cannot_wake(p: Task, why: int) -> NoReturn:
+    if why == native.BUG_GONE:
+        BUG("use after free: a wake-up of a task that is gone", depth=2)
+    broken(why, task_rq(p), p)
 
 
 def wake_up_process(p: Task) -> bool:

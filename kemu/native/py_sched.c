@@ -1,0 +1,115 @@
+/*
+ * py_sched.c - the scheduler's mechanisms as Python calls them: schedule.c, wakeup.c.
+ *
+ * A negative number is one of BUG_...: the kernel says in words what is broken, and stops.
+ */
+#include "py.h"
+
+/* A broken invariant is the kernel's business; any other failure is an exception. */
+PyObject *verdict(int status)
+{
+	return status >= 0 || status <= KEMU_BUG ? PyLong_FromLong(status) : fail(status);
+}
+
+/* 0, or one more than the slot of a dead task, to be freed; ENDS, after which it is no task. */
+static PyObject *news(int status, const u64 *dead)
+{
+	if (likely(status >= 0))
+		return from_word(*dead);
+	if (status != KEMU_ENDS)
+		return verdict(status);
+	Py_XDECREF(py_leave(NULL, NULL));
+	return PyLong_FromLong(status);
+}
+
+static PyObject *py_schedule(PyObject *module, PyObject *arg)
+{
+	int preempt = PyObject_IsTrue(arg);
+	u64 dead = 0;
+
+	(void)module;
+	if (preempt < 0 || !is_task())
+		return NULL;
+	return news(kemu_schedule(&kemu_self, preempt, &dead), &dead);
+}
+
+static PyObject *py_schedule_once(PyObject *module, PyObject *unused)
+{
+	u64 dead = 0;
+
+	(void)module, (void)unused;
+	return is_task() ? news(kemu_switch_once(&kemu_self, false, &dead), &dead) : NULL;
+}
+
+static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
+{
+	u64 last, dead = 0;
+
+	(void)module;
+	if (!as_word(arg, &last) || !is_task())
+		return NULL;
+	return news(kemu_finish_switch(&kemu_self, last, &dead), &dead);
+}
+
+static struct kemu_task *task_arg(PyObject *arg)
+{
+	u64 slot;
+
+	/* The argument first: its __index__ may be code that calls leave(). */
+	if (!as_word(arg, &slot) || !is_task())
+		return NULL;
+	if (slot < kemu_self.k->nr_tasks)
+		return &kemu_self.k->tasks[slot];
+	fail(KEMU_RANGE);
+	return NULL;
+}
+
+static PyObject *py_try_to_wake_up(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	struct kemu_task *p;
+	u64 v[2];
+	int status;
+
+	(void)module;
+	if (!as_words(args, nargs, 2, v))
+		return NULL;
+	p = task_arg(args[0]);
+	if (!p)
+		return NULL;
+	status = kemu_try_to_wake_up(&kemu_self, p, v[1]);
+	return status < 0 ? verdict(status) : PyBool_FromLong(status);
+}
+
+static PyObject *py_select_fallback(PyObject *module, PyObject *arg)
+{
+	struct kemu_task *p = task_arg(arg);
+	u64 cpu = 0;
+	int status;
+
+	(void)module;
+	if (!p)
+		return NULL;
+	status = kemu_select_fallback(kemu_self.k, p, &cpu);
+	return status < 0 ? verdict(status) : from_word(cpu);
+}
+
+static PyObject *py_program_event(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? done(kemu_program_event(kemu_self.k, kemu_this_cpu(&kemu_self))) : NULL;
+}
+
+PyMethodDef sched_functions[] = {
+	ONE("schedule", py_schedule, "preempt", "Sleep, if the state says so, or let others run;\n"
+	    "preempt: the task is made to.  0; one more than the slot of a dead task, to be freed;\n"
+	    "ENDS: the thread is no task's any more; or BUG_...  May switch tasks."),
+	NOARGS("schedule_once", py_schedule_once, "schedule(False) for who has turned preemption off."),
+	ONE("finish_switch", py_finish_switch, "last", "After wait_turn(); returns as schedule()."),
+	FAST("try_to_wake_up", py_try_to_wake_up, "slot, mask",
+	     "Wake the task if its state is in the mask: whether it was; or BUG_..."),
+	ONE("select_fallback", py_select_fallback, "slot",
+	    "Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...\n"
+	    "Caller holds its pi_lock or rq_lock."),
+	NOARGS("program_event", py_program_event, "Set this CPU's next event.  Caller holds its timer_lock."),
+	{ 0 },
+};

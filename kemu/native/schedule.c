@@ -1,0 +1,192 @@
+/*
+ * schedule.c - a CPU goes from one task to the next; idling in place.
+ *
+ * Linux: kernel/sched/core.c (__schedule, context_switch, finish_task_switch) and idle.c.
+ *
+ *	who goes				who comes
+ *	  lock rq_lock
+ *	  off the runqueue, unless RUNNING
+ *	    or preempted: on_rq = 0
+ *	  need_resched = 0; curr, on_cpu = 1
+ *	    of who comes
+ *	  the turn (release), with rq_lock  ->	  takes the turn (acquire)
+ *						  on_cpu = 0 of who went (release): its
+ *						    wakers wait for it (acquire)
+ *						  unlock rq_lock
+ *
+ * So every task is switched out with a preempt_count of 2 (its own schedule(), and the
+ * lock), swapper too.  need_resched is cleared before the queues are left, under the
+ * lock under which it is set: no request is lost.
+ *
+ * A task that blocks when nothing else can run does not wake swapper's thread: its own
+ * goes on in swapper's name (idle_in_place).  To everybody else swapper runs.  If the
+ * task's turn comes on this CPU, no thread was switched; if it comes on another,
+ * swapper's own thread takes the duty over (kemu_resign()).
+ *
+ * A dead task's thread waits for no turn: its slot is soon another's.  Who comes after
+ * it is told whose slot it is (dead: the slot plus one), and frees it.
+ *
+ * Locks: rq_lock, interrupts off.  Callers: kernel/sched/schedule.py.
+ */
+#include "native.h"
+
+static u64 slot_of(struct kemu *k, struct kemu_task *t)
+{
+	return (u64)(t - k->tasks);
+}
+
+/* What the task that comes does for the one that went.  May take interrupts at its end. */
+int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	struct kemu_task *prev = kemu_task_at(s->k, last);
+	bool died;
+	int status;
+
+	if (last == KEMU_TURN_IDLE)	/* a stand-in resigned: it had finished, and held no lock */
+		return KEMU_OK;
+	if (last > KEMU_TURN_IDLE)	/* the task has a thread elsewhere now */
+		return KEMU_ENDS;
+	died = load(&prev->state) == TASK_DEAD;
+	store_release(&prev->on_cpu, 0);
+	status = kemu_unlock(s, &cpu->rq_lock);
+	if (status < 0)
+		return status;
+	kemu_irq_put(s, 0);
+	if (died)
+		*dead = last + 1;
+	return kemu_open(s);
+}
+
+/* Its turn has come elsewhere, or its CPU went offline and swapper has duties there. */
+static int resign(struct kemu_self *s, u64 *dead)
+{
+	u64 last = 0;
+	int status = kemu_resign(s, &last);
+
+	return status < 0 ? status : kemu_finish_switch(s, last, dead);
+}
+
+/* swapper's loop on a thread that waits for its own turn; returns with it. */
+static int idle_in_place(struct kemu_self *s, u64 *dead)
+{
+	int status = KEMU_OK;
+	u64 why;
+
+	while (status >= 0 && s->task && s->task != s->thread) {
+		struct kemu_cpu *cpu = kemu_this_cpu(s);
+
+		if (!(load(&s->k->hdr->online_mask) & 1ULL << (cpu - s->k->cpus)))
+			return resign(s, dead);
+		status = kemu_idle(s, &why);
+		if (status < 0)
+			return status;
+		if (why & WHY_TURN)
+			return resign(s, dead);
+		if (why & WHY_IRQ)
+			status = kemu_host.take_pending();
+		if (status >= 0 && load(&kemu_this_cpu(s)->need_resched))
+			status = kemu_switch_once(s, false, dead);
+	}
+	return status;
+}
+
+/* Runs next; returns when it is the calling thread's turn again, maybe on another CPU. */
+static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next,
+			  u64 *dead)
+{
+	struct kemu_task *prev = s->task, *idle = kemu_task_at(s->k, load(&cpu->idle));
+	u64 last = slot_of(s->k, prev);
+	int status;
+
+	store(&next->on_cpu, 1);
+	if (load(&prev->state) == TASK_DEAD) {
+		kemu_switch_away(s, next);
+		return KEMU_ENDS;
+	}
+	if (next == idle) {
+		kemu_stand_in(s);
+		status = kemu_finish_switch(s, last, dead);
+		return status < 0 ? status : idle_in_place(s, dead);
+	}
+	status = kemu_switch_to(s, next, &last);
+	return status < 0 ? status : kemu_finish_switch(s, last, dead);
+}
+
+/* Who is to run here.  A task that is not RUNNING is off the runqueue, unless preempted. */
+static int pick(struct kemu_self *s, struct kemu_cpu *cpu, bool preempt, struct kemu_task **next)
+{
+	struct kemu_task *prev = s->task;
+	u64 slot = 0;
+	int status = KEMU_OK;
+
+	if (!preempt && load(&prev->state)) {
+		status = kemu_deactivate(s->k, cpu, prev);
+		store(&prev->nvcsw, load(&prev->nvcsw) + 1);
+	}
+	if (status >= 0)
+		status = kemu_pick_next(s->k, cpu, &slot);
+	if (status < 0)
+		return status;
+	*next = kemu_task_at(s->k, slot);
+	store(&cpu->need_resched, 0);
+	if (load(&cpu->fair_nr) > 1 || load(&cpu->tick_at))
+		status = kemu_update_tick(s, cpu);
+	return status;
+}
+
+/* Switches to the best task, if it is another.  Preemption is off, once. */
+int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	struct kemu_task *prev = s->task, *next = NULL;
+	u64 flags;
+	int status;
+
+	if (load(&prev->preempt_count) != 1)
+		return KEMU_BUG_ATOMIC;
+	flags = kemu_irq_save(s);
+	status = kemu_lock(s, &cpu->rq_lock);
+	if (status < 0) {
+		kemu_irq_put(s, flags);
+		return status;
+	}
+	status = pick(s, cpu, preempt, &next);
+	if (status < 0)
+		return status;
+	if (next == prev) {
+		status = kemu_unlock(s, &cpu->rq_lock);
+		if (status < 0)
+			return status;
+		kemu_irq_put(s, 0);
+		return kemu_open(s);
+	}
+	if (preempt)
+		store(&prev->nivcsw, load(&prev->nivcsw) + 1);
+	store(&cpu->nr_switches, load(&cpu->nr_switches) + 1);
+	store(&cpu->curr, slot_of(s->k, next));
+	if (load(&s->k->hdr->gate) & GATE_TRACE)
+		kemu_trace(s, EVENT_SCHED_SWITCH, next,
+			   load(&prev->state) | (preempt ? EVENT_PREEMPTED : 0),
+			   load(&prev->prio), load(&next->prio));
+	return context_switch(s, cpu, next, dead);
+}
+
+/*
+ * Sleeps, if the state says so, or lets others run.  preempt: the caller is made to.
+ * KEMU_ENDS: the thread is no task's any more.  Other negatives stop the machine, and
+ * the locks stay as they were.  Returns early when there is a dead task to be freed.
+ */
+int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead)
+{
+	int status;
+
+	do {
+		store(&s->task->preempt_count, s->task->preempt_count + 1);
+		status = kemu_switch_once(s, preempt, dead);
+		if (status < 0)
+			return status;
+		store(&s->task->preempt_count, s->task->preempt_count - 1);
+	} while (!*dead && load(&kemu_this_cpu(s)->need_resched));
+	return KEMU_OK;
+}
