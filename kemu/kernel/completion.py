@@ -2,6 +2,9 @@
 
 Linux: kernel/sched/completion.c.  Not modelled: killable waits.
 
+Waking and waiting are on every path, and no exhibit replaces them: who writes what, and
+under which lock, is in native/completion.c.
+
 A completion counts: complete() before wait_for_completion() is remembered, and
 each wait takes one.  complete_all() lets everybody through from then on.
 
@@ -15,16 +18,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from kemu.kernel.sched.runqueue import machine
-from kemu.kernel.sched.schedule import schedule
-from kemu.kernel.sched.state import (TASK_NORMAL, TASK_UNINTERRUPTIBLE, __set_current_state)
+from kemu import native
+from kemu.kernel.sched.classes import broken
+from kemu.kernel.sched.runqueue import machine, this_rq
+from kemu.kernel.sched.schedule import after_switch
+from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE, __set_current_state
 from kemu.kernel.sched.timer import schedule_timeout
-from kemu.kernel.sched.wakeup import try_to_wake_up
 from kemu.memory.struct import ListHead, Lock, Struct, Word
-from kemu.memory.views import Task
 from kemu.native import current
 
-FOREVER = 1 << 40       # what complete_all() counts to
+FOREVER = native.COMPLETE_ALL
 
 
 class Completion(Struct):
@@ -33,6 +36,11 @@ class Completion(Struct):
     lock = Lock()
     done = Word()
     waiters = ListHead()
+
+
+assert Completion.size == native.COMPLETION["sizeof"]
+assert Completion.fields["done"][0] == native.COMPLETION["done"]
+assert Completion.fields["waiters"][0] == native.COMPLETION["waiters_next"]
 
 
 @contextmanager
@@ -53,52 +61,24 @@ def init_completion(x: Completion) -> None:
 reinit_completion = init_completion
 
 
-def _wake_first(x: Completion) -> None:
-    node = x.waiters.first()
-    if node:
-        machine.memory.list_del(node)
-        try_to_wake_up(machine.tasks.owning(node), TASK_NORMAL)
-
-
 def complete(x: Completion) -> None:
     """One event: let one waiter through.  Any context; does not sleep."""
-    flags = x.lock.lock_irqsave()
-    x.done.inc()
-    _wake_first(x)
-    x.lock.unlock_irqrestore(flags)
+    why = native.complete(x.base)
+    if why:
+        broken(why, this_rq(), current())
 
 
 def complete_all(x: Completion) -> None:
     """Let all waiters through, now and later.  Any context; does not sleep."""
-    flags = x.lock.lock_irqsave()
-    x.done.store(FOREVER)
-    while x.waiters.first():
-        _wake_first(x)
-    x.lock.unlock_irqrestore(flags)
-
-
-def _wait(x: Completion, me: Task) -> None:
-    """Sleep until there is an event.  Caller holds x.lock, interrupts off.  May sleep."""
-    me.blocked_on.store(x.base)
-    while not x.done.load():
-        if me.wait_next.load() in (0, me.wait_node):
-            x.waiters.add_tail(me.wait_node)
-        __set_current_state(TASK_UNINTERRUPTIBLE)
-        x.lock.unlock_irq()
-        schedule()
-        x.lock.lock_irq()
-    machine.memory.list_del(me.wait_node)
-    me.blocked_on.store(0)
+    why = native.complete_all(x.base)
+    if why:
+        broken(why, this_rq(), current())
 
 
 def wait_for_completion(x: Completion) -> None:
     """Wait for an event and take it.  May sleep."""
-    x.lock.lock_irq()
-    if not x.done.load():
-        _wait(x, current())
-    if x.done.load() < FOREVER:
-        x.done.dec()
-    x.lock.unlock_irq()
+    while news := native.wait_for_completion(x.base):
+        after_switch(news)
 
 
 def wait_for_completion_timeout(x: Completion, jiffies: int) -> int:

@@ -242,6 +242,12 @@ def select_fallback(slot: int, /) -> int:
 
     Caller holds its pi_lock or rq_lock.
     """
+def complete(offset: int, /) -> int:
+    """One event.  0, or BUG_..."""
+def complete_all(offset: int, /) -> int:
+    """Events for everybody, for good.  0, or BUG_..."""
+def wait_for_completion(offset: int, /) -> int:
+    """Wait for an event and take it.  0; otherwise as schedule(), and it is to be called again."""
 def program_event() -> None:
     """Set this CPU's next event.  Caller holds its timer_lock, interrupts off."""
 def idle() -> int:
@@ -293,6 +299,7 @@ HEADER: Final[dict[str, int]]   # the offset of a field in its structure
 CPU: Final[dict[str, int]]
 TASK: Final[dict[str, int]]
 HOLD: Final[dict[str, int]]
+COMPLETION: Final[dict[str, int]]
 
 MAX_CPUS: Final[int]
 MAX_TASKS: Final[int]
@@ -336,6 +343,9 @@ WHY_RESCHED: Final[int]
 WHY_IRQ: Final[int]
 WHY_TURN: Final[int]
 TASK_RUNNING: Final[int]
+TASK_UNINTERRUPTIBLE: Final[int]
+TASK_NORMAL: Final[int]
+COMPLETE_ALL: Final[int]
 TASK_DEAD: Final[int]
 TASK_WAKING: Final[int]
 PF_KTHREAD: Final[int]

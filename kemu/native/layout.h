@@ -65,7 +65,10 @@ enum kemu_bell { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
 enum kemu_class { CLASS_IDLE, CLASS_FAIR, CLASS_RT, CLASS_STOP };
 
 /* task.state, as far as the hardware looks at it: kernel/sched/state.py has them all. */
-enum kemu_state { TASK_RUNNING = 0, TASK_DEAD = 64, TASK_WAKING = 256 };
+enum kemu_state {
+	TASK_RUNNING = 0, TASK_UNINTERRUPTIBLE = 2, TASK_NORMAL = 3, TASK_DEAD = 64,
+	TASK_WAKING = 256,
+};
 
 /* task.flags, likewise */
 #define PF_KTHREAD	0x200000
@@ -155,7 +158,14 @@ enum kemu_hold_state {
 	F(state) F(kind) F(comm0) F(comm1) F(point)			\
 	F(until_comm0) F(until_comm1) F(until_point) F(task) F(reached)
 
+#define KEMU_COMPLETION_FIELDS(F)					\
+	F(lock) F(done) F(waiters_next) F(waiters_prev)
+
+#define KEMU_COMPLETE_ALL (1ULL << 40)	/* what complete_all() counts to */
+
 #define KEMU_WORD(name) u64 name;
+
+struct kemu_completion { KEMU_COMPLETION_FIELDS(KEMU_WORD) };
 
 struct kemu_hold { KEMU_HOLD_FIELDS(KEMU_WORD) };
 

@@ -186,6 +186,10 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead);
 int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask);
 int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu);
 
+/* completion.c */
+int kemu_complete(struct kemu_self *s, u64 off, bool all);
+int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 *dead);
+
 /* gate.c: what stands between an operation and its effect when something is armed */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);

@@ -94,6 +94,7 @@ struct field { const char *name; size_t offset; };
 #define CPU_FIELD(f)	{ #f, offsetof(struct kemu_cpu, f) },
 #define TASK_FIELD(f)	{ #f, offsetof(struct kemu_task, f) },
 #define HOLD_FIELD(f)	{ #f, offsetof(struct kemu_hold, f) },
+#define COMPLETION_FIELD(f) { #f, offsetof(struct kemu_completion, f) },
 
 static const struct field header_fields[] = {
 	KEMU_HEADER_FIELDS(HEADER_FIELD) HEADER_FIELD(holds) HEADER_FIELD(report) { 0 }
@@ -106,6 +107,10 @@ static const struct field task_fields[] = {
 };
 static const struct field hold_fields[] = {
 	KEMU_HOLD_FIELDS(HOLD_FIELD) { "sizeof", sizeof(struct kemu_hold) }, { 0 }
+};
+
+static const struct field completion_fields[] = {
+	KEMU_COMPLETION_FIELDS(COMPLETION_FIELD) { "sizeof", sizeof(struct kemu_completion) }, { 0 }
 };
 
 static bool add_layout(PyObject *module, const char *name, const struct field *fields)
@@ -138,7 +143,9 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(HOLD_ARMED), CONSTANT(HOLD_HELD), CONSTANT(HOLD_PASSED),
 	CONSTANT(HOLD_WAITED_FOR), CONSTANT(HOLD_ALL_BLOCKED),
 	CONSTANT(CLASS_IDLE), CONSTANT(CLASS_FAIR), CONSTANT(CLASS_RT), CONSTANT(CLASS_STOP),
-	CONSTANT(TASK_RUNNING), CONSTANT(TASK_DEAD), CONSTANT(TASK_WAKING), CONSTANT(PF_KTHREAD),
+	CONSTANT(TASK_RUNNING), CONSTANT(TASK_UNINTERRUPTIBLE), CONSTANT(TASK_NORMAL),
+	CONSTANT(TASK_DEAD), CONSTANT(TASK_WAKING), CONSTANT(PF_KTHREAD),
+	CONSTANT(KEMU_COMPLETE_ALL),
 	CONSTANT(EVENT_POINT), CONSTANT(EVENT_OP), CONSTANT(EVENT_SCHED_SWITCH),
 	CONSTANT(EVENT_SCHED_WAKING), CONSTANT(EVENT_SCHED_WAKEUP),
 	CONSTANT(EVENT_SCHED_MIGRATE_TASK), CONSTANT(EVENT_PREEMPTED),
@@ -191,6 +198,7 @@ PyMODINIT_FUNC PyInit__hardware(void)
 	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&
 	    add_type(module, "Tasks", &Tasks_Type) &&
 	    add_type(module, "RunQueue", &RunQueue_Type) && add_constants(module) &&
+	    add_layout(module, "COMPLETION", completion_fields) &&
 	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
 	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
 		return module;

@@ -1,5 +1,5 @@
 /*
- * py_sched.c - the scheduler's mechanisms as Python calls them: schedule.c, wakeup.c.
+ * py_sched.c - mechanisms of the kernel as Python calls them: schedule.c, wakeup.c, completion.c.
  *
  * A negative number is one of BUG_...: the kernel says in words what is broken, and stops.
  */
@@ -99,6 +99,39 @@ static PyObject *py_program_event(PyObject *module, PyObject *unused)
 	return is_task() ? done(kemu_program_event(kemu_self.k, kemu_this_cpu(&kemu_self))) : NULL;
 }
 
+static PyObject *complete(PyObject *arg, bool all)
+{
+	u64 off;
+	int status;
+
+	if (!as_word(arg, &off) || !is_task())
+		return NULL;
+	status = kemu_complete(&kemu_self, off, all);
+	return status < 0 ? verdict(status) : PyLong_FromLong(0);
+}
+
+static PyObject *py_complete(PyObject *module, PyObject *arg)
+{
+	(void)module;
+	return complete(arg, false);
+}
+
+static PyObject *py_complete_all(PyObject *module, PyObject *arg)
+{
+	(void)module;
+	return complete(arg, true);
+}
+
+static PyObject *py_wait_for_completion(PyObject *module, PyObject *arg)
+{
+	u64 off, dead = 0;
+
+	(void)module;
+	if (!as_word(arg, &off) || !is_task())
+		return NULL;
+	return news(kemu_wait_for_completion(&kemu_self, off, &dead), &dead);
+}
+
 PyMethodDef sched_functions[] = {
 	ONE("schedule", py_schedule, "preempt", "Sleep, if the state says so, or let others run;\n"
 	    "preempt: the task is made to.  0; one more than the slot of a dead task, to be freed;\n"
@@ -110,6 +143,10 @@ PyMethodDef sched_functions[] = {
 	ONE("select_fallback", py_select_fallback, "slot",
 	    "Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...\n"
 	    "Caller holds its pi_lock or rq_lock."),
+	ONE("complete", py_complete, "offset", "One event.  0, or BUG_..."),
+	ONE("complete_all", py_complete_all, "offset", "Events for everybody, for good.  0, or BUG_..."),
+	ONE("wait_for_completion", py_wait_for_completion, "offset", "Wait for an event and take it.\n"
+	    "0; otherwise as schedule(), and it is to be called again."),
 	NOARGS("program_event", py_program_event, "Set this CPU's next event.  Caller holds its timer_lock."),
 	{ 0 },
 };

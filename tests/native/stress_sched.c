@@ -3,7 +3,8 @@
  *
  * The kernel's own schedule() and try_to_wake_up() (schedule.c, wakeup.c), without the
  * kernel.  Some tokens go round: who has got one gives it to the next and wakes it, so a
- * wake-up that is lost stops the round.  Strangers wake tasks that wait for no such thing,
+ * wake-up that is lost stops the round; half of the tokens are handed over by a
+ * completion (completion.c).  Strangers wake tasks that wait for no such thing,
  * and masks change, so that a wake-up finds a task queued, on its way out, and asleep.
  */
 #define _GNU_SOURCE
@@ -19,6 +20,7 @@
 
 static struct kemu *k;
 static u64 given[TASKS], taken[TASKS];	/* given: atomic; taken: by its task */
+static u64 done[TASKS];			/* offsets: a completion for each */
 static u64 runs[CPUS];			/* plain: one task at a time runs on a CPU */
 static u64 freed;			/* atomic: a mask of the dead */
 
@@ -74,6 +76,25 @@ static void run_on(struct kemu_self *s)
 	CHECK(kemu_open(s) >= 0);
 }
 
+/* Every other token of a task comes by its completion. */
+static bool by_completion(u64 number)
+{
+	return number & 1;
+}
+
+static void wait_for_completion(struct kemu_self *s, u64 me)
+{
+	u64 dead = 0;
+
+	do {
+		free_dead(dead);
+		dead = 0;
+		CHECK(kemu_wait_for_completion(s, done[me], &dead) >= 0);
+	} while (dead);
+	CHECK(!load(&s->task->blocked_on) && load(&s->task->state) == TASK_RUNNING);
+	taken[me]++;
+}
+
 static void wait_for_token(struct kemu_self *s, u64 me, u64 *seed)
 {
 	u64 dead = 0;
@@ -93,6 +114,17 @@ static void wait_for_token(struct kemu_self *s, u64 me, u64 *seed)
 	taken[me]++;
 }
 
+/* Its next token.  There may be more under way: who has counted this one hands it over. */
+static void give(struct kemu_self *s, u64 next)
+{
+	u64 number = fetch_add(&given[next], 1);
+
+	if (by_completion(number))
+		CHECK(kemu_complete(s, done[next], false) == KEMU_OK);
+	else
+		CHECK(kemu_try_to_wake_up(s, &k->tasks[CPUS + next], SLEEPS) >= 0);
+}
+
 static void task(u64 slot)
 {
 	u64 me = slot - CPUS, next = (me + 1) % TASKS, last, dead = 0, seed = slot;
@@ -104,14 +136,17 @@ static void task(u64 slot)
 	dead = 0;
 	store(&s->task->preempt_count, s->task->preempt_count - 1);
 	for (u64 i = 0; i < ROUNDS; i++) {
-		wait_for_token(s, me, &seed);
+		if (by_completion(i))
+			wait_for_completion(s, me);
+		else
+			wait_for_token(s, me, &seed);
 		run_on(s);
 		if (!(dice(&seed) & 7))
 			store(&k->tasks[CPUS + next].cpus_allowed, 1 + dice(&seed) % 3);
 		if (!(dice(&seed) & 7))		/* a stranger's */
-			CHECK(kemu_try_to_wake_up(s, &k->tasks[CPUS + dice(&seed) % TASKS], SLEEPS) >= 0);
-		fetch_add(&given[next], 1);
-		CHECK(kemu_try_to_wake_up(s, &k->tasks[CPUS + next], SLEEPS) >= 0);
+			CHECK(kemu_try_to_wake_up(s, &k->tasks[CPUS + dice(&seed) % TASKS],
+						  TASK_NORMAL) >= 0);
+		give(s, next);
 	}
 	store(&s->task->preempt_count, s->task->preempt_count + 1);
 	store(&s->task->state, TASK_DEAD);
@@ -167,7 +202,9 @@ void stress_sched(void)
 	int (*before)(void) = kemu_host.take_pending;
 	u64 all = 0;
 
-	k = build(CPUS, CPUS + TASKS, 0, 0);
+	k = build(CPUS, CPUS + TASKS, 1 << 16, 0);
+	for (u64 i = 0; i < TASKS; i++)
+		CHECK(kemu_heap_alloc(k, sizeof(struct kemu_completion), &done[i]) == KEMU_OK);
 	lay_out();
 	kemu_host.take_pending = take_pending;
 	for (u64 i = 0; i < TOKENS; i++)

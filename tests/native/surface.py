@@ -21,7 +21,7 @@ from tests.native import memories
 
 STUB = Path(native.__file__).with_name("_hardware.pyi")
 CLASSES = {name: kind for name, kind in vars(native._hardware).items() if isinstance(kind, type)}
-WAITS = {"schedule", "schedule_once", "wait_turn", "idle", "Word.wait_while"}
+WAITS = {"schedule", "schedule_once", "wait_for_completion", "wait_turn", "idle", "Word.wait_while"}
 LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del", "List.add", "List.add_tail"}
 PID_MAX = 1 << 22       # no host has a thread of a higher number
 TASKS = 4               # the last has no used slot

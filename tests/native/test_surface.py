@@ -164,6 +164,8 @@ def wait_for_ever(world: World, name: str) -> None:
                 memories.task_word(world.memory, 2, "sched_class").store(native.CLASS_FAIR)
                 native.RunQueue(world.memory, 0).activate(2)
                 native.schedule(True)
+            case "wait_for_completion":
+                native.wait_for_completion(world.things["block"])
             case "schedule" | "schedule, offline":
                 native.schedule(True)
             case _:

@@ -33,7 +33,7 @@ DEFAULT_PRIO = 120
 
 
 def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
-    """The hardware found an invariant broken while it queued, unqueued or picked p: say which."""
+    """The hardware found an invariant broken while it queued, unqueued, picked or woke p: say which."""
     match why:
         case native.BUG_CPU:
             text = f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}"
@@ -47,6 +47,8 @@ def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
             text = f"S3: cpu{rq.cpu} counts fifo tasks and has none queued"
         case native.BUG_SLEEPS:
             text = f"S6: cpu{rq.cpu} picked {machine.tasks.at(rq.queue.first())}, which sleeps"
+        case native.BUG_GONE:
+            text = "use after free: a wake-up of a task that is gone"
         case native.BUG_NOWHERE:
             text = f"no CPU at all for {p}"
         case _:

@@ -41,7 +41,7 @@ def schedule_debug(prev: Task) -> NoReturn:
         f"{prev.comm}/{prev.pid.load()}/{preempt_count():#010x}", depth=3)
 
 
-def _after_switch(news: int) -> None:
+def after_switch(news: int) -> None:
     """A task came back from a switch with news: see native.schedule()."""
     if news > 0:
         _free_dead(machine.tasks.at(news - 1))
@@ -61,14 +61,14 @@ def __schedule() -> None:
     """
     news = native.schedule_once()
     if news:
-        _after_switch(news)
+        after_switch(news)
 
 
 def finish_task_switch(last: int) -> None:
     """What a new task does for the one that went: it is off its CPU now."""
     news = native.finish_switch(last)
     if news:
-        _after_switch(news)
+        after_switch(news)
 
 
 _free_dead: Callable[[Task], None]
@@ -103,14 +103,14 @@ def schedule() -> None:
     """Sleep, if the state says so, or let others run.  May sleep."""
     news = native.schedule(False)
     if news:
-        _after_switch(news)
+        after_switch(news)
 
 
 def preempt_schedule() -> None:
     """The vector of the hardware: preemption is on and a reschedule is due."""
     news = native.schedule(True)
     if news:
-        _after_switch(news)
+        after_switch(news)
 
 
 def cond_resched() -> bool:

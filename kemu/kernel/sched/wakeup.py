@@ -19,8 +19,6 @@ Locks: pi_lock, then rq.lock.  Callers: everybody.
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 from kemu import native
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import activate_task, broken, check_preempt_curr
@@ -68,14 +66,8 @@ def try_to_wake_up(p: Task, state: int) -> bool:
     """
     woken = native.try_to_wake_up(p.slot, state)
     if woken < 0:
-        _cannot_wake(p, woken)
+        broken(woken, task_rq(p), p)
     return bool(woken)
-
-
-def _cannot_wake(p: Task, why: int) -> NoReturn:
-    if why == native.BUG_GONE:
-        BUG("use after free: a wake-up of a task that is gone", depth=2)
-    broken(why, task_rq(p), p)
 
 
 def wake_up_process(p: Task) -> bool:

@@ -1,0 +1,150 @@
+/*
+ * completion.c - a count of events, and a queue of tasks that wait for one each.
+ *
+ * Linux: kernel/sched/completion.c (complete, complete_all, wait_for_completion).
+ *
+ *	done		<- +1 per event, or COMPLETE_ALL for good: under lock
+ *			   -1 by the waiter that takes one: under lock
+ *	waiters		<- task.wait_next: by the waiter; off again by who wakes it, or by
+ *			   itself when it finds an event: under lock
+ *	task.state	<- UNINTERRUPTIBLE under lock, before it is freed: so complete(), which
+ *			   wakes under the lock, finds the waiter asleep or about to be
+ *
+ * The waiter needs the lock to return, so complete() may be its waker's last touch of
+ * the memory.  A wake-up carries no news: the waiter looks at done again.
+ *
+ * Locks: the completion's, interrupts off; pi_lock nests inside.
+ * Callers: kernel/completion.py, which does the waits with a time-out in Python.
+ */
+#include "native.h"
+
+/* The completion at an offset, or NULL if it would not lie in the memory. */
+static struct kemu_completion *completion_at(struct kemu *k, u64 off)
+{
+	if (!kemu_word(k, off) || !kemu_word(k, off + sizeof(struct kemu_completion) - sizeof(u64)))
+		return NULL;
+	return (struct kemu_completion *)(k->base + off);
+}
+
+static u64 offset_in(struct kemu *k, u64 *word)
+{
+	return (u64)((char *)word - k->base);
+}
+
+static int lock_irq(struct kemu_self *s, struct kemu_completion *x)
+{
+	u64 flags = kemu_irq_save(s);
+	int status = kemu_lock(s, &x->lock);
+
+	if (status < 0)
+		kemu_irq_put(s, flags);
+	return status;
+}
+
+static int unlock_irq(struct kemu_self *s, struct kemu_completion *x)
+{
+	int status = kemu_unlock(s, &x->lock);
+
+	if (status < 0)
+		return status;
+	kemu_irq_put(s, 0);
+	return kemu_open(s);
+}
+
+/* KEMU_PENDING: nobody waits. */
+static int wake_first(struct kemu_self *s, struct kemu_completion *x)
+{
+	struct kemu *k = s->k;
+	u64 head = offset_in(k, &x->waiters_next), node, slot;
+	u64 first = offset_in(k, &k->tasks[0].wait_next);
+	int status = kemu_list_next(k, head, &node);
+
+	if (status < 0)
+		return status;
+	if (node == head)
+		return KEMU_PENDING;
+	slot = (node - first) / sizeof(struct kemu_task);
+	if (node < first || slot >= k->nr_tasks)
+		return KEMU_CORRUPT;
+	status = kemu_list_del(k, node);
+	if (status >= 0)
+		status = kemu_try_to_wake_up(s, &k->tasks[slot], TASK_NORMAL);
+	return status < 0 ? status : KEMU_OK;
+}
+
+/* One event, or with all as many as anybody will ever want.  Any context. */
+int kemu_complete(struct kemu_self *s, u64 off, bool all)
+{
+	struct kemu_completion *x = completion_at(s->k, off);
+	u64 flags;
+	int status;
+
+	if (!x)
+		return KEMU_RANGE;
+	flags = kemu_irq_save(s);
+	status = kemu_lock(s, &x->lock);
+	if (status < 0) {
+		kemu_irq_put(s, flags);
+		return status;
+	}
+	store(&x->done, all ? KEMU_COMPLETE_ALL : load(&x->done) + 1);
+	do {
+		status = wake_first(s, x);
+	} while (all && status == KEMU_OK);
+	if (status >= 0)
+		status = kemu_unlock(s, &x->lock);
+	if (status < 0)
+		return status;
+	kemu_irq_put(s, flags);
+	return kemu_open(s);
+}
+
+/* Sleeps once.  The lock is held, and held again afterwards, unless a dead task is to be freed. */
+static int sleep_once(struct kemu_self *s, struct kemu_completion *x, u64 *dead)
+{
+	struct kemu_task *me = s->task;
+	u64 node = offset_in(s->k, &me->wait_next), next = load(&me->wait_next);
+	int status = KEMU_OK;
+
+	if (!next || next == node)
+		status = kemu_list_add(s->k, offset_in(s->k, &x->waiters_next), node, true);
+	if (status >= 0)
+		status = kemu_step(s, OP_STORE, &me->state, TASK_UNINTERRUPTIBLE);
+	if (status < 0)
+		return status;
+	store(&me->state, TASK_UNINTERRUPTIBLE);
+	status = unlock_irq(s, x);
+	if (status >= 0)
+		status = kemu_schedule(s, false, dead);
+	return status < 0 || *dead ? status : lock_irq(s, x);
+}
+
+/*
+ * Waits for an event and takes it.  May sleep.  With a dead task to be freed it returns
+ * early, in the queue still: the caller comes again.  Else as kemu_schedule().
+ */
+int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 *dead)
+{
+	struct kemu_completion *x = completion_at(s->k, off);
+	struct kemu_task *me = s->task;
+	int status;
+
+	if (!x)
+		return KEMU_RANGE;
+	status = lock_irq(s, x);
+	if (status >= 0 && !load(&x->done))
+		store(&me->blocked_on, off);
+	while (status >= 0 && !load(&x->done)) {
+		status = sleep_once(s, x, dead);
+		if (status < 0 || *dead)
+			return status;
+	}
+	if (status >= 0)
+		status = kemu_list_del(s->k, offset_in(s->k, &me->wait_next));
+	if (status < 0)
+		return status;
+	store(&me->blocked_on, 0);
+	if (load(&x->done) < KEMU_COMPLETE_ALL)
+		store(&x->done, load(&x->done) - 1);
+	return unlock_irq(s, x);
+}
