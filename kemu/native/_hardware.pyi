@@ -237,6 +237,13 @@ def finish_switch(last: int, /) -> int:
     """What follows wait_turn(); returns as schedule() does."""
 def try_to_wake_up(slot: int, mask: int, /) -> int:
     """Wake the task if its state is in the mask: whether it was; or BUG_..."""
+def set_special_state(state: int, /) -> None:
+    """Set the current task's state, under pi_lock."""
+def look_inactive(slot: int, state: int, /) -> int:
+    """Whether the task is off its CPU and every runqueue, in that state if it is not 0.
+
+    Its count of voluntary switches; if not, minus LOOK_ bits that say why.
+    """
 def select_fallback(slot: int, /) -> int:
     """Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...
 
@@ -355,6 +362,10 @@ EVENT_SCHED_SWITCH: Final[int]
 EVENT_SCHED_WAKING: Final[int]
 EVENT_SCHED_WAKEUP: Final[int]
 EVENT_SCHED_MIGRATE_TASK: Final[int]
+EVENT_SCHED_WAIT_TASK: Final[int]
+LOOK_RUNNING: Final[int]
+LOOK_QUEUED: Final[int]
+LOOK_OTHER_STATE: Final[int]
 EVENT_PREEMPTED: Final[int]
 ENDS: Final[int]
 BUG_CPU: Final[int]

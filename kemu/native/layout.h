@@ -76,7 +76,7 @@ enum kemu_state {
 /* Events that are written from here; trace/events.py says what their words mean. */
 enum kemu_event_id {
 	EVENT_POINT = 1, EVENT_OP, EVENT_SCHED_SWITCH, EVENT_SCHED_WAKING, EVENT_SCHED_WAKEUP,
-	EVENT_SCHED_MIGRATE_TASK = 7,
+	EVENT_SCHED_MIGRATE_TASK = 7, EVENT_SCHED_WAIT_TASK,
 };
 #define EVENT_PREEMPTED	1024		/* in EVENT_SCHED_SWITCH's a */
 

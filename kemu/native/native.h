@@ -184,6 +184,9 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead);
 
 /* wakeup.c: try_to_wake_up */
 int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask);
+int kemu_set_special_state(struct kemu_self *s, u64 state);
+enum kemu_look { LOOK_RUNNING = 1, LOOK_QUEUED = 2, LOOK_OTHER_STATE = 4 };
+int kemu_look_inactive(struct kemu_self *s, struct kemu_task *p, u64 state, u64 *what, u64 *switches);
 int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu);
 
 /* completion.c */

@@ -99,6 +99,35 @@ static PyObject *py_program_event(PyObject *module, PyObject *unused)
 	return is_task() ? done(kemu_program_event(kemu_self.k, kemu_this_cpu(&kemu_self))) : NULL;
 }
 
+static PyObject *py_set_special_state(PyObject *module, PyObject *arg)
+{
+	u64 state;
+
+	(void)module;
+	if (!as_word(arg, &state) || !is_task())
+		return NULL;
+	return done(kemu_set_special_state(&kemu_self, state));
+}
+
+/* The usual answer, inactive and as wanted, is one number: no tuple for it. */
+static PyObject *py_look_inactive(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	u64 v[2], what = 0, switches = 0;
+	struct kemu_task *p;
+	int status;
+
+	(void)module;
+	if (!as_words(args, nargs, 2, v))
+		return NULL;
+	p = task_arg(args[0]);
+	if (!p)
+		return NULL;
+	status = kemu_look_inactive(&kemu_self, p, v[1], &what, &switches);
+	if (status < 0)
+		return fail(status);
+	return what ? PyLong_FromLong(-(long)what) : from_word(switches);
+}
+
 static PyObject *complete(PyObject *arg, bool all)
 {
 	u64 off;
@@ -140,6 +169,10 @@ PyMethodDef sched_functions[] = {
 	ONE("finish_switch", py_finish_switch, "last", "After wait_turn(); returns as schedule()."),
 	FAST("try_to_wake_up", py_try_to_wake_up, "slot, mask",
 	     "Wake the task if its state is in the mask: whether it was; or BUG_..."),
+	ONE("set_special_state", py_set_special_state, "state", "Set the current task's, under pi_lock."),
+	FAST("look_inactive", py_look_inactive, "slot, state",
+	     "Whether the task is off its CPU and every runqueue, in that state if it is not 0:\n"
+	     "its count of voluntary switches; if not, minus LOOK_ bits that say why."),
 	ONE("select_fallback", py_select_fallback, "slot",
 	    "Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...\n"
 	    "Caller holds its pi_lock or rq_lock."),

@@ -53,7 +53,4 @@ def set_special_state(state: int) -> None:
     parked one would be lost.  Under pi_lock the two stores cannot cross.
     Linux: 2018, b5bf9a90bbeb; exhibit parked-store-collides.
     """
-    me = current()
-    flags = me.pi_lock.lock_irqsave()
-    me.state.store(state)
-    me.pi_lock.unlock_irqrestore(flags)
+    native.set_special_state(state)

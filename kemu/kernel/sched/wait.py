@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.sched.runqueue import machine, task_rq, task_rq_lock, task_rq_unlock
+from kemu.kernel.sched.runqueue import machine
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE,
                                      set_current_state)
@@ -22,7 +22,6 @@ from kemu.kernel.sched.wakeup import try_to_wake_up
 from kemu.memory.struct import ListHead, Lock, Struct
 from kemu.memory.views import Task
 from kemu.native import cpu_relax, current
-from kemu.trace import events
 
 INACTIVE = 1 << 62      # in the result, so that it is never zero
 
@@ -37,25 +36,18 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
     the caller sleeps a tick at a time (seed 002).
     """
     while True:
-        rq = task_rq(p)
-        while p.on_cpu.load_acquire() and rq is task_rq(p):
+        while p.on_cpu.load_acquire():
             if match_state and p.state.load() != match_state:
                 return 0
             machine.memory.waited_for(p.slot)
             cpu_relax()
-        rq, flags = task_rq_lock(p)
-        native.trace(events.SCHED_WAIT_TASK, p.slot, p.prio)
-        running = p.on_cpu.load()
-        queued = p.on_rq.load()
-        matches = not match_state or p.state.load() == match_state
-        switches: int = p.nvcsw.load()
-        task_rq_unlock(rq, p, flags)
-        if not matches:
+        seen = native.look_inactive(p.slot, match_state)
+        if seen >= 0:
+            return seen | INACTIVE
+        if -seen & native.LOOK_OTHER_STATE:
             return 0
-        if running:
+        if -seen & native.LOOK_RUNNING:
             continue
-        if not queued:
-            return switches | INACTIVE
         machine.memory.waited_for(p.slot)
         me = current()
         me.waits_for.store(p.slot + 1)
