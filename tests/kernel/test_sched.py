@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import kemu
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import sched
@@ -14,6 +15,7 @@ from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on
 from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
                                set_cpus_allowed_ptr, wake_up_process)
 from kemu.kernel.sched.classes import CLASS_NAMES
+from kemu.memory.views import Header
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
 
 EINVAL = 22
@@ -56,6 +58,25 @@ def test_fifo_preempts_fair(machine):
     spins = m.start(spin_until_seen, shared, cpu=1)
     m.run(fifo_on, shared)
     assert spins.result() is None
+
+
+def pass_points_until_seen(shared):
+    complete(shared.ran)
+    while not shared.seen.load():
+        kemu.point("spinning")
+
+
+def test_jitter_lets_a_task_be_preempted_at_a_point(machine):
+    """What came in during a delay is taken at its end, as by a CPU that stood still."""
+    m = machine()
+    header = Header(m.memory)
+    header.jitter_odds.store(2)
+    header.jitter_max_ns.store(10_000)
+    header.gate.fetch_or(native.GATE_JITTER)
+    shared = m.run(Shared.alloc)
+    passes = m.start(pass_points_until_seen, shared, cpu=1)
+    m.run(fifo_on, shared)
+    assert passes.result() is None
 
 
 def fifo_on(shared):

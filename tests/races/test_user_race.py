@@ -105,6 +105,22 @@ def test_point_never_reached():
     assert "one never reached its point 'no:such:point'" in after.doubts
 
 
+def test_trial_that_does_not_end(monkeypatch):
+    """It is given up, with a report; after the fix that is a failure."""
+    monkeypatch.setattr(runner, "STUCK_SECONDS", 1.0)
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+
+    @race.actor(cpu=0)
+    def spinner(t):
+        while True:
+            sched.cpu_relax()
+
+    after = run_race(race, Plan("free", trials=1), ("after",)).after
+    assert after.verdict.value == "BROKEN"
+    assert after.failure.startswith("a trial did not end in 1 s")
+
+
 def test_sides_that_never_meet():
     """No window was opened: nothing is proven."""
     race = kemu.Race("apart", cpus=1)
