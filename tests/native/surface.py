@@ -22,7 +22,8 @@ from tests.native import memories
 STUB = Path(native.__file__).with_name("_hardware.pyi")
 CLASSES = {name: kind for name, kind in vars(native._hardware).items() if isinstance(kind, type)}
 WAITS = {"schedule", "schedule_once", "wait_for_completion", "wait_turn", "idle", "Word.wait_while"}
-LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del", "List.add", "List.add_tail"}
+LINKS = {"Memory.list_add", "Memory.list_add_tail", "Memory.list_del", "List.add", "List.add_tail",
+         "complete", "complete_all"}
 PID_MAX = 1 << 22       # no host has a thread of a higher number
 TASKS = 4               # the last has no used slot
 
@@ -177,8 +178,9 @@ class World:
 def is_tame(call: Call) -> bool:
     """Whether a machine that runs survives it: no endless wait, no list through the hardware.
 
-    Links are words like others: a list laid through a CPU's pending interrupts
-    or an allocator's lock means what it says there, and that is to wait.
+    Links and locks are words like others: a list laid through a CPU's pending interrupts
+    or an allocator's lock means what it says there, and that is to wait; so does a
+    completion whose lock is any word.
     """
     if call.name in LINKS:
         return all(arg in (Thing("node"), Thing("head"), Thing("block")) for arg in call.args)
