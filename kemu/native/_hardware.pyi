@@ -125,7 +125,9 @@ class Word:
     def test_and_clear_bit(self, nr: int, /) -> bool:
         """What it was.  Full barrier."""
     def wait_while(self, value: int, slot: int = -1, /) -> int:
-        """Poll until the word differs.  Acquire.  slot: the task that will change it."""
+        """Wait until the word differs.  Acquire.  slot: the task that will change it."""
+    def relax_while(self, value: int, /) -> None:
+        """One step of a polling loop; ends when the word differs.  May switch tasks."""
 
 @final
 class SpinLock(Word):

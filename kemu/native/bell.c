@@ -30,8 +30,7 @@
 
 #include "native.h"
 
-#define SPINS		200	/* polls with the interpreter's lock still held */
-#define YIELDS		2000	/* then this many yields, before it naps */
+#define YIELDS		20	/* each may cost a time slice: see watch.c */
 #define NAP_NS		50000
 
 u64 kemu_now(void)
@@ -105,56 +104,15 @@ int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
 	}
 }
 
-/* One step of a wait for somebody who runs: let it run if it shares our core. */
-void kemu_backoff(struct kemu *k, unsigned int round, bool shared)
+/* One step of a wait that nobody can be asked to end: the awaited may share our core. */
+void kemu_backoff(unsigned int round)
 {
 	struct timespec nap = { 0, NAP_NS };
 
-	(void)k;
-	if (!shared && round < SPINS)
-		cpu_pause();
-	else if (round < SPINS + YIELDS)
+	if (round < YIELDS)
 		sched_yield();
 	else
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
-}
-
-/*
- * Polls until the word no longer has the value: for what another CPU is about
- * to do, not for what may take long.  Reads are acquires.  whom, if not NULL,
- * is the task that will change it; a script that holds it lets it go.
- * KEMU_PENDING: an interrupt or a reschedule is due first.  KEMU_SIGNAL: the
- * caller is no task; it may look after its signals, and wait again.
- */
-int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
-{
-	struct kemu_self *s = &kemu_self;
-	struct kemu_cpu *cpu = s->k == k && s->task ? kemu_this_cpu(s) : NULL;
-	bool shared = !cpu || cpu->sharers > 1;
-	int status = KEMU_OK;
-	void *host;
-
-	for (int i = 0; i < (shared ? 1 : SPINS); i++, cpu_pause())
-		if (load_acquire(word) != value)
-			return KEMU_OK;
-	host = kemu_begin_wait();
-	for (unsigned int round = 0; load_acquire(word) == value; round++) {
-		u64 gate = load(&k->hdr->gate);
-
-		if (gate & GATE_PANIC)
-			status = KEMU_STOPPED;
-		else if (cpu && (kemu_irq_pending(cpu) || kemu_resched_due(s, cpu)))
-			status = KEMU_PENDING;
-		else if (!cpu && round > SPINS + YIELDS)
-			status = KEMU_SIGNAL;
-		if (status)
-			break;
-		if (gate & GATE_HOLD && whom)
-			kemu_polled_for(k, whom);
-		kemu_backoff(k, round, shared);
-	}
-	kemu_host.acquire(host);
-	return status;
 }
 
 /* After header.gate has GATE_PANIC: nobody sleeps through it. */

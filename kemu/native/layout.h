@@ -100,15 +100,13 @@ enum kemu_hold_state {
 	F(magic) F(size) F(nr_cpus) F(nr_tasks) F(cpus) F(tasks)	\
 	F(symbols) F(rings) F(heap) F(heap_end) F(arena) F(arena_end)	\
 	/* any CPU */							\
-	F(gate) F(panic) F(next_pid)					\
+	F(gate) F(watchers) F(panic) F(next_pid)					\
 	F(possible_mask) F(present_mask) F(online_mask) F(active_mask)	\
 	F(poll_max_ns) F(tick_ns) F(era) F(warn_is_allowed)		\
 	/* gate.c */							\
 	F(jitter_max_ns) F(jitter_odds) F(jitter_seed)			\
 	/* the lock of each allocator; never held across another */	\
 	F(task_lock) F(task_hint)					\
-	/* a spinlock's waiter that has lost often; a hint, spinlock.c */	\
-	F(starving)							\
 	F(symbol_lock) F(nr_symbols)					\
 	F(heap_lock) F(heap_brk)					\
 	F(arena_lock) F(arena_brk) F(nr_published)			\
@@ -138,6 +136,8 @@ enum kemu_hold_state {
 	F(kthread)							\
 	/* the word the task's thread sleeps on, and the baton */	\
 	F(bell) F(turn)							\
+	/* the thread, while it waits for a word: watch.c, spinlock.c */	\
+	F(watching) F(watch_as) F(watch_since) F(lost)			\
 	/* the task itself */						\
 	F(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on)	\
 	/* stays readable after the task is freed, until the slot is reused */	\

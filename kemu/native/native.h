@@ -110,7 +110,7 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off);
 int kemu_heap_free(struct kemu *k, u64 off);
 u64 kemu_heap_usable(struct kemu *k, u64 off);
 
-/* bell.c: the one sleep and the one wake; waiting for a word to change */
+/* bell.c: the one sleep and the one wake */
 u64 kemu_now(void);
 void *kemu_begin_wait(void);
 typedef bool (*kemu_cond)(void *arg);
@@ -118,14 +118,24 @@ void kemu_ring(u64 *bell);
 bool kemu_sleep_once(u64 *bell, u64 deadline);
 int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
 		     kemu_cond cond, void *arg);
-int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom);
-void kemu_backoff(struct kemu *k, unsigned int round, bool shared);
+void kemu_backoff(unsigned int round);
 void kemu_wake_all(struct kemu *k);
+
+/* watch.c: waiting for a word to change */
+u64 kemu_offset(struct kemu *k, u64 *word);
+u64 kemu_poll_ns(struct kemu *k);
+void kemu_begin_watch(struct kemu_self *s, u64 *word);
+void kemu_end_watch(struct kemu_self *s);
+void kemu_nap(struct kemu_self *s);
+struct kemu_task *kemu_next_watcher(struct kemu *k, u64 *mask);
+void kemu_changed(struct kemu *k, u64 *word);
+void kemu_relax_while(struct kemu_self *s, u64 *word, u64 value);
+int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom);
 
 /* spinlock.c */
 int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner);
 int kemu_spin_unlock(u64 *lock, u64 owner);
-void kemu_spin_let_in(struct kemu *k, u64 *lock);
+void kemu_unlocked(struct kemu *k, u64 *lock);
 int kemu_lock(struct kemu_self *s, u64 *lock);
 int kemu_unlock(struct kemu_self *s, u64 *lock);
 void kemu_raw_lock(struct kemu *k, u64 *lock);

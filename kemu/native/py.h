@@ -23,7 +23,7 @@ typedef struct {
 typedef struct {
 	PyObject_HEAD
 	u64 *p;
-	u64 *gate;
+	struct kemu_header *hdr;
 	Memory *memory;
 } Word;
 
@@ -57,6 +57,13 @@ PyObject *verdict(int status);
 /* py_list.c */
 PyObject *view_in(PyObject *tasks, struct kemu *k, u64 slot);
 
+static inline bool is_due(void)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(&kemu_self);
+
+	return kemu_irq_pending(cpu) || kemu_resched_due(&kemu_self, cpu);
+}
+
 /* py_point.c */
 extern PyMethodDef point_functions[];
 
@@ -75,7 +82,7 @@ int word_gate(Word *w, enum kemu_op op, u64 value);
 /* The gate: one branch when nothing is armed. */
 static inline bool enter(Word *w, enum kemu_op op, u64 value)
 {
-	return !unlikely(load(w->gate)) || word_gate(w, op, value) >= 0;
+	return !unlikely(load(&w->hdr->gate)) || word_gate(w, op, value) >= 0;
 }
 
 /* Method table rows; the text before -- is the signature that help() shows. */

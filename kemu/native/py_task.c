@@ -81,13 +81,6 @@ bool take_pending(void)
 	}
 }
 
-static inline bool is_due(void)
-{
-	struct kemu_cpu *cpu = kemu_this_cpu(&kemu_self);
-
-	return kemu_irq_pending(cpu) || kemu_resched_due(&kemu_self, cpu);
-}
-
 PyObject *then_pending(void)
 {
 	if (unlikely(is_due()) && !take_pending())
@@ -317,8 +310,12 @@ static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 		return NULL;
 	if (kemu_self.reschedules)
 		kemu_deliver(&kemu_self);
-	if (!is_due())
-		kemu_backoff(kemu_self.k, 0, kemu_this_cpu(&kemu_self)->sharers > 1);
+	if (!is_due()) {
+		if (kemu_this_cpu(&kemu_self)->sharers > 1)
+			kemu_backoff(0);
+		else
+			cpu_pause();
+	}
 	return then_pending();
 }
 

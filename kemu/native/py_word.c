@@ -21,6 +21,19 @@ int word_gate(Word *w, enum kemu_op op, u64 value)
 	return status;
 }
 
+/* Every change of a word: whoever watches it is rung (watch.c). */
+static inline void changed(Word *w)
+{
+	if (unlikely(load(&w->hdr->watchers)))
+		kemu_changed(&w->memory->k, w->p);
+}
+
+static PyObject *was(Word *w, u64 old)
+{
+	changed(w);
+	return from_word(old);
+}
+
 static PyObject *Word_load(Word *w, PyObject *unused)
 {
 	(void)unused;
@@ -40,6 +53,7 @@ static PyObject *Word_store(Word *w, PyObject *arg)
 	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
 		return NULL;
 	store(w->p, v);
+	changed(w);
 	Py_RETURN_NONE;
 }
 
@@ -50,6 +64,7 @@ static PyObject *Word_store_release(Word *w, PyObject *arg)
 	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
 		return NULL;
 	store_release(w->p, v);
+	changed(w);
 	Py_RETURN_NONE;
 }
 
@@ -57,7 +72,7 @@ static PyObject *Word_xchg(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_XCHG, v) ? from_word(xchg(w->p, v)) : NULL;
+	return as_word(arg, &v) && enter(w, OP_XCHG, v) ? was(w, xchg(w->p, v)) : NULL;
 }
 
 static PyObject *Word_cmpxchg(Word *w, PyObject *const *args, Py_ssize_t nargs)
@@ -66,14 +81,14 @@ static PyObject *Word_cmpxchg(Word *w, PyObject *const *args, Py_ssize_t nargs)
 
 	if (!as_words(args, nargs, 2, v) || !enter(w, OP_CMPXCHG, v[1]))
 		return NULL;
-	return from_word(cmpxchg(w->p, v[0], v[1]));
+	return was(w, cmpxchg(w->p, v[0], v[1]));
 }
 
 static PyObject *Word_add(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_ADD, v) ? from_word(fetch_add(w->p, v) + v) : NULL;
+	return as_word(arg, &v) && enter(w, OP_ADD, v) ? was(w, fetch_add(w->p, v) + v) : NULL;
 }
 
 /* inc(), dec(): a counter that a lock guards; cheaper than add(), and no barrier. */
@@ -119,14 +134,14 @@ static PyObject *Word_or(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_OR, v) ? from_word(fetch_or(w->p, v)) : NULL;
+	return as_word(arg, &v) && enter(w, OP_OR, v) ? was(w, fetch_or(w->p, v)) : NULL;
 }
 
 static PyObject *Word_and(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_AND, v) ? from_word(fetch_and(w->p, v)) : NULL;
+	return as_word(arg, &v) && enter(w, OP_AND, v) ? was(w, fetch_and(w->p, v)) : NULL;
 }
 
 static bool as_bit(PyObject *arg, u64 *mask)
@@ -157,6 +172,7 @@ static PyObject *Word_set_bit(Word *w, PyObject *arg)
 	if (!as_bit(arg, &m) || !enter(w, OP_OR, m))
 		return NULL;
 	fetch_or(w->p, m);
+	changed(w);
 	Py_RETURN_NONE;
 }
 
@@ -167,6 +183,7 @@ static PyObject *Word_clear_bit(Word *w, PyObject *arg)
 	if (!as_bit(arg, &m) || !enter(w, OP_AND, ~m))
 		return NULL;
 	fetch_and(w->p, ~m);
+	changed(w);
 	Py_RETURN_NONE;
 }
 
@@ -211,6 +228,22 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 	return from_word(load(w->p));
 }
 
+/* relax_while(value): as cpu_relax(), with a word to look at. */
+static PyObject *Word_relax_while(Word *w, PyObject *arg)
+{
+	u64 v;
+
+	if (!as_word(arg, &v) || !is_task() || !enter(w, OP_WAIT, v))
+		return NULL;
+	if (kemu_self.k != &w->memory->k)
+		return fail(KEMU_RANGE);
+	if (kemu_self.reschedules)
+		kemu_deliver(&kemu_self);
+	if (load_acquire(w->p) == v && !is_due())
+		kemu_relax_while(&kemu_self, w->p, v);
+	return then_pending();
+}
+
 static PyObject *Word_repr(Word *w)
 {
 	return PyUnicode_FromFormat("<%s at %llu: %lld>", Py_TYPE(w)->tp_name,
@@ -248,7 +281,7 @@ static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 	if (!w)
 		return NULL;
 	w->p = p;
-	w->gate = &((Memory *)memory)->k.hdr->gate;
+	w->hdr = ((Memory *)memory)->k.hdr;
 	w->memory = (Memory *)Py_NewRef(memory);
 	return (PyObject *)w;
 }
@@ -287,8 +320,10 @@ static PyMethodDef word_methods[] = {
 	ONE("test_and_set_bit", Word_test_and_set_bit, "nr", "What it was.  Full barrier."),
 	ONE("test_and_clear_bit", Word_test_and_clear_bit, "nr", "What it was.  Full barrier."),
 	FAST("wait_while", Word_wait_while, "value, slot=-1",
-	     "Poll until the word differs from value; return it.  Acquire.  Takes interrupts,\n"
+	     "Wait until the word differs from value; return it.  Acquire.  Takes interrupts,\n"
 	     "and may be preempted where they are on.  slot: the task that will change it."),
+	ONE("relax_while", Word_relax_while, "value",
+	    "One step of a polling loop, as cpu_relax(); ends when the word differs.  May switch tasks."),
 	{ 0 },
 };
 

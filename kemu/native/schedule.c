@@ -49,6 +49,8 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 		return KEMU_ENDS;
 	died = load(&prev->state) == TASK_DEAD;
 	store_release(&prev->on_cpu, 0);
+	if (unlikely(load(&s->k->hdr->watchers)))
+		kemu_changed(s->k, &prev->on_cpu);
 	status = kemu_unlock(s, &cpu->rq_lock);
 	if (status < 0)
 		return status;

@@ -2,84 +2,122 @@
  * spinlock.c - a word that is zero, or one more than the slot of its owner.
  *
  * Taking it is a full barrier, freeing it a release: what was written under it
- * is seen by the next owner.  A waiter spins a little, then yields its host
- * core, since the owner may share it (see kemu_backoff()).  Not fair, but one
- * that has lost often says so in header.starving, and whoever frees that lock
- * stands back for it (kemu_spin_let_in()).
+ * is seen by the next owner.  A waiter spins a little, then sleeps (watch.c).
  *
  * The owner is a task and not a thread: a runqueue's lock is taken by the task
  * that switches away and freed by the task that comes (kemu_switch_to()).
+ *
+ * Who frees a lock rings the one who has watched it longest.  That one may find it
+ * taken again, as one who runs is quicker than one who wakes: which is good for all,
+ * but not for ever.  So one that has lost some times is not only rung: it is given
+ * the lock, by him who freed it.
+ *
+ *	task.watching	<- the lock's offset, 0: by the waiter (cmpxchg)
+ *			   the offset with HANDING set: by one who has freed the lock
+ *			   (cmpxchg), while he takes it for the waiter; the offset again
+ *
+ * So a waiter does not leave while it is being given a lock: that one would be the
+ * property of somebody who does not know.
  *
  * The raw form guards the allocators.  It has no task for an owner, is held
  * for a few instructions and never across another lock or a wait.
  */
 #include "native.h"
 
-#define PATIENCE 100	/* rounds lost before an owner is asked to stand back */
 #define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
+#define PATIENCE 2	/* times that a waiter, rung, may find the lock taken again */
+#define HANDING	1ULL	/* offsets are multiples of eight */
 
-static bool shares_core(struct kemu *k)
+/* Takes it, or finds that it was given. */
+static bool has_lock(u64 *lock, u64 owner)
+{
+	u64 seen = load_acquire(lock);
+
+	return seen == owner || (!seen && !cmpxchg(lock, 0, owner));
+}
+
+static void begin_queueing(struct kemu_self *s, u64 *lock, u64 owner)
+{
+	struct kemu_task *t = s->thread;
+
+	store(&t->watch_as, owner);
+	store(&t->watch_since, kemu_now());
+	store(&t->lost, 0);
+	kemu_begin_watch(s, lock);
+}
+
+static void end_queueing(struct kemu_self *s, u64 *lock)
+{
+	u64 off = kemu_offset(s->k, lock);
+
+	for (unsigned int round = 0; cmpxchg(&s->thread->watching, off, 0) != off; round++)
+		if (load(&s->k->hdr->gate) & GATE_PANIC)
+			break;
+		else
+			kemu_backoff(round);
+	kemu_end_watch(s);
+}
+
+/* One round of the wait.  The owner, if a script holds it, must be let go. */
+static void wait_a_while(struct kemu *k, struct kemu_self *s, u64 *lock, u64 *until)
+{
+	u64 seen = load(lock);
+
+	if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
+		kemu_polled_for(k, &k->tasks[seen - 1]);
+	if (*until) {
+		for (int i = 0; i < 32 && load(lock); i++)
+			cpu_pause();
+		if (kemu_now() >= *until)
+			*until = 0;
+		return;
+	}
+	kemu_nap(s);
+	store(&s->thread->lost, s->thread->lost + 1);
+}
+
+static int queue_for(struct kemu *k, u64 *lock, u64 owner)
 {
 	struct kemu_self *s = &kemu_self;
+	u64 poll_ns = kemu_poll_ns(k), until = poll_ns ? kemu_now() + poll_ns : 0;
+	bool queueing = false;
+	int status = KEMU_OK;
 
-	return s->k != k || !s->task || kemu_this_cpu(s)->sharers > 1;
+	while (!has_lock(lock, owner)) {
+		if (load(&k->hdr->gate) & GATE_PANIC) {
+			status = KEMU_STOPPED;
+			break;
+		}
+		if (!until && !queueing) {
+			begin_queueing(s, lock, owner);		/* and look once more */
+			queueing = true;
+			continue;
+		}
+		wait_a_while(k, s, lock, &until);
+	}
+	if (queueing)
+		end_queueing(s, lock);
+	return status;
 }
 
 int kemu_spin_lock(struct kemu *k, u64 *lock, u64 owner)
 {
-	u64 seen = cmpxchg(lock, 0, owner), off = (u64)((char *)lock - k->base);
-	bool shared;
+	u64 seen = cmpxchg(lock, 0, owner);
 	void *host;
-	int status = KEMU_OK;
+	int status;
 
 	if (!seen)
 		return KEMU_OK;
 	if (seen == owner)
 		return KEMU_RECURSION;
-	shared = shares_core(k);
-	for (int i = 0; i < (shared ? 0 : SPINS); i++, cpu_pause())
+	for (int i = 0; i < (kemu_poll_ns(k) ? SPINS : 0); i++, cpu_pause())
 		if (!load(lock) && !cmpxchg(lock, 0, owner))
 			return KEMU_OK;
 	/* The owner may need the interpreter's lock that this thread holds. */
 	host = kemu_begin_wait();
-	for (unsigned int round = 0;; round++) {
-		seen = load(lock);
-		if (!seen && !(seen = cmpxchg(lock, 0, owner)))
-			break;
-		if (load(&k->hdr->gate) & GATE_PANIC) {
-			status = KEMU_STOPPED;
-			break;
-		}
-		if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
-			kemu_polled_for(k, &k->tasks[seen - 1]);
-		if (round == PATIENCE)
-			store(&k->hdr->starving, off);
-		kemu_backoff(k, round % PATIENCE, shared);
-	}
-	if (load(&k->hdr->starving) == off)
-		cmpxchg(&k->hdr->starving, off, 0);
+	status = queue_for(k, lock, owner);
 	kemu_host.acquire(host);
 	return status;
-}
-
-/*
- * After an unlock, if a waiter starves for this lock: stand back until it, or somebody,
- * has it.  An owner that relocks in a loop, on the core of the waiter, would win for ever.
- */
-void kemu_spin_let_in(struct kemu *k, u64 *lock)
-{
-	u64 off = (u64)((char *)lock - k->base);
-	void *host;
-
-	if (load(&k->hdr->starving) != off)
-		return;
-	host = kemu_host.release();
-	for (unsigned int round = 0; round < PATIENCE && load(&k->hdr->starving) == off; round++) {
-		if (load(lock) || load(&k->hdr->gate) & GATE_PANIC)
-			break;
-		kemu_backoff(k, round, true);
-	}
-	kemu_host.acquire(host);
 }
 
 int kemu_spin_unlock(u64 *lock, u64 owner)
@@ -88,6 +126,35 @@ int kemu_spin_unlock(u64 *lock, u64 owner)
 		return KEMU_NOTOWNER;
 	store_release(lock, 0);
 	return KEMU_OK;
+}
+
+/* The one who has watched the lock longest; NULL if nobody does. */
+static struct kemu_task *first_in_queue(struct kemu *k, u64 off)
+{
+	u64 mask = load(&k->hdr->watchers);
+	struct kemu_task *t, *first = NULL;
+
+	while ((t = kemu_next_watcher(k, &mask)))
+		if (load_acquire(&t->watching) == off &&
+		    (!first || load(&t->watch_since) < load(&first->watch_since)))
+			first = t;
+	return first;
+}
+
+/* After an unlock, if header.watchers is not zero. */
+void kemu_unlocked(struct kemu *k, u64 *lock)
+{
+	u64 off = kemu_offset(k, lock);
+	struct kemu_task *first = first_in_queue(k, off);
+
+	if (!first)
+		return;
+	if (load(&first->lost) >= PATIENCE && !load(lock) &&
+	    cmpxchg(&first->watching, off, off | HANDING) == off) {
+		cmpxchg(lock, 0, load(&first->watch_as));
+		store_release(&first->watching, off);
+	}
+	kemu_ring(&first->bell);
 }
 
 static u64 owner_id(struct kemu_self *s)
@@ -128,8 +195,8 @@ int kemu_unlock(struct kemu_self *s, u64 *lock)
 	if (!--t->locks && unlikely(s->reschedules))
 		kemu_deliver(s);
 	store(&t->preempt_count, t->preempt_count - 1);
-	if (unlikely(load(&s->k->hdr->starving)))
-		kemu_spin_let_in(s->k, lock);
+	if (unlikely(load(&s->k->hdr->watchers)))
+		kemu_unlocked(s->k, lock);
 	return KEMU_OK;
 }
 
@@ -139,7 +206,7 @@ void kemu_raw_lock(struct kemu *k, u64 *lock)
 		/* A dead owner never frees it; the machine is gone, so take it. */
 		if (load(&k->hdr->gate) & GATE_PANIC)
 			return;
-		kemu_backoff(k, round, true);
+		kemu_backoff(round);
 	}
 }
 

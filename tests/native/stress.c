@@ -104,10 +104,10 @@ u64 dice(u64 *seed)
 int main(void)
 {
 	static const struct { const char *name; void (*run)(void); } programs[] = {
-		{ "locks", stress_locks }, { "bells", stress_bells }, { "heap", stress_heap },
-		{ "slots", stress_slots }, { "symbols", stress_symbols }, { "turns", stress_turns },
-		{ "wake-ups", stress_wakeups }, { "schedule", stress_sched },
-		{ "holds", stress_holds }, { "quiet", stress_quiet },
+		{ "locks", stress_locks }, { "greedy", stress_greedy }, { "bells", stress_bells },
+		{ "heap", stress_heap }, { "slots", stress_slots }, { "symbols", stress_symbols },
+		{ "turns", stress_turns }, { "wake-ups", stress_wakeups },
+		{ "schedule", stress_sched }, { "holds", stress_holds }, { "quiet", stress_quiet },
 		{ "panic", stress_panic },
 	};
 

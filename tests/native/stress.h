@@ -31,6 +31,7 @@ u64 dice(u64 *seed);
 
 /* One program after another: stress.c */
 void stress_locks(void);
+void stress_greedy(void);
 void stress_bells(void);
 void stress_heap(void);
 void stress_slots(void);

@@ -17,7 +17,7 @@ struct shelf {
 static void locker(u64 number, void *arg)
 {
 	struct shelf *s = arg;
-	struct kemu_self *self = become(s->k, number, number % s->k->nr_cpus, "locker");
+	struct kemu_self *self = become(s->k, number, number, "locker");
 	u64 owner = number + 1, node = s->nodes + number * 16, next;
 
 	for (int i = 0; i < ROUNDS; i++) {
@@ -30,6 +30,7 @@ static void locker(u64 number, void *arg)
 		CHECK(kemu_list_del(s->k, node) == KEMU_OK);
 		CHECK(kemu_spin_unlock(s->lock, owner + 1) == KEMU_NOTOWNER);
 		CHECK(kemu_spin_unlock(s->lock, owner) == KEMU_OK);
+		kemu_unlocked(s->k, s->lock);
 
 		kemu_raw_lock(self->k, s->raw);
 		s->raw_counter++;
@@ -39,10 +40,13 @@ static void locker(u64 number, void *arg)
 
 void stress_locks(void)
 {
-	struct kemu *k = build(2, THREADS, 1 << 16, 0);
+	struct kemu *k = build(THREADS, THREADS, 1 << 16, 0);
 	struct shelf s = { .k = k };
 	u64 locks;
 
+	for (u64 i = 0; i < THREADS; i++)	/* half of them poll before they sleep */
+		k->cpus[i].sharers = 1 + i % 2;
+	store(&k->hdr->poll_max_ns, 20000);
 	CHECK(kemu_heap_alloc(k, 16, &locks) == KEMU_OK);
 	CHECK(kemu_heap_alloc(k, 16, &s.list) == KEMU_OK);
 	CHECK(kemu_heap_alloc(k, 16 * THREADS, &s.nodes) == KEMU_OK);
@@ -51,6 +55,47 @@ void stress_locks(void)
 	kemu_list_init(k, s.list);
 	crowd(THREADS, locker, &s);
 	CHECK(s.counter == THREADS * ROUNDS && s.raw_counter == THREADS * ROUNDS);
+	scrap(k);
+}
+
+#define SERVED	200
+
+struct shop {
+	struct kemu *k;
+	u64 *lock;
+	u64 served;		/* under the lock */
+	u64 core;
+};
+
+/* One on whose core the other waits relocks at once, all the time: it must let him in. */
+static void customer(u64 number, void *arg)
+{
+	struct shop *s = arg;
+	u64 served = 0;
+
+	become(s->k, number, number, "customer");
+	CHECK(kemu_pin(0, s->core) == KEMU_OK);
+	while (served < SERVED) {
+		CHECK(kemu_spin_lock(s->k, s->lock, number + 1) == KEMU_OK);
+		s->served += number;
+		served = s->served;
+		CHECK(kemu_spin_unlock(s->lock, number + 1) == KEMU_OK);
+		if (load(&s->k->hdr->watchers))
+			kemu_unlocked(s->k, s->lock);
+	}
+}
+
+void stress_greedy(void)
+{
+	struct kemu *k = build(2, 2, 1 << 12, 0);
+	struct shop s = { .k = k, .core = (u64)kemu_getcpu() };
+	u64 lock;
+
+	CHECK(kemu_heap_alloc(k, 8, &lock) == KEMU_OK);
+	s.lock = kemu_word(k, lock);
+	k->cpus[0].sharers = k->cpus[1].sharers = 2;
+	crowd(2, customer, &s);
+	CHECK(s.served >= SERVED && !load(s.lock) && !load(&k->hdr->watchers));
 	scrap(k);
 }
 

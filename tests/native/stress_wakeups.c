@@ -20,6 +20,13 @@ static struct kemu *k;
 static u64 queued[CPUS];	/* rq_lock: whether the sleeper is to run there */
 static u64 runs;		/* atomic: how often it ran */
 
+/* Off its CPU: the waker waits for that. */
+static void left_cpu(void)
+{
+	store_release(&k->tasks[SLEEPER].on_cpu, 0);
+	kemu_changed(k, &k->tasks[SLEEPER].on_cpu);
+}
+
 static void rq_lock(struct kemu_self *s)
 {
 	CHECK(kemu_spin_lock(k, &kemu_this_cpu(s)->rq_lock, (u64)(s->task - k->tasks) + 1) == KEMU_OK);
@@ -30,6 +37,7 @@ static void rq_unlock(struct kemu_self *s)
 {
 	s->task->locks--;
 	CHECK(kemu_spin_unlock(&kemu_this_cpu(s)->rq_lock, (u64)(s->task - k->tasks) + 1) == KEMU_OK);
+	kemu_unlocked(k, &kemu_this_cpu(s)->rq_lock);
 }
 
 /* In swapper's name.  True: the sleeper is to run here, and rq_lock is held. */
@@ -63,7 +71,7 @@ static void swapper(u64 cpu)
 			continue;
 		CHECK(last == SLEEPER);
 		rq_unlock(s);
-		store_release(&k->tasks[SLEEPER].on_cpu, 0);
+		left_cpu();
 	}
 }
 
@@ -74,7 +82,7 @@ static bool stand_in(struct kemu_self *s)
 
 	kemu_stand_in(s);
 	rq_unlock(s);
-	store_release(&k->tasks[SLEEPER].on_cpu, 0);
+	left_cpu();
 	while (kemu_idle(s, &why) == KEMU_OK) {
 		if (why & WHY_TURN)
 			return kemu_resign(s, &last) == KEMU_OK;
@@ -96,6 +104,7 @@ static void sleeper(void)
 		rq_unlock(s);
 		kemu_trace(s, 9, NULL, load(&runs), 0, 0);
 		fetch_add(&runs, 1);
+		kemu_changed(k, &runs);
 		rq_lock(s);
 		if (dice(&seed) & 1 ? !stand_in(s) :
 		    kemu_switch_to(s, &k->tasks[load(&s->task->cpu)], &last) != KEMU_OK)
@@ -118,14 +127,14 @@ static void wake_on(struct kemu_self *s, struct kemu_cpu *cpu, bool late)
 		kemu_kick(k, cpu);
 	s->task->locks--;
 	CHECK(kemu_spin_unlock(&cpu->rq_lock, WAKER + 1) == KEMU_OK);
+	kemu_unlocked(k, &cpu->rq_lock);
 }
 
 static void waker(void)
 {
-	struct kemu_self *s = become(k, WAKER, 0, "waker");
+	struct kemu_self *s = become(k, WAKER, CPUS, "waker");	/* a CPU of its own */
 	u64 seed = 2;
 
-	store(&s->task->preempt_count, 1);	/* what is due on its CPU is not for it */
 	for (u64 i = 0; i < ROUNDS; i++) {
 		/* Half of the rounds poll before they sleep, half sleep at once. */
 		store(&k->hdr->poll_max_ns, i & 64 ? 20000 : 0);
@@ -153,7 +162,7 @@ void stress_wakeups(void)
 	cpu_set_t allowed;
 	u64 core = 0;
 
-	k = build(CPUS, WAKER + 1, 0, 0);
+	k = build(CPUS + 1, WAKER + 1, 0, 0);
 	CHECK(!sched_getaffinity(0, sizeof(allowed), &allowed));
 	for (u64 i = 0; i < CPUS; i++, core++) {
 		while (!CPU_ISSET(core % CPU_SETSIZE, &allowed))

@@ -21,7 +21,7 @@ from kemu.kernel.sched.timer import schedule_timeout
 from kemu.kernel.sched.wakeup import try_to_wake_up
 from kemu.memory.struct import ListHead, Lock, Struct
 from kemu.memory.views import Task
-from kemu.native import cpu_relax, current
+from kemu.native import current
 
 INACTIVE = 1 << 62      # in the result, so that it is never zero
 
@@ -40,7 +40,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             if match_state and p.state.load() != match_state:
                 return 0
             machine.memory.waited_for(p.slot)
-            cpu_relax()
+            p.on_cpu.relax_while(1)
         seen = native.look_inactive(p.slot, match_state)
         if seen >= 0:
             return seen | INACTIVE

@@ -1,0 +1,189 @@
+/*
+ * watch.c - waiting for a word to change that another CPU is about to change.
+ *
+ * Where a CPU has its host core to itself a waiter polls for a while.  Otherwise, and
+ * after that, it sleeps: a waiter that yields its core instead is put behind whoever
+ * computes there, for a time slice, at each yield, and what is waited for is handed on
+ * that slowly (with one such neighbour, 360 hand-overs a second; asleep, 150,000).
+ *
+ *	header.watchers	<- a bit per CPU where a thread watches: by that thread
+ *	cpu.idler	<- that thread, so that an interrupt's kick ends its sleep too
+ *	task.watching	<- the word's offset, of the thread: by itself; see spinlock.c for
+ *			   who else writes it where the word is a lock
+ *
+ *	who changes the word			who waits
+ *	  change it				  idler, watching = ...
+ *	  watchers: none: done			  watchers |= me  (full)
+ *	  ring each who watches this word	  look at the word, sleep on the bell
+ *
+ * A change that is a plain store may still be on its way when watchers is read, and
+ * then nobody rings: a full barrier in every store of the kernel would be dear.  So the
+ * sleep is a nap, after which the waiter looks again; a ring makes it short.
+ */
+#include "native.h"
+
+#define SPINS		200		/* polls with the interpreter's lock still held */
+#define NAP_NS		500000
+
+u64 kemu_offset(struct kemu *k, u64 *word)
+{
+	return (u64)((char *)word - k->base);
+}
+
+/* Where the calling thread may poll, and how long; 0 where its core is shared. */
+u64 kemu_poll_ns(struct kemu *k)
+{
+	struct kemu_self *s = &kemu_self;
+
+	if (s->k != k || !s->task || kemu_this_cpu(s)->sharers > 1)
+		return 0;
+	return load(&k->hdr->poll_max_ns);
+}
+
+/* From here the thread is rung for the word.  No interpreter's lock is held. */
+void kemu_begin_watch(struct kemu_self *s, u64 *word)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+
+	store(&cpu->idler, (u64)(s->thread - s->k->tasks) + 1);
+	store_release(&s->thread->watching, kemu_offset(s->k, word));
+	fetch_or(&s->k->hdr->watchers, 1ULL << (cpu - s->k->cpus));
+}
+
+/* task.watching is the caller's to clear. */
+void kemu_end_watch(struct kemu_self *s)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+
+	fetch_and(&s->k->hdr->watchers, ~(1ULL << (cpu - s->k->cpus)));
+	store(&cpu->idler, 0);
+}
+
+void kemu_nap(struct kemu_self *s)
+{
+	kemu_sleep_once(&s->thread->bell, kemu_now() + NAP_NS);
+}
+
+/* The thread that watches at the next CPU of the mask, which loses it; NULL: at none. */
+struct kemu_task *kemu_next_watcher(struct kemu *k, u64 *mask)
+{
+	while (*mask) {
+		u64 cpu = (u64)__builtin_ctzll(*mask), idler = load(&kemu_cpu_at(k, cpu)->idler);
+
+		*mask &= *mask - 1;
+		if (idler && idler <= k->nr_tasks)
+			return &k->tasks[idler - 1];
+	}
+	return NULL;
+}
+
+/* After a change of a word, if header.watchers is not zero. */
+void kemu_changed(struct kemu *k, u64 *word)
+{
+	u64 mask = load(&k->hdr->watchers), off = kemu_offset(k, word);
+	struct kemu_task *t;
+
+	while ((t = kemu_next_watcher(k, &mask)))
+		if (load(&t->watching) == off)
+			kemu_ring(&t->bell);
+}
+
+/* What ends the wait but the word. */
+static int interrupted(struct kemu *k, struct kemu_self *s, struct kemu_task *whom)
+{
+	u64 gate = load(&k->hdr->gate);
+
+	if (gate & GATE_PANIC)
+		return KEMU_STOPPED;
+	if (kemu_irq_pending(kemu_this_cpu(s)) || kemu_resched_due(s, kemu_this_cpu(s)))
+		return KEMU_PENDING;
+	if (gate & GATE_HOLD && whom)
+		kemu_polled_for(k, whom);
+	return KEMU_OK;
+}
+
+static int wait_as_task(struct kemu *k, struct kemu_self *s, u64 *word, u64 value,
+			struct kemu_task *whom)
+{
+	u64 poll_ns = kemu_poll_ns(k), until = poll_ns ? kemu_now() + poll_ns : 0;
+	bool watching = false;
+	int status = KEMU_OK;
+
+	while (load_acquire(word) == value && !(status = interrupted(k, s, whom))) {
+		if (until) {
+			for (int i = 0; i < 32 && load(word) == value; i++)
+				cpu_pause();
+			if (kemu_now() >= until)
+				until = 0;
+		} else if (!watching) {
+			kemu_begin_watch(s, word);	/* and look once more */
+			watching = true;
+		} else {
+			kemu_nap(s);
+		}
+	}
+	if (watching) {
+		store(&s->thread->watching, 0);
+		kemu_end_watch(s);
+	}
+	return status;
+}
+
+/* Of a thread that is no task, and has no bell: a few yields, then naps. */
+static int wait_as_guest(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
+{
+	for (unsigned int round = 0; load_acquire(word) == value; round++) {
+		u64 gate = load(&k->hdr->gate);
+
+		if (gate & GATE_PANIC)
+			return KEMU_STOPPED;
+		if (round > SPINS)
+			return KEMU_SIGNAL;
+		if (gate & GATE_HOLD && whom)
+			kemu_polled_for(k, whom);
+		kemu_backoff(round);
+	}
+	return KEMU_OK;
+}
+
+/*
+ * Waits until the word no longer has the value: for what another CPU is about to do,
+ * not for what may take long.  Reads are acquires.  whom, if not NULL, is the task that
+ * will change it; a script that holds it lets it go.  KEMU_PENDING: an interrupt or a
+ * reschedule is due first.  KEMU_SIGNAL: the caller is no task; it may look after its
+ * signals, and wait again.
+ */
+int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
+{
+	struct kemu_self *s = &kemu_self;
+	bool task = s->k == k && s->task;
+	void *host;
+	int status;
+
+	for (int i = 0; i < (task && kemu_poll_ns(k) ? SPINS : 1); i++, cpu_pause())
+		if (load_acquire(word) != value)
+			return KEMU_OK;
+	host = kemu_begin_wait();
+	status = task ? wait_as_task(k, s, word, value, whom) : wait_as_guest(k, word, value, whom);
+	kemu_host.acquire(host);
+	return status;
+}
+
+/* One step of a loop that polls for more than the word: short, and less if it changes. */
+void kemu_relax_while(struct kemu_self *s, u64 *word, u64 value)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	void *host;
+
+	if (kemu_poll_ns(s->k)) {
+		cpu_pause();
+		return;
+	}
+	host = kemu_begin_wait();
+	kemu_begin_watch(s, word);
+	if (load_acquire(word) == value && !kemu_irq_pending(cpu) && !kemu_resched_due(s, cpu))
+		kemu_nap(s);
+	store(&s->thread->watching, 0);
+	kemu_end_watch(s);
+	kemu_host.acquire(host);
+}
