@@ -31,6 +31,9 @@ races: build	## every race of the register, both sides, forced
 campaign: build	## every race with jitter, 20 s a side
 	$(BIN)/kemu race --all --how jitter --seconds 20
 
+hotplug: build	## 100,000 hotplug cycles of 4 CPUs under load, audited (an hour, or more)
+	$(BIN)/kemu hotplug --cpus 4 --cycles 100000
+
 soak: build	## the test suite twenty times
 	for i in $$(seq 20); do $(BIN)/python -m pytest -q $(ARGS) || exit 1; done
 
@@ -51,4 +54,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: help build demo test races campaign soak bench lint sanitize check clean
+.PHONY: help build demo test races campaign hotplug soak bench lint sanitize check clean

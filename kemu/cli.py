@@ -131,12 +131,15 @@ def demo(seconds: float) -> None:
 @cli.command(epilog=EPILOG)
 @click.option("--cpus", type=click.IntRange(2, 62), default=4, show_default=True)
 @click.option("--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
+@click.option("--cycles", type=click.IntRange(1),
+              help="Instead of --seconds: until so many CPUs went down and came up.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Of the draws; it repeats them, not the interleaving.")
 @click.option("--kernel", type=click.Choice(list(VERSIONS)), default=DEFAULT, show_default=True,
               help="Whose hotplug and migration.")
 @click.option("--json", "json_to", metavar="FILE|-", help="The counts as one JSON object.")
-def hotplug(cpus: int, seconds: float, seed: int, kernel: str, json_to: str | None) -> None:
+def hotplug(cpus: int, seconds: float, cycles: int | None, seed: int, kernel: str,
+            json_to: str | None) -> None:
     """Take CPUs down and up at random, beside a load, with the invariants audited.
 
     Prints the kernel's torture statistics: online done/tried:offline done/tried,
@@ -144,7 +147,7 @@ def hotplug(cpus: int, seconds: float, seed: int, kernel: str, json_to: str | No
     """
     from kemu.torture.show import run_and_show
 
-    raise SystemExit(run_and_show(cpus, seconds, seed, kernel, json_to))
+    raise SystemExit(run_and_show(kernel, cpus, seconds, cycles, seed, json_to))
 
 
 def main() -> None:

@@ -221,7 +221,7 @@ class Machine:
 
     def audit(self) -> None:
         """Check the scheduler's invariants (kernel/sched/audit.py); KernelBug if one is broken."""
-        found = self.run(audit)
+        found = self.run(audit, cpu=self.online()[0])
         if found:
             raise KernelBug("the audit found:\n" + "\n".join(found), report="\n\n".join(
                 ["the audit found:\n" + "\n".join(found), self.report()]))

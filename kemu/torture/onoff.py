@@ -60,6 +60,11 @@ class Stats:
     failures: list[str] = field(default_factory=list)
     rounds: int = 0
 
+    @property
+    def cycles(self) -> int:
+        """How often a CPU went down and one came up."""
+        return min(self.up.ok, self.down.ok)
+
     def line(self) -> str:
         """The kernel's own line."""
         on, off = self.up.jiffies(), self.down.jiffies()
@@ -115,21 +120,27 @@ def _bring_all_up() -> list[str]:
 
 
 def run_onoff(machine: Machine, seconds: float, seed: int,
-              progress: Callable[[Stats], None] = lambda stats: None) -> Stats:
-    """Torture a machine for that long.  Raises KernelPanic if it fails."""
+              progress: Callable[[Stats], None] = lambda stats: None,
+              cycles: int | None = None) -> Stats:
+    """Torture a machine for that long, or until so many cycles are done.
+
+    Raises KernelPanic if it fails.
+    """
     total = Stats()
     workers = [machine.start(worker, seed + number, cpu=number % machine.cpus)
                for number, worker in enumerate(WORKERS[machine.kernel])]
     until = time.monotonic() + seconds
     batch = seed
-    while time.monotonic() < until and not total.failures:
-        left = max(0.01, min(BATCH_SECONDS, until - time.monotonic()))
+    while not total.failures and (
+            time.monotonic() < until if cycles is None else total.cycles < cycles):
+        left = BATCH_SECONDS if cycles else max(0.01, min(BATCH_SECONDS, until - time.monotonic()))
         stats = machine.run(torture_onoff, batch, left, cpu=machine.online()[0])
         batch += 1
         total.up.add(stats.up)
         total.down.add(stats.down)
         total.rounds += stats.rounds
         total.failures += stats.failures
+        machine.audit()
         progress(total)
     total.failures += machine.run(_bring_all_up, cpu=machine.online()[0])
     machine.run(_stop_load)

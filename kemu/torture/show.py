@@ -16,7 +16,7 @@ from kemu.torture.onoff import Stats, run_onoff
 SCHEMA = 1
 
 
-def run_and_show(cpus: int, seconds: float, seed: int, kernel: str,
+def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, seed: int,
                  json_to: str | None) -> Exit:
     """Run, print the line, the table and the verdict; the exit status."""
     console = Console(stderr=True)
@@ -27,11 +27,12 @@ def run_and_show(cpus: int, seconds: float, seed: int, kernel: str,
             nonlocal total
             total = stats
             if console.is_terminal:
-                status.update(stats.line())     # type: ignore[union-attr]
+                status.update(  # type: ignore[union-attr]
+                    f"{stats.cycles} cycles  {stats.line()}")
 
         try:
             with Machine(cpus, trace=True, kernel=kernel, console=_log) as machine:
-                total = run_onoff(machine, seconds, seed, tell)
+                total = run_onoff(machine, seconds, seed, tell, cycles)
             failure = "\n".join(total.failures)
         except KernelPanic as panic:
             failure = panic.report
@@ -41,7 +42,7 @@ def run_and_show(cpus: int, seconds: float, seed: int, kernel: str,
         click.echo(total.line())
         click.echo(total.table())
         click.echo(f"--- End of test: {'FAILURE' if failure else 'SUCCESS'}: "
-                   f"kernel={kernel} cpus={cpus} seconds={seconds:g} seed={seed}")
+                   f"kernel={kernel} cpus={cpus} cycles={total.cycles} seed={seed}")
     if failure:
         click.echo(failure, err=True)
     return Exit.UNEXPECTED if failure else Exit.EXPECTED
@@ -53,7 +54,7 @@ def _log(line: str) -> None:
 
 
 def _write_json(stats: Stats, failure: str, plan: dict[str, object], json_to: str) -> None:
-    said = {"schema": SCHEMA, **plan, "failure": failure}
+    said = {"schema": SCHEMA, **plan, "failure": failure, "cycles": stats.cycles}
     for name, one in (("up", stats.up), ("down", stats.down)):
         said[name] = {"tried": one.tried, "ok": one.ok, "p50_us": one.percentile(.5),
                       "p99_us": one.percentile(.99), "max_us": one.percentile(1)}

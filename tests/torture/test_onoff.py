@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from kemu.torture import load
 from kemu.torture.onoff import Direction, Stats, run_onoff
 
 
@@ -12,6 +13,27 @@ def test_short_torture(machine, cpus):
     """A few seconds of it: nothing fails, and CPUs do come and go."""
     stats = run_onoff(machine(cpus), 3, seed=cpus)
     assert (stats.failures, stats.down.ok > 0, stats.up.ok > 0) == ([], True, True)
+
+
+def test_audit_beside_the_load(machine):
+    """A task that runs where it no longer may, since its stopper is on the way, is no violation."""
+    m = machine(3)
+    for worker in (load.shuffle, load.park_unpark):
+        m.start(worker, 1)
+    for _ in range(300):
+        m.audit()
+    m.run(stop_load)
+
+
+def stop_load():
+    load.Load.on(0).stop.store(1)
+
+
+def test_a_number_of_cycles(machine):
+    """Instead of a time; the last batch is run to its end.  Any CPU may be down meanwhile."""
+    stats = run_onoff(machine(3), 0, seed=1, cycles=40)
+    assert stats.failures == []
+    assert stats.cycles >= 40
 
 
 def test_the_kernels_line():

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from kemu import native
 from kemu.kernel.sched.classes import CLASS_NAMES, FAIR, IDLE, RT, STOP
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
-from kemu.kernel.sched.state import TASK_RUNNING, TASK_WAKING
+from kemu.kernel.sched.state import PF_MIGRATING, TASK_RUNNING, TASK_WAKING
 from kemu.memory.views import Cpu, Task
 
 
@@ -58,7 +58,8 @@ def _audit_cpu(rq: Cpu) -> Iterator[str]:
         yield f"S5: cpu{rq.cpu} runs a task that is gone"
     elif curr.cpu.load() != rq.cpu:
         yield f"S5: cpu{rq.cpu} runs {curr}, which holds cpu{curr.cpu.load()}"
-    elif curr is not idle_tasks[rq.cpu] and not curr.cpus_allowed.load() >> rq.cpu & 1:
+    elif not (curr is idle_tasks[rq.cpu] or curr.cpus_allowed.load() >> rq.cpu & 1
+              or curr.flags.load() & PF_MIGRATING):
         yield f"S9: cpu{rq.cpu} runs {curr}, whose mask is {curr.cpus_allowed.load():#x}"
     idle = idle_tasks[rq.cpu]
     if idle.state.load() != TASK_RUNNING or idle.sched_class.load() != IDLE:

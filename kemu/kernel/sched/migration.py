@@ -14,7 +14,7 @@ from collections.abc import Callable
 from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
 from kemu.kernel.sched.runqueue import (cpu_rq, for_each_cpu,
                                         task_rq_lock, task_rq_unlock)
-from kemu.kernel.sched.state import PF_NO_SETAFFINITY
+from kemu.kernel.sched.state import PF_MIGRATING, PF_NO_SETAFFINITY
 from kemu.kernel.sched.wakeup import set_task_cpu, usable_mask
 from kemu.memory.views import Cpu, Task, check_alive
 
@@ -68,8 +68,10 @@ def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
     if mask >> rq.cpu & 1 or not p.on_rq.load():
         task_rq_unlock(rq, p, flags)
     elif p.on_cpu.load():
+        p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
         task_rq_unlock(rq, p, flags)
         _migrate_running(p, usable[0])
+        p.flags.fetch_and(~PF_MIGRATING)
     else:
         move_queued_task(rq, p, usable[0])
         p.pi_lock.unlock_irqrestore(flags)

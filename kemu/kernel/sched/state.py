@@ -29,6 +29,7 @@ PF_EXITING = 0x4
 PF_KTHREAD = native.PF_KTHREAD
 PF_NO_SETAFFINITY = 0x4000000
 PF_REBORN = 0x80000000          # kemu: its thread ends, and it begins again in a new one
+PF_MIGRATING = 0x10000000       # kemu: its CPU's stopper is asked to move it
 PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another process
 
 
