@@ -37,7 +37,7 @@ from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpSte
 from kemu.kernel.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
                                       cpuhp_set_state)
 from kemu.kernel.cpuhp import CpuhpState as S
-from kemu.kernel.irq import smp_call_function_single
+from kemu.kernel.irq import flush_smp_call_function_queue, smp_call_function_single
 from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import BUG, WARN
 from kemu.kernel.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
@@ -206,6 +206,7 @@ def take_cpu_down(cpu: int) -> int:
         ret = cpuhp_invoke_callback(cpu, st.state.load(), False)
         if ret:
             WARN(f"cpu{cpu}: DYING callback of state {st.state.load()} must not fail: {ret}")
+    flush_smp_call_function_queue()
     stop_machine_park(cpu)
     return 0
 

@@ -25,7 +25,7 @@ from kemu.kernel.sched.timer import run_timers
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions
 from kemu.memory.struct import Struct, Word
-from kemu.native import now_ns, smp_processor_id
+from kemu.native import now_ns, preempt_disable, preempt_enable, smp_processor_id
 
 _handlers: dict[int, Callable[[], None]] = {}
 _on_irq_exit: list[Callable[[], None]] = []
@@ -105,6 +105,33 @@ def raise_ipi(cpu: int, bit: int) -> None:
     machine.memory.kick(cpu)
 
 
+def flush_smp_call_function_queue() -> None:
+    """Run what is queued, interrupt or not.  Runs on the dying CPU's stopper, interrupts off.
+
+    Linux: a state of its own, smpcfd_dying_cpu.
+    """
+    _run_calls()
+
+
+def _queue_call(cpu: int, call: CallSingleData) -> bool:
+    """Give the CPU a call, if it is online.
+
+    Preemption is off: a CPU goes down with the machine stopped, and so not between the
+    look whether it is there and the interrupt, but before, or after.  What came before
+    it runs as it goes.
+    """
+    preempt_disable()
+    online = cpu_online(cpu)
+    if online:
+        rq = runqueues[cpu]
+        flags = rq.call_lock.lock_irqsave()
+        rq.calls.add_tail(call.base)
+        rq.call_lock.unlock_irqrestore(flags)
+        raise_ipi(cpu, native.IPI_CALL_FUNCTION)
+    preempt_enable()
+    return online
+
+
 def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument: int,
                              wait: bool) -> None:
     """Run function(argument) on that CPU, in its interrupt context; wait for it if asked.
@@ -113,8 +140,6 @@ def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument:
     wait: interrupts must be on, or two CPUs that call each other would hang.
     Raises UsageError for a CPU that is not online.
     """
-    if not cpu_online(cpu):
-        raise UsageError(f"CPU {cpu} is not online")
     if wait and cpu != smp_processor_id() and native.irqs_disabled():
         raise UsageError("smp_call_function_single() waits: not with interrupts off")
     call = CallSingleData.alloc()
@@ -122,11 +147,9 @@ def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument:
     call.argument.store(argument)
     call.waits.store(int(wait))
     call.pending.store(1)
-    rq = runqueues[cpu]
-    flags = rq.call_lock.lock_irqsave()
-    rq.calls.add_tail(call.base)
-    rq.call_lock.unlock_irqrestore(flags)
-    raise_ipi(cpu, native.IPI_CALL_FUNCTION)
+    if not _queue_call(cpu, call):
+        call.free()
+        raise UsageError(f"CPU {cpu} is not online")
     if cpu == smp_processor_id():
         native.cpu_relax()
     if wait:

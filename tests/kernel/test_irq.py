@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel import sched
+from kemu.kernel import irq, sched
 from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.cpu import cpu_down
 from kemu.kernel.irq import smp_call_function_single
+from kemu.machine.override import make_override
 from tests.kernel.threads import Board
 
 
@@ -94,6 +97,27 @@ def test_not_online(machine, cpu):
     """A CPU that is not online cannot be called."""
     with pytest.raises(UsageError, match="not online"):
         machine(2).run(smp_call_function_single, cpu, count, 0, True)
+
+
+def raise_ipi(cpu, bit):
+    """To CPU 1 it takes for ever.  And nobody may take its CPU down meanwhile."""
+    Board.on(0).where.store(native.preempt_count())
+    if cpu != 1:
+        irq.runqueues[cpu].ipi.fetch_or(bit)
+        irq.machine.memory.kick(cpu)
+
+
+def call_and_take_down():
+    smp_call_function_single(1, count, 1, False)
+    preempt_off = Board.on(0).where.load()
+    cpu_down(1)
+    return preempt_off, Board.on(1).work.load()
+
+
+def test_a_call_is_not_lost_with_its_cpu(machine):
+    """What was queued when the CPU was online runs as it goes, though no interrupt came."""
+    m = machine(2, overrides=[make_override(irq.raise_ipi, raise_ipi)])
+    assert m.run(call_and_take_down) == (1, 1)
 
 
 def hold_interrupts(cpu):
