@@ -84,14 +84,27 @@ def free_packed(word: int) -> None:
         machine.memory.heap_free(word)
 
 
+_spare: list[tuple[CpuStopDone, CpuStopWork]] = []
+
+
+def _frame() -> tuple[CpuStopDone, CpuStopWork]:
+    """A done and a work, both zero.  Linux has them on the initiator's stack: here they are kept
+    for the next stop of this process, since blocks of the heap and views of them cost more than the stop.
+    """
+    try:
+        return _spare.pop()
+    except IndexError:
+        return CpuStopDone.alloc(), CpuStopWork.alloc()
+
+
 class Stop:
     """What an initiator keeps for the time of a stop: done, works, the argument."""
 
     def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1) -> None:
         self.fn, self.arg = functions.publish(fn), pack(arg)
-        self.done = CpuStopDone.alloc()
+        self.done, first = self.frame = _frame()
         self.done.nr_todo.store(nr_todo)
-        self.works = [CpuStopWork.alloc() for _ in range(nr_works)]
+        self.works = [first, *(CpuStopWork.alloc() for _ in range(nr_works - 1))]
         for work in self.works:
             self.fill(work)
 
@@ -106,9 +119,11 @@ class Stop:
     def __exit__(self, *error: object) -> None:
         if error[0] is None:        # else works may still be queued somewhere
             free_packed(self.arg)
-            self.done.free()
-            for work in self.works:
+            for work in self.works[1:]:
                 work.free()
+            self.done.executed.store(0)
+            self.done.ret.store(0)
+            _spare.append(self.frame)
 
     def wait(self) -> int:
         """What the function returned; -ENOENT if no CPU ran it.  May sleep."""

@@ -16,7 +16,15 @@ from kemu.errors import NoTask
 from kemu.native import Memory
 
 _attached: Memory | None = None
-_looking = threading.local()
+
+
+class _Looking(threading.local):
+    """Per thread.  The class has the attribute too: this() is on every path, and must not miss."""
+
+    memory: Memory | None = None
+
+
+_looking = _Looking()
 _on_attach: list[Callable[[Memory], None]] = []
 
 
@@ -41,7 +49,7 @@ def attached() -> Memory | None:
 
 def this() -> Memory:
     """The memory in view.  Raises NoTask where there is none."""
-    memory = getattr(_looking, "memory", None) or _attached
+    memory = _looking.memory or _attached
     if memory is None:
         raise NoTask("no machine in view: do this in a task (Machine.run), "
                      "or say which machine you mean")
@@ -51,7 +59,7 @@ def this() -> Memory:
 @contextmanager
 def looking_at(memory: Memory) -> Iterator[None]:
     """Let the calling thread resolve handles in ``memory``."""
-    before = getattr(_looking, "memory", None)
+    before = _looking.memory
     _looking.memory = memory
     try:
         yield

@@ -58,17 +58,22 @@ class Ref:
 
     def get(self) -> Any:
         """The task's handle, or None."""
-        from kemu.memory.views import resolve_task
-
         slot = self.slot.load_acquire()
-        return resolve_task(self.memory, slot - 1, self.birth.load()) if slot else None
+        return _task_of(self.memory, slot - 1, self.birth.load()) if slot else None
+
+
+_task_of: Callable[[native.Memory, int, int], Any]
+
+
+def on_task_ref(resolve: Callable[[native.Memory, int, int], Any]) -> None:
+    """Who makes a handle of memory, slot and birth: views, which builds on this module."""
+    global _task_of
+    _task_of = resolve
 
 
 def TaskRef() -> Ref:
     """A reference to a task.  In an instance: a :class:`Ref`."""
     return cast(Ref, Field(2 * WORD, Ref))
-
-
 
 
 def ListHead() -> List:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kemu import native
 from kemu.errors import UsageError
 from kemu.memory import space
-from kemu.memory.struct import List
+from kemu.memory.struct import List, on_task_ref
 
 LOCKS = frozenset({"pi_lock", "rq_lock", "call_lock", "timer_lock"})
 NO_WORDS = frozenset({"sizeof", "rt_queue", "holds", "report"})
@@ -168,6 +168,9 @@ def resolve_task(memory: native.Memory, slot: int, birth: int) -> Task:
 
 def _resolve_here(slot: int, birth: int) -> Task:
     return resolve_task(space.this(), slot, birth)
+
+
+on_task_ref(resolve_task)
 
 
 def check_alive(task: Task) -> Task:
