@@ -11,6 +11,7 @@
     stoppers     kemu's stoppers beside the host kernel's
     boot         how long a boot takes
     memory       what one more CPU costs
+    first_hit    how long until each race hits, by each way to run it
 
 Nothing here asserts a time.  A goal is printed with "met" or "short" behind it.
 """

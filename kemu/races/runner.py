@@ -45,6 +45,7 @@ class Plan:
     seconds: float | None = None    # of each side; None: 10, or no limit if trials are given
     seed: int = 1
     cpus: int | None = None         # more than the race needs
+    enough_hits: int = FIRST_HITS   # of an unsteered before side: then it ends
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
@@ -107,7 +108,7 @@ class _SideRun:
             if hit and self.side.seconds_to_hit is None:
                 self.side.seconds_to_hit = round(self.side.seconds, 3)
             self.progress(self.side)
-            enough = self.plan.how != "forced" and self.side.hits >= FIRST_HITS
+            enough = self.plan.how != "forced" and self.side.hits >= self.plan.enough_hits
             if enough or self.side.trials >= self.plan.max_trials or \
                     time.monotonic() >= self.deadline:
                 break
