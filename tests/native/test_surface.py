@@ -150,6 +150,12 @@ def wait_in_every_way() -> None:
                           partial(memories.stop, world.memory))
 
 
+def queue(world: World, slot: int) -> None:
+    """As a fair task of CPU 0."""
+    memories.task_word(world.memory, slot, "sched_class").store(native.CLASS_FAIR)
+    assert native.RunQueue(world.memory, 0).activate(slot) == 0
+
+
 def wait_for_ever(world: World, name: str) -> None:
     """What it calls has no reason to end but one."""
     word = native.Word(world.memory, world.word.offset)
@@ -161,10 +167,10 @@ def wait_for_ever(world: World, name: str) -> None:
                 native.preempt_disable()
                 native.schedule_once()
             case "schedule, to another":
-                memories.task_word(world.memory, 2, "sched_class").store(native.CLASS_FAIR)
-                native.RunQueue(world.memory, 0).activate(2)
+                queue(world, 2)
                 native.schedule(True)
             case "wait_for_completion":
+                queue(world, 0)         # only who is queued can go to sleep
                 native.wait_for_completion(world.things["block"])
             case "schedule" | "schedule, offline":
                 native.schedule(True)
