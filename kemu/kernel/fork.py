@@ -83,7 +83,7 @@ def rehome(p: Task, home: int) -> None:
     one enters the task's entry function again, which sees PF_REHOMED.  May spin.
     """
     p.home.store(home)
-    p.flags.store(p.flags.load() | PF_REHOMED)
+    p.flags.fetch_or(PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
     machine.memory.ring_task(p.slot)
     p.turn.wait_while(TURN_REHOME)
@@ -161,7 +161,7 @@ def do_exit() -> NoReturn:
     be taken for dead, and freed, while it is still queued.  Linux: do_task_dead.
     """
     me = current()
-    me.flags.store(me.flags.load() | PF_EXITING)
+    me.flags.fetch_or(PF_EXITING)
     preempt_disable()
     set_special_state(TASK_DEAD)
     __schedule()
@@ -178,7 +178,7 @@ def start_over(argument: int, comm: str) -> NoReturn:
     me = current()
     me.arg.store(argument)
     me.set_comm(comm)
-    me.flags.store(me.flags.load() | PF_REBORN)
+    me.flags.fetch_or(PF_REBORN)
     preempt_disable()
     set_special_state(TASK_DEAD)
     __schedule()
@@ -187,7 +187,7 @@ def start_over(argument: int, comm: str) -> NoReturn:
 
 def _begin_again(p: Task) -> None:
     """p is off its CPU, and its old thread touches it no more."""
-    p.flags.store(p.flags.load() & ~PF_REBORN)
+    p.flags.fetch_and(~PF_REBORN)
     p.preempt_count.store(FORK_PREEMPT_COUNT)
     p.home.store(p.cpu.load())
     p.tid.store(0)

@@ -243,7 +243,7 @@ def __kthread_bind(p: Task, cpu: int, state: int) -> None:
              f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
         return
     do_set_cpus_allowed(p, cpumask_of(cpu))
-    p.flags.store(p.flags.load() | PF_NO_SETAFFINITY)
+    p.flags.fetch_or(PF_NO_SETAFFINITY)
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
 
 

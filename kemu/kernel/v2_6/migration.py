@@ -41,6 +41,7 @@ from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactiv
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.runqueue import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
                                         task_rq, task_rq_lock, task_rq_unlock, this_rq)
+from kemu.kernel.sched.state import PF_MIGRATING
 from kemu.kernel.sched.wakeup import idlest_cpu, set_task_cpu, wake_up_process
 from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, TaskRef, Word
 from kemu.memory.views import Cpu, Task, check_alive
@@ -164,7 +165,9 @@ def set_cpus_allowed(p: Task, new_mask: int) -> int:
         if dest_cpu >= 0:
             do_set_cpus_allowed(p, new_mask)
         if dest_cpu >= 0 and not new_mask >> task_cpu(p) & 1 and migrate_task(p, dest_cpu, req):
+            p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
             wait_for_migration(rq, p, flags, req)
+            p.flags.fetch_and(~PF_MIGRATING)
         else:
             task_rq_unlock(rq, p, flags)
     return 0 if dest_cpu >= 0 else -EINVAL
