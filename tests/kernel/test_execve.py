@@ -8,6 +8,8 @@ import pytest
 
 import kemu
 from kemu.kernel import kthread, sched
+from kemu.kernel.quiesce import wait_until_quiet
+from kemu.kernel.sched.runqueue import machine as board
 from kemu.kernel.version import VERSIONS
 from kemu.memory.struct import Lock, PerCPU, Word
 
@@ -139,12 +141,16 @@ def woken_kthread() -> int:
 def test_many_leave_nothing(machine):
     """Slots and heap are as before: the fixture checks threads and descriptors, too."""
     m = machine(4)
-    m.run(chain, 20, [])
-    tasks = len(m.tasks())
+    tasks = m.run(count_at_rest)
     handles = [m.start(chain, 20, [], cpu=cpu) for cpu in range(4)]
     assert [len(handle.result()) for handle in handles] == [21] * 4
-    m.run(sched.schedule_timeout_uninterruptible, 5)
-    assert len(m.tasks()) <= tasks
+    assert m.run(count_at_rest) == tasks
+
+
+def count_at_rest() -> int:
+    """A task's result is sent before it dies: wait until all have."""
+    wait_until_quiet()
+    return len(board.tasks.used())
 
 
 def exec_on_a_dying_cpu(rounds: int) -> int:
