@@ -324,7 +324,7 @@ def kthread_park(k: Task) -> int:
         return -ENOSYS
     if not kthread.flags.test_bit(KTHREAD_IS_PARKED):
         kthread.flags.set_bit(KTHREAD_SHOULD_PARK)
-        if k != current():
+        if k.slot != current().slot:    # k is alive: its slot is its own
             native.trace(events.KTHREAD_PARK, k.slot, 0, 0, 0)
             wake_up_process(k)
             wait_for_completion(kthread.parked)
