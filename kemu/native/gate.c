@@ -158,19 +158,24 @@ static bool stands_still(struct kemu *k, struct kemu_cpu *cpu)
  * Looks at each CPU: whether it idles with nothing due, or is held.  A CPU that plays
  * dead idles too; one that is offline and does not yet is on its way.
  * times: how often they have begun to idle, together.
+ *
+ * What is due is read first: a CPU says that it is busy before it takes what woke it
+ * (kemu_says_busy()), so if it is found taken, idling is found changed.
  */
 static bool each_blocked(struct kemu *k, u64 *times)
 {
 	*times = 0;
 	for (u64 i = 0; i < k->nr_cpus; i++) {
 		struct kemu_cpu *cpu = &k->cpus[i];
-		u64 idling = load_acquire(&cpu->idling);
+		bool due = kemu_wanted(cpu) ||
+			   (load(&cpu->next_event) < KEMU_NEVER && !load(&cpu->irqs_off));
+		bool still = stands_still(k, cpu);
+		u64 idling;
 
+		smp_mb();
+		idling = load_acquire(&cpu->idling);
 		*times += load_acquire(&cpu->idled);
-		if (idling == CPU_HELD && stands_still(k, cpu))
-			continue;
-		if (idling != CPU_IDLE || kemu_wanted(cpu) ||
-		    (load(&cpu->next_event) < KEMU_NEVER && !load(&cpu->irqs_off)))
+		if (!(idling == CPU_HELD && still) && !(idling == CPU_IDLE && !due))
 			return false;
 	}
 	return true;
@@ -211,6 +216,25 @@ static void tell_quiescent(struct kemu *k)
 }
 
 /*
+ * One of those that found all blocked claims the news: whoever takes the bit away.  It may
+ * have found so long ago, and the bit may be a later one's: so it looks again, and if
+ * something runs, puts the bit back.  Whatever went idle meanwhile saw no bit and did not
+ * look: hence once more, after the barrier of the fetch_or.
+ */
+static void claim_quiet(struct kemu *k)
+{
+	do {
+		if (!(fetch_and(&k->hdr->gate, ~(u64)GATE_QUIESCE) & GATE_QUIESCE))
+			return;
+		if (kemu_all_blocked(k)) {
+			tell_quiescent(k);
+			return;
+		}
+		fetch_or(&k->hdr->gate, GATE_QUIESCE);
+	} while (kemu_all_blocked(k));
+}
+
+/*
  * The calling CPU has said that it idles or is held.  The last to say so finds
  * all blocked: it lets held tasks go, or tells the kernel that all is quiet.
  */
@@ -225,9 +249,8 @@ void kemu_went_idle(struct kemu *k)
 			end_hold(k, &k->hdr->holds[i], HOLD_ALL_BLOCKED);
 			held = true;
 		}
-	/* One of them claims the news: whoever takes the bit away. */
-	if (!held && fetch_and(&k->hdr->gate, ~(u64)GATE_QUIESCE) & GATE_QUIESCE)
-		tell_quiescent(k);
+	if (!held)
+		claim_quiet(k);
 }
 
 struct held {
