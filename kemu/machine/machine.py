@@ -54,8 +54,6 @@ REPORT_SECONDS = 1.0
 SHUTDOWN = 100              # header.panic: the controller closes the machine
 PANICS = {Kind.BUG: KernelBug, Kind.WARN: KernelWarning, Kind.OOPS: TaskOops,
           Kind.HANG: KernelHang}
-
-
 _alive: weakref.WeakSet[Machine] = weakref.WeakSet()
 
 
