@@ -40,6 +40,9 @@ from kemu.memory import space
 from kemu.memory.views import Task
 
 MONITOR_LOOK_NS = 1_000_000_000     # the main thread looks at signals at least this often
+# A task that polls holds its process's interpreter lock.  One born in the same process that
+# runs on another CPU must not wait for it much longer than a CPU waits for another.
+GIL_SECONDS = 200e-6
 LENGTH = struct.Struct("<Q")
 
 
@@ -171,6 +174,7 @@ def _set_up_python(processor: Processor) -> None:
     sys.breakpointhook = _no_terminal
     builtins.input = _no_terminal
     printk.register_console(lambda line: processor.post(("print", line)))
+    sys.setswitchinterval(GIL_SECONDS)
     gc.disable()
     gc.freeze()
 

@@ -37,7 +37,7 @@ from kemu.kernel.v2_6.stop_machine import __stop_machine_run
 from kemu.kernel.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
-from kemu.native import cpu_relax, current, local_irq_restore, smp_processor_id
+from kemu.native import current, local_irq_restore, smp_processor_id
 
 EBUSY, EINVAL = 16, 22
 
@@ -163,7 +163,7 @@ def _bury(cpu: int, p: Task) -> None:
     """The CPU is offline; p, which took it there, sleeps, or is about to.  May sleep."""
     while not idle_cpu(cpu):        # p leaves it to its idle task
         yield_()
-        cpu_relax()
+        runqueues[cpu].curr.relax_while(p.slot)
     __cpu_die(cpu)
     point("cpu_down:dead")
     kthread_bind(p, smp_processor_id())     # or it could not run to be stopped

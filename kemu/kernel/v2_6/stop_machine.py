@@ -32,7 +32,7 @@ from kemu.kernel.v2_6.kthread import create_bound
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.memory.views import Task
-from kemu.native import (cpu_relax, local_irq_restore, local_irq_save, preempt_disable,
+from kemu.native import (local_irq_restore, local_irq_save, preempt_disable,
                          preempt_enable, smp_processor_id)
 
 ENOMEM = 12
@@ -66,7 +66,7 @@ def stopmachine(cpu: int) -> int:
     while seen != STOPMACHINE_EXIT:
         if seen == STOPMACHINE_WAIT:
             yield_()            # do_stop may need this CPU to make the other threads
-            cpu_relax()
+            sm.state.relax_while(seen)
             state = sm.state.load_acquire()
         else:
             state = sm.state.wait_while(seen)
@@ -124,9 +124,9 @@ def stop_machine() -> int:
         return -ENOMEM
     for thread in threads:
         wake_up_process(thread)
-    while sm.thread_ack.load() != len(others):
+    while (acks := sm.thread_ack.load()) != len(others):
         yield_()
-        cpu_relax()
+        sm.thread_ack.relax_while(acks)
     local_irq_save()        # from here on nothing may take this CPU away
     stopmachine_set_state(sm, STOPMACHINE_PREPARE)
     stopmachine_set_state(sm, STOPMACHINE_DISABLE_IRQ)
