@@ -82,3 +82,16 @@ class KernelHang(KernelPanic):
 
 class MachineStopped(BaseException):
     """Raised in every task once its machine has stopped.  Let it pass."""
+
+
+def shown(value: object) -> str:
+    """A value as an error shows it, whatever its repr() does."""
+    try:
+        return f"{value!r:.60}"
+    except Exception as error:
+        return f"a {type(value).__name__} whose repr() raises {type(error).__name__}"
+
+
+def refuse(name: str, value: object, accepted: str) -> UsageError:
+    """The error for an argument that is not accepted; to be raised."""
+    return UsageError(f"{name}={shown(value)}: {accepted}")

@@ -113,7 +113,7 @@ def try_get_task_struct(p: Task) -> bool:
     Raises UsageError if the slot is another task's by now.  Any context.
     """
     if not isinstance(p, Task):
-        raise TypeError(f"a task is wanted, not {type(p).__name__}")
+        raise UsageError(f"a task is wanted, not {type(p).__name__}")
     got = p.usage.inc_not_zero()
     if p.generation.load() == p.birth:
         return bool(got)

@@ -27,7 +27,7 @@ from collections.abc import Callable
 from typing import Any
 
 from kemu import native
-from kemu.errors import NoTask, UsageError
+from kemu.errors import NoTask, UsageError, refuse, shown
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
                               try_get_task_struct)
@@ -182,7 +182,7 @@ def _as_result(ret: object) -> int:
         return 0
     if isinstance(ret, int) and -1 << 63 <= ret < 1 << 63:
         return int(ret)
-    raise UsageError(f"a kernel thread's function returns an int or None, not {ret!r:.80}")
+    raise UsageError(f"a kernel thread's function returns an int or None, not {shown(ret)}")
 
 
 def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: str,
@@ -195,9 +195,9 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
     May sleep.  Raises OutOfMemory if there is no task slot left.
     """
     if not callable(threadfn):
-        raise TypeError(f"threadfn is called with data: {threadfn!r:.80} is not callable")
+        raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
+    comm = _name(namefmt, args)
     function = functions.publish(threadfn)
-    comm = namefmt % args if args else namefmt
     with _create_info() as create:
         create.function.store(function)
         create.data.store(functions.post(data) if data is not None else 0)
@@ -207,6 +207,19 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
         wake_up_new_task(k)
         wait_for_completion(create.done)
     return k
+
+
+def _name(namefmt: object, args: tuple[object, ...]) -> str:
+    """The thread's name.  Raises UsageError for what is none; 15 bytes of it will be kept."""
+    if not isinstance(namefmt, str):
+        raise refuse("namefmt", namefmt, "a thread's name is a text")
+    try:
+        comm = namefmt % args if args else namefmt
+    except (TypeError, ValueError) as error:
+        raise refuse("namefmt", namefmt, f"does not fit its arguments {shown(args)}: {error}") from error
+    if "\0" in comm:
+        raise refuse("namefmt", comm, "a name ends at its first NUL: leave it out")
+    return comm
 
 
 class _create_info:
@@ -266,8 +279,8 @@ def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str)
     is bound to no CPU, and parks wherever it happens to run.
     """
     check_cpu(cpu)
-    p = kthread_create_on_node(threadfn, data, 0, namefmt, *([cpu] if "%" in namefmt else []),
-                               home=cpu)
+    args = [cpu] if isinstance(namefmt, str) and "%" in namefmt else []
+    p = kthread_create_on_node(threadfn, data, 0, namefmt, *args, home=cpu)
     to_kthread(p).flags.set_bit(KTHREAD_IS_PER_CPU)
     to_kthread(p).cpu.store(cpu)
     # Parked, to get it out of TASK_UNINTERRUPTIBLE.

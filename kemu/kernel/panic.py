@@ -28,7 +28,7 @@ from kemu import native
 from kemu.errors import MachineStopped
 from kemu.kernel.printk import printk
 from kemu.memory import space
-from kemu.memory.views import Header
+from kemu.memory.views import Header, Task
 from kemu.trace import events
 
 
@@ -49,6 +49,15 @@ def _stack(frame: FrameType | None) -> str:
     return "".join(traceback.format_list(stack))
 
 
+def held(me: Task) -> str:
+    """What the task holds that forbids it to end or to sleep, in words; "" if nothing."""
+    locks = me.locks.load()
+    return ", ".join(filter(None, [
+        f"{locks} spinlock{'s' * (locks > 1)} held" if locks else "",
+        "interrupts off" if native.irqs_disabled() else "",
+        f"preempt_count {me.preempt_count.load():#x}" if me.preempt_count.load() else ""]))
+
+
 def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     """Stop the machine.  Does not return: raises MachineStopped in the caller too."""
     memory = space.this()
@@ -60,6 +69,7 @@ def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     report = {
         "kind": int(kind), "text": text, "cpu": me.cpu.load(), "task": me.comm,
         "pid": me.pid.load(), "slot": me.slot, "preempt_count": native.preempt_count(),
+        "held": held(me),
         "traceback": stack or _stack(sys._getframe(1)),
     }
     data = json.dumps(report).encode()

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kemu.errors import UsageError
+from kemu.errors import UsageError, refuse
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
                                  kthread_should_park, kthread_should_stop, kthread_stop,
@@ -70,8 +70,9 @@ class SmpHotplugThread:
     store: Any = None
 
     def __post_init__(self) -> None:
-        if self.thread_comm.count("%u") != 1:
-            raise UsageError(f"thread_comm {self.thread_comm!r}: wants one %u, for the CPU")
+        comm = self.thread_comm
+        if not isinstance(comm, str) or comm.count("%") != 1 or "%u" not in comm or "\0" in comm:
+            raise refuse("thread_comm", comm, "a text with one %u, for the CPU, and no other %")
 
 
 class SmpbootThreadData(Struct):

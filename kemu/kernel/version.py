@@ -14,7 +14,7 @@ import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from kemu.errors import UsageError
+from kemu.errors import UsageError, refuse
 from kemu.kernel.sched.migration import on_forced_migration
 from kemu.kernel.sched.runqueue import machine
 from kemu.kernel.sched.schedule import on_offline_idle
@@ -41,8 +41,8 @@ class Kernel:
 
 def version_number(version: str) -> int:
     """What header.era says of it.  Raises UsageError for one there is not."""
-    if version not in VERSIONS:
-        raise UsageError(f"kernel={version!r}: one of {', '.join(map(repr, VERSIONS))}")
+    if not isinstance(version, str) or version not in VERSIONS:
+        raise refuse("kernel", version, f"one of {', '.join(map(repr, VERSIONS))}")
     return list(VERSIONS).index(version)
 
 

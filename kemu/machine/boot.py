@@ -33,8 +33,6 @@ from kemu.memory.views import Cpu, Header, Tasks
 logger.disable("kemu")      # a library is silent; the command line enables it
 
 MIB = 1 << 20
-HEAP = 64 * MIB             # of address space: a page costs memory once it is used
-ARENA = 64 * MIB
 HZ = 1000
 
 Told = Callable[[dict[str, Any]], None]
@@ -91,7 +89,8 @@ class HelperLink:
 
     def _tell(self, said: dict[str, Any]) -> None:
         # In a frame of its own: the listener, at rest, must keep no machine alive.
-        number = next(int(said[word]) for word in ("booted", "died", "closed", "helper")
+        number = next(int(said[word]) for word in ("booted", "failed", "died", "closed",
+                                               "helper")
                       if word in said)
         told = self.machines.get(number, _nobody)()
         if told:
@@ -115,10 +114,18 @@ def the_helper() -> HelperLink:
 
 
 def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
-               kernel: str) -> native.Memory:
-    """A machine's memory, as the CPUs expect it at power-on."""
-    cpus = len(cores)
-    memory = native.Memory.create(cpus, tasks, HEAP, ARENA)
+               kernel: str, mib: int) -> native.Memory:
+    """A machine's memory, as the CPUs expect it at power-on.
+
+    The heap and the arena of functions have that many MiB of address space each: a page
+    costs memory once it is used.
+    """
+    cpus, number = len(cores), version_number(kernel)
+    try:
+        memory = native.Memory.create(cpus, tasks, mib * MIB, mib * MIB)
+    except OSError as error:
+        raise MachineError(f"no shared memory for a machine with memory={mib} MiB: "
+                           f"{error}") from error
     header = Header(memory)
     everybody = (1 << cpus) - 1
     header.possible_mask.store(everybody)
@@ -128,7 +135,7 @@ def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
     header.poll_max_ns.store(poll_us * 1000)
     header.tick_ns.store(1_000_000_000 // HZ)
     header.warn_is_allowed.store(int(warn))
-    header.era.store(version_number(kernel))
+    header.era.store(number)
     views = Tasks(memory)
     for cpu, core in enumerate(cores):
         init_idle(memory, views, cpu, core, list(cores).count(core))
@@ -154,7 +161,16 @@ def init_idle(memory: native.Memory, views: Tasks, cpu: int, core: int, sharers:
     rq.curr.store(idle.slot)
 
 
+def _working_directory() -> str:
+    """"" if it was removed: then the CPUs are where the helper is."""
+    try:
+        return os.getcwd()
+    except OSError:
+        return ""
+
+
 def publish_setup(memory: native.Memory, overrides: Sequence[Override]) -> int:
     """What each CPU process needs to know before its first task; its place in the arena."""
-    setup = {"path": list(sys.path), "cwd": os.getcwd(), "overrides": functions.dumps(list(overrides))}
+    setup = {"path": list(sys.path), "cwd": _working_directory(),
+             "overrides": functions.dumps(list(overrides))}
     return memory.publish(pickle.dumps(setup))

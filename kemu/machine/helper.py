@@ -22,11 +22,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from kemu import native
+from kemu.errors import KemuError
 from kemu.kernel.panic import Kind
 from kemu.machine import processor
 from kemu.memory.views import Cpu, Header
 
 MESSAGE_SIZE = 65536
+SHUTDOWN = 100              # header.panic: the controller closes the machine
 
 
 @dataclass
@@ -71,7 +73,11 @@ class Helper:
 
     def obey(self, order: dict[str, Any], fds: list[int]) -> None:
         if order["do"] == "boot":
-            self.boot(order, fds)
+            try:
+                self.boot(order, fds)
+            except (OSError, KemuError) as error:     # no descriptor, no process
+                self.say(failed=order["machine"], why=f"{type(error).__name__}: {error}")
+                self.kill(order["machine"])
         elif order["do"] == "kill":
             self.kill(order["machine"])
         for fd in fds:
@@ -79,6 +85,9 @@ class Helper:
 
     def boot(self, order: dict[str, Any], fds: list[int]) -> None:
         """boot machine cpus setup, with the memory and a socket per CPU."""
+        if len(fds) != 1 + order["cpus"]:
+            raise OSError(f"{len(fds)} of {1 + order['cpus']} descriptors arrived in the helper "
+                          "process: raise its limit (ulimit -n)")
         memory = native.Memory(fds[0])
         brood = self.broods[order["machine"]] = Brood(memory)
         parent = os.getpid()
@@ -86,19 +95,31 @@ class Helper:
             pid = os.fork()
             if not pid:
                 self.become(memory, cpu, fds, order["setup"], parent)
+            self.watch(pid, order["machine"])
             brood.pids[pid] = cpu
-            fd = os.pidfd_open(pid)
-            self.pidfds[fd] = (order["machine"], pid)
-            self.poll.register(fd, select.POLLIN)
         self.say(booted=order["machine"], pids={cpu: pid for pid, cpu in brood.pids.items()})
+
+    def watch(self, pid: int, machine: int) -> None:
+        """Be told when the child is gone.  A child that cannot be watched is not kept."""
+        try:
+            fd = os.pidfd_open(pid)
+        except OSError:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            raise
+        self.pidfds[fd] = (machine, pid)
+        self.poll.register(fd, select.POLLIN)
 
     def become(self, memory: native.Memory, cpu: int, fds: list[int], setup: int,
                parent: int) -> None:
         """In the fork: keep the memory and this CPU's socket, and no other descriptor."""
-        keep = sorted({0, 1, 2, memory.fileno(), fds[1 + cpu]})
-        for low, high in zip(keep, [*keep[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
-            os.closerange(low + 1, high)
-        processor.start(memory, cpu, socket.socket(fileno=fds[1 + cpu]), setup, parent)
+        try:
+            keep = sorted({0, 1, 2, memory.fileno(), fds[1 + cpu]})
+            for low, high in zip(keep, [*keep[1:], os.sysconf("SC_OPEN_MAX")], strict=True):
+                os.closerange(low + 1, high)
+            processor.start(memory, cpu, socket.socket(fileno=fds[1 + cpu]), setup, parent)
+        finally:
+            os._exit(1)         # whatever happens, not a second helper
 
     def kill(self, machine: int) -> None:
         """kill machine: answered by closed, when the last CPU is reaped."""
@@ -120,7 +141,9 @@ class Helper:
         brood = self.broods[machine]
         cpu = brood.pids.pop(pid)
         header = Header(brood.memory)
-        if not brood.closing and not header.panic.cmpxchg(0, int(Kind.CPU_DIED)):
+        kind = header.panic.cmpxchg(0, int(Kind.CPU_DIED))
+        # One that dies in its panic, before the gate is shut, has told nobody.
+        if not brood.closing and (not kind or (status and kind != SHUTDOWN)):
             header.gate.fetch_or(native.GATE_PANIC)
             brood.memory.wake_all()
             self.say(died=machine, cpu=cpu, status=os.waitstatus_to_exitcode(status),

@@ -12,7 +12,8 @@ from pathlib import Path
 import psutil
 
 from kemu import native
-from kemu.errors import UsageError
+from kemu.errors import UsageError, refuse, shown
+from kemu.machine.arguments import check_int
 
 TOPOLOGY = Path("/sys/devices/system/cpu")
 
@@ -40,15 +41,16 @@ def _physical(core: int) -> tuple[str, str]:
 
 def place(cpus: int, placement: Sequence[int] | None = None) -> list[int]:
     """The host core of each CPU.  Raises UsageError for what this process may not use."""
-    if isinstance(cpus, bool) or not isinstance(cpus, int) or not 1 <= cpus <= native.MAX_CPUS:
-        raise UsageError(f"cpus={cpus!r}: 1 to {native.MAX_CPUS}")
+    check_int("cpus", cpus, 1, native.MAX_CPUS, "how many CPUs")
     cores = usable_cores()
     if placement is None:
         return [cores[cpu % len(cores)] for cpu in range(cpus)]
+    if isinstance(placement, str | bytes) or not isinstance(placement, Sequence):
+        raise refuse("placement", placement, "a list with the host core of each CPU")
     if len(placement) != cpus:
         raise UsageError(f"placement names {len(placement)} host cores for {cpus} CPUs")
     for core in placement:
-        if core not in cores:
-            raise UsageError(f"placement: host core {core!r} is not in this process's affinity "
+        if isinstance(core, bool) or not isinstance(core, int) or core not in cores:
+            raise UsageError(f"placement: host core {shown(core)} is not in this process's affinity "
                              f"mask {sorted(cores)}")
     return list(placement)

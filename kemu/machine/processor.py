@@ -30,7 +30,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import MachineStopped, UsageError
 from kemu.kernel import arch, fork, irq, printk, quiesce
-from kemu.kernel.panic import Kind, panic
+from kemu.kernel.panic import Kind, held, panic
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
@@ -109,7 +109,9 @@ def _oops(p: Task, error: BaseException) -> None:
     if isinstance(error, AttributeError) and error.obj is None:     # Python's way to say it
         null = "Unable to handle kernel NULL pointer dereference\n"
     try:
-        panic(Kind.OOPS, f"{null}Oops: {type(error).__name__} left {kind}, {p.comm}: {error}",
+        holds = held(p)
+        panic(Kind.OOPS, f"{null}Oops: {type(error).__name__} left {kind}, {p.comm}"
+              f"{', with ' + holds if holds else ''}: {error}",
               stack="".join(traceback.format_exception(error)))
     except MachineStopped:
         pass
@@ -192,7 +194,8 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         native.pin(0, runqueues[number].host_core.load())
         wanted = pickle.loads(memory.published(setup))
         sys.path[:] = wanted["path"]
-        os.chdir(wanted["cwd"])
+        if wanted["cwd"]:
+            os.chdir(wanted["cwd"])
         for wants in pickle.loads(wanted["overrides"]):
             override.install(wants)
         install(this_kernel())

@@ -35,8 +35,8 @@ def tasks_text(memory: native.Memory) -> str:
 def _waits(memory: native.Memory, task: Task) -> str:
     word = task.waits_on.load()
     whom = native.Word(memory, word).load() if word else task.waits_for.load()
-    if whom:
-        return f"task {tasks_of(memory).at(whom - 1).comm}"
+    if 0 < abs(whom) <= tasks_of(memory).nr:
+        return f"task {tasks_of(memory).at(abs(whom) - 1).comm}"
     if task.blocked_on.load():
         return f"completion {task.blocked_on.load():#x}"
     return f"{task.locks.load()} locks held" if task.locks.load() else ""
@@ -73,7 +73,8 @@ def panic_report(memory: native.Memory, said: dict[str, Any], stacks: list[str])
     """What a KernelPanic shows; stacks are the Python stacks of CPU processes, if wanted."""
     parts = [said["text"],
              f"CPU: {said['cpu']} PID: {said['pid']} Comm: {said['task']} "
-             f"preempt_count: {said['preempt_count']:#x}",
+             f"preempt_count: {said['preempt_count']:#x}"
+             + (f" ({said['held']})" if said["held"] else ""),
              "Call trace (most recent call last):\n" + said["traceback"].rstrip(),
              *filter(None, stacks), whole(memory)]
     return "\n\n".join(parts)

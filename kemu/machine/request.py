@@ -22,7 +22,7 @@ from kemu import native
 from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError
 from kemu.kernel.execve import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
-from kemu.kernel.panic import Kind, panic
+from kemu.kernel.panic import Kind, held, panic
 from kemu.kernel.sched.runqueue import machine, this_rq
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.kernel.sched.wakeup import wake_up_new_task
@@ -134,8 +134,7 @@ def _check_clean(me: Task, error: BaseException | None) -> None:
     """A task that ends with a lock held or preemption off is an oops, with or without an error."""
     if me.preempt_count.load() or native.irqs_disabled():
         how = f"raised {type(error).__name__}" if error else "returned"
-        panic(Kind.OOPS, f"Oops: {me.comm} {how} with {me.locks.load()} locks held, "
-                         f"preempt_count {me.preempt_count.load():#x}",
+        panic(Kind.OOPS, f"Oops: {me.comm} {how} with {held(me)}",
               stack="".join(traceback.format_exception(error)) if error else "")
 
 

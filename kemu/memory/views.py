@@ -124,8 +124,9 @@ class Task(_View):
 
 
 def comm_words(name: str) -> tuple[int, int]:
-    """A task's name as the two words that hold it."""
-    raw = name.encode()[:native.COMM_LEN - 1].ljust(native.COMM_LEN, b"\0")
+    """A task's name as the two words that hold it: up to a NUL, and no more than fits."""
+    raw = name.encode(errors="replace").partition(b"\0")[0]
+    raw = raw[:native.COMM_LEN - 1].ljust(native.COMM_LEN, b"\0")
     return (int.from_bytes(raw[:8], "little", signed=True),
             int.from_bytes(raw[8:], "little", signed=True))
 
@@ -176,7 +177,7 @@ on_task_ref(resolve_task)
 def check_alive(task: Task) -> Task:
     """Raise UsageError if the handle is no task's any more."""
     if not isinstance(task, Task):
-        raise TypeError(f"a task is wanted, not {type(task).__name__}")
+        raise UsageError(f"a task is wanted, not {type(task).__name__}")
     if not task.alive():
         raise UsageError("the task is gone: its last reference was dropped")
     return task

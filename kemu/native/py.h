@@ -31,6 +31,8 @@ extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type
 extern PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
 
 /* py_module.c: errors and arguments */
+Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other);
+bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value);
 PyObject *fail(int status);
 PyObject *done(int status);
 PyObject *status_or(int status, u64 value);

@@ -15,22 +15,18 @@ typedef struct {
 
 static PyObject *List_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-	PyObject *memory;
 	u64 head, unused;
+	Memory *memory;
 	List *l;
 
-	if (kwds && PyDict_GET_SIZE(kwds)) {
-		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+	if (!memory_and_word(args, kwds, &memory, &head))
 		return NULL;
-	}
-	if (!PyArg_ParseTuple(args, "O!L", &Memory_Type, &memory, &head))
-		return NULL;
-	if (!((Memory *)memory)->k.base || kemu_list_next(&((Memory *)memory)->k, head, &unused))
+	if (kemu_list_next(&memory->k, head, &unused))
 		return fail(KEMU_RANGE);
 	l = (List *)type->tp_alloc(type, 0);
 	if (!l)
 		return NULL;
-	l->memory = (Memory *)Py_NewRef(memory);
+	l->memory = (Memory *)Py_NewRef((PyObject *)memory);
 	l->head = head;
 	return (PyObject *)l;
 }
@@ -153,21 +149,16 @@ typedef struct {
 
 static PyObject *Tasks_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-	PyObject *memory, *factory;
+	PyObject *factory;
+	Memory *memory = memory_and(args, kwds, &factory);
 	Tasks *t;
 
-	if (kwds && PyDict_GET_SIZE(kwds)) {
-		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+	if (!memory)
 		return NULL;
-	}
-	if (!PyArg_ParseTuple(args, "O!O", &Memory_Type, &memory, &factory))
-		return NULL;
-	if (!((Memory *)memory)->k.base)
-		return fail(KEMU_RANGE);
 	t = (Tasks *)type->tp_alloc(type, 0);
 	if (!t)
 		return NULL;
-	t->memory = (Memory *)Py_NewRef(memory);
+	t->memory = (Memory *)Py_NewRef((PyObject *)memory);
 	t->factory = Py_NewRef(factory);
 	t->views = PyMem_Calloc(t->memory->k.nr_tasks, sizeof(*t->views));
 	if (!t->views) {

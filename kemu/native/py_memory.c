@@ -13,6 +13,9 @@
 
 #include "py.h"
 
+#define HEAP_LARGEST ((64ULL << (KEMU_HEAP_CLASSES - 1)) - sizeof(u64))
+#define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
+
 /* Under the interpreter's lock. */
 static u64 serial;
 
@@ -46,8 +49,10 @@ static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t
 		return NULL;
 	m->fd = -1;
 	size = kemu_size(v[0], v[1], v[2], v[3]);
-	fd = memfd_create("kemu", MFD_CLOEXEC);
-	if (fd < 0 || ftruncate(fd, (off_t)size) || !map(m, fd, size)) {
+	fd = memfd_create("kemu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	/* Sealed: whoever holds the descriptor could cut it, and we would get SIGBUS. */
+	if (fd < 0 || ftruncate(fd, (off_t)size) || fcntl(fd, F_ADD_SEALS, SEALS) ||
+	    !map(m, fd, size)) {
 		PyErr_SetFromErrno(PyExc_OSError);
 		if (fd >= 0)
 			close(fd);
@@ -103,12 +108,22 @@ static PyObject *Memory_fileno(Memory *m, PyObject *unused)
 	return PyLong_FromLong(m->fd);
 }
 
+/* What has run out, and what helps; size: of what was asked for, if that matters. */
+static PyObject *full(const char *text, u64 size)
+{
+	PyErr_Format(OutOfMemory, text, (unsigned long long)size);
+	return NULL;
+}
+
 static PyObject *Memory_task_alloc(Memory *m, PyObject *unused)
 {
 	u64 slot = 0;
 	int status = kemu_task_alloc(&m->k, &slot);
 
 	(void)unused;
+	if (status == KEMU_FULL)
+		return full("all %llu task slots are in use: stop some threads, or boot with "
+			    "Machine(tasks=) of more", m->k.nr_tasks);
 	return status_or(status, slot);
 }
 
@@ -130,6 +145,9 @@ static PyObject *Memory_symbol(Memory *m, PyObject *arg)
 	if (!name)	/* not text, or text that has no UTF-8 */
 		return PyErr_ExceptionMatches(PyExc_UnicodeError) ? fail(KEMU_RANGE) : NULL;
 	status = kemu_symbol(&m->k, name, (u64)len, &index);
+	if (status == KEMU_FULL)
+		return full("all %llu names are in use, of points, per-CPU variables, hotplug callbacks "
+			    "and overrides: use fewer", KEMU_NR_SYMBOLS);
 	return status_or(status, m->k.symbols + index * sizeof(struct kemu_symbol));
 }
 
@@ -158,6 +176,10 @@ static PyObject *Memory_publish(Memory *m, PyObject *arg)
 	if (PyBytes_AsStringAndSize(arg, &data, &len))
 		return NULL;
 	status = kemu_publish(&m->k, data, (u64)len, &off);
+	if (status == KEMU_FULL)
+		return full("no room for a function of %llu bytes, which are kept for good: send the same "
+			    "function and not a new lambda each time, or boot with Machine(memory=) of "
+			    "more MiB", (u64)len);
 	return status_or(status, off);
 }
 
@@ -183,6 +205,12 @@ static PyObject *Memory_heap_alloc(Memory *m, PyObject *arg)
 	if (!as_word(arg, &size))
 		return NULL;
 	status = kemu_heap_alloc(&m->k, size, &off);
+	if (status == KEMU_FULL && size > HEAP_LARGEST)
+		return full("%llu bytes in one piece: arguments, data and structures have at most "
+			    "4 MiB; send a file's name, or parts", size);
+	if (status == KEMU_FULL)
+		return full("no room for %llu bytes in the shared heap: free some, or boot with "
+			    "Machine(memory=) of more MiB", size);
 	return status_or(status, off);
 }
 

@@ -11,7 +11,7 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 	{ KEMU_RANGE, &UsageError, "an offset, slot, size or name that this memory does not have" },
 	{ KEMU_NOTOWNER, &UsageError, "the lock is not held by the current task" },
 	{ KEMU_RECURSION, &UsageError, "spinlock recursion: the current task holds the lock already" },
-	{ KEMU_FULL, &OutOfMemory, "no task slot, symbol or shared memory left; boot with more" },
+	{ KEMU_FULL, &OutOfMemory, "no shared memory left; boot with more" },
 	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself" },
 	{ KEMU_ATOMIC, &UsageError, "a task cannot be held at a point with a spinlock held" },
 	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
@@ -60,6 +60,32 @@ bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *v
 		if (!as_word(args[i], &values[i]))
 			return false;
 	return true;
+}
+
+/* What a view is made of: (memory, something), borrowed, and a memory that is mapped. */
+Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other)
+{
+	PyObject *memory;
+
+	if (kwds && PyDict_GET_SIZE(kwds)) {
+		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+		return NULL;
+	}
+	if (!PyArg_ParseTuple(args, "O!O", &Memory_Type, &memory, other))
+		return NULL;
+	if (!((Memory *)memory)->k.base) {
+		fail(KEMU_RANGE);
+		return NULL;
+	}
+	return (Memory *)memory;
+}
+
+bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value)
+{
+	PyObject *arg;
+
+	*memory = memory_and(args, kwds, &arg);
+	return *memory && as_word(arg, value);
 }
 
 PyObject *status_or(int status, u64 value)

@@ -13,22 +13,18 @@ typedef struct {
 
 static PyObject *RunQueue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-	PyObject *memory;
+	Memory *memory;
 	RunQueue *q;
 	u64 cpu;
 
-	if (kwds && PyDict_GET_SIZE(kwds)) {
-		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+	if (!memory_and_word(args, kwds, &memory, &cpu))
 		return NULL;
-	}
-	if (!PyArg_ParseTuple(args, "O!L", &Memory_Type, &memory, &cpu))
-		return NULL;
-	if (!((Memory *)memory)->k.base || cpu >= ((Memory *)memory)->k.nr_cpus)
+	if (cpu >= memory->k.nr_cpus)
 		return fail(KEMU_RANGE);
 	q = (RunQueue *)type->tp_alloc(type, 0);
 	if (!q)
 		return NULL;
-	q->memory = (Memory *)Py_NewRef(memory);
+	q->memory = (Memory *)Py_NewRef((PyObject *)memory);
 	q->cpu = &q->memory->k.cpus[cpu];
 	return (PyObject *)q;
 }

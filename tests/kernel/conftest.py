@@ -22,5 +22,5 @@ def machine(machine: Callable[..., Machine]) -> Iterator[Callable[..., Machine]]
     yield boot
     while booted:
         m = booted.pop()
-        if not m._failure:
+        if not m._inbox.failure:
             m.audit()

@@ -530,7 +530,7 @@ def test_bind_to_wrong_cpu(machine, cpu):
 
 def test_not_callable(machine):
     """A thread's function is callable."""
-    with pytest.raises(TypeError, match="not callable"):
+    with pytest.raises(UsageError, match="not callable"):
         machine().run(kthread_create, 42, None, "k")
 
 
@@ -555,8 +555,8 @@ def test_task_that_is_no_kthread(machine, function):
 
 @pytest.mark.parametrize("function", [kthread_park, kthread_unpark, kthread_stop, kthread_is_parked])
 def test_no_task_at_all(machine, function):
-    """What is no task is a TypeError that says what is wanted."""
-    with pytest.raises(TypeError, match="task"):
+    """What is no task is a UsageError that says what is wanted."""
+    with pytest.raises(UsageError, match="task"):
         machine().run(function, "storm/0")
 
 
@@ -573,5 +573,5 @@ def bad_format():
 
 def test_bad_format(machine):
     """A name that cannot be made is an error of the caller."""
-    with pytest.raises(TypeError):
+    with pytest.raises(UsageError):
         machine().run(bad_format)

@@ -52,8 +52,9 @@ def prints() -> int:
     return 1
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_console_that_raises(machine):
-    """The console callback's own bug is not the machine's."""
+    """The console callback's own bug is not the machine's; it is shown as a thread's is."""
     m = machine(1, console=lambda line: 1 // 0)
     assert [m.run(prints), m.run(prints)] == [1, 1]
 

@@ -213,10 +213,10 @@ def test_oops_on_wrong_result(panic_of):
 
 
 @pytest.mark.parametrize(("function", "how"), [
-    (end_with_lock, "returned with 1 locks held, preempt_count 0x1"),
-    (raise_with_lock, "raised RuntimeError with 1 locks held, preempt_count 0x1"),
-    (end_with_preemption_off, "returned with 0 locks held, preempt_count 0x1"),
-    (end_with_interrupts_off, "returned with 0 locks held, preempt_count 0"),
+    (end_with_lock, "returned with 1 spinlock held, preempt_count 0x1"),
+    (raise_with_lock, "raised RuntimeError with 1 spinlock held, preempt_count 0x1"),
+    (end_with_preemption_off, "returned with preempt_count 0x1"),
+    (end_with_interrupts_off, "returned with interrupts off"),
 ])
 def test_unclean_end(panic_of, function, how):
     """A task that ends in atomic context is an oops that says what it left."""

@@ -338,19 +338,6 @@ def test_after_close(machine):
         m.run(add, 1)
 
 
-@pytest.mark.parametrize("cpu", [-1, 2, "0", 0.0, True, None])
-def test_wrong_cpu(machine, cpu):
-    """A CPU there is not is refused, and the error names those there are."""
-    with pytest.raises(UsageError, match="CPUs 0 to 1"):
-        machine().run(add, 1, cpu=cpu)
-
-
-def test_not_callable(machine):
-    """Only what can be called can be run."""
-    with pytest.raises(TypeError, match="not callable"):
-        machine().run(42)
-
-
 def test_wrong_arguments_of_the_function(machine):
     """Arguments the function does not take are its TypeError."""
     with pytest.raises(TypeError, match="add"):

@@ -8,10 +8,10 @@ Callers: the rest of sched.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import NoReturn, TypeVar
 
 from kemu import native
-from kemu.errors import UsageError
+from kemu.errors import NoTask, UsageError
 from kemu.memory import space
 from kemu.memory.views import Cpu, Header, Task, Tasks, tasks_of
 from kemu.native import smp_processor_id
@@ -40,6 +40,12 @@ class _Machine:
     header: Header
     tasks: Tasks
 
+    def __getattr__(self, name: str) -> NoReturn:
+        """Asked only for what is not there: outside a CPU process, all of it."""
+        if name in ("memory", "header", "tasks"):
+            raise NoTask("only a task of a machine may do this; use Machine.run()")
+        raise AttributeError(name)
+
     def __reduce__(self) -> str:
         return "machine"        # in each process its own: never a copy
 
@@ -63,7 +69,7 @@ def cpu_rq(cpu: int) -> Cpu:
 
 def check_cpu(cpu: int) -> None:
     """Raise UsageError for a CPU that the machine has not."""
-    if not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
+    if isinstance(cpu, bool) or not isinstance(cpu, int) or not 0 <= cpu < len(runqueues):
         raise UsageError(f"CPU {cpu!r}: this machine has CPUs 0 to {len(runqueues) - 1}")
 
 
