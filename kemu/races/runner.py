@@ -56,6 +56,13 @@ class Plan:
             raise UsageError(f"seconds={self.seconds}: more than 0")
 
     @property
+    def options(self) -> str:
+        """As `kemu race` takes it."""
+        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus}
+        return f"--how {self.how} --seed {self.seed}" + "".join(
+            f" --{name} {value}" for name, value in given.items() if value is not None)
+
+    @property
     def max_trials(self) -> int:
         if self.trials is not None:
             return self.trials
@@ -74,7 +81,7 @@ def run_race(race: Race, plan: Plan, sides: tuple[str, ...] = SIDES,
     race.check()
     if plan.how == "forced" and not race.holds:
         raise UsageError(f"race {race.name} has no force(): it cannot be forced")
-    outcome = Outcome(race.name, plan.how, plan.seed)
+    outcome = Outcome(race.name, plan.how, plan.seed, plan.options)
     for side in sides:
         outcome.sides[side] = _SideRun(race, plan, side, progress or (lambda side: None)).run()
     return outcome

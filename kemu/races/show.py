@@ -60,7 +60,7 @@ class Show:
                 self.answers.print()
                 self.answers.print(side.diagram, highlight=False, markup=False, soft_wrap=True)
                 self.answers.print(f"\n  again: kemu race {what or race.name} --side {side.side} "
-                                   f"--how {outcome.how} --seed {outcome.seed}",
+                                   f"{outcome.options}",
                                    highlight=False, soft_wrap=True)
         self.answers.print()
 

@@ -121,6 +121,7 @@ class Outcome:
     race: str
     how: str
     seed: int
+    options: str = ""           # of the command that runs it again
     sides: dict[str, Side] = field(default_factory=dict)
 
     @property

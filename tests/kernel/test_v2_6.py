@@ -361,3 +361,18 @@ def cycle_for_ever() -> None:
     while True:
         cpu_down(1)
         cpu_up(1)
+
+
+def up_and_look(rounds: int) -> list[tuple[int, int]]:
+    """The masks as cpu_up() returns, each time."""
+    seen = []
+    for _ in range(rounds):
+        cpu_down(2)
+        cpu_up(2)
+        seen.append(masks())
+    return seen
+
+
+def test_both_masks_are_set_when_cpu_up_returns(old):
+    """The CPU set active after online, which was what cpu_up() waited for."""
+    assert set(old(3).run(up_and_look, 60)) == {(0b111, 0b111)}

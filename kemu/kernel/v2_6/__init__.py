@@ -11,5 +11,5 @@
     init           boot                        init/main.c
 
 The scheduler, kthreads and completions are those of ``kemu.kernel``: only what the
-time did differently is here.  One mask serves as online and active.
+time did differently is here.
 """

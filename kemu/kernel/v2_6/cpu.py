@@ -7,6 +7,12 @@ accepted CPU_UP_PREPARE (notifier).  Not modelled: /sbin/hotplug.
     down    leave the CPU; stop the machine and on that CPU: offline, move its tasks;
             wait until it idles, and is dead; DEAD
 
+There was one mask of CPUs.  Here it is two words, since the scheduler asks for online, or
+for active: they differ between power-on and CPU_ONLINE alone.
+
+    online_mask   |= by the CPU, as it starts; &= by it, all others standing still
+    active_mask   |= by the hotplug task, after that; &= by the CPU, before online
+
 Locks: cpucontrol, a mutex (lock_cpu_hotplug); inside it stopmachine_mutex.
 Callers: users, from any online CPU; init.
 """
@@ -71,20 +77,11 @@ def unregister_cpu_notifier(call: Notifier) -> None:
         notifier_chain_unregister(call)
 
 
-def set_cpu_online(cpu: int, online: bool) -> None:
-    """One mask in two words: the scheduler asks for online, or for active."""
-    for mask in (machine.header.online_mask, machine.header.active_mask):
-        if online:
-            mask.set_bit(cpu)
-        else:
-            mask.clear_bit(cpu)
-
-
 def start_secondary(cpu: int) -> None:
     """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
     if runqueues[cpu].nr_running.load():
         BUG(f"S63: cpu{cpu} comes up with {runqueues[cpu].nr_running.load()} tasks queued")
-    set_cpu_online(cpu, True)
+    machine.header.online_mask.set_bit(cpu)
     local_irq_restore(0)
 
 
@@ -116,13 +113,15 @@ def _cpu_up(cpu: int) -> int:
     __cpu_up(cpu)
     if not cpu_online(cpu):
         BUG(f"cpu{cpu} was brought up and is not online")
+    machine.header.active_mask.set_bit(cpu)     # here: who waits for online must not miss it
     notifier_call_chain(CPU_ONLINE, cpu)
     return 0
 
 
 def take_cpu_down(cpu: int) -> int:
     """The CPU leaves.  Runs on it, in kstopmachine, all others standing still."""
-    set_cpu_online(cpu, False)
+    machine.header.active_mask.clear_bit(cpu)
+    machine.header.online_mask.clear_bit(cpu)
     migrate_all_tasks()
     return 0
 
