@@ -24,6 +24,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import KemuError
 from kemu.kernel.panic import Kind
+from kemu.kernel.version import VERSIONS, kernel_named
 from kemu.machine import processor
 from kemu.memory.views import Cpu, Header
 
@@ -159,6 +160,8 @@ class Helper:
 def main(fd: int, controller: int) -> None:
     """The process's main: fd is the socket to the controller."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    for version in VERSIONS:        # before the first fork: the CPUs share the pages
+        kernel_named(version)
     link = socket.socket(fileno=fd)
     helper = Helper(link, controller)
     try:
