@@ -72,3 +72,13 @@ def test_contention_is_no_cycle(machine):
     m = machine(4)
     handles = [m.start(contend, 200, cpu=cpu) for cpu in range(4)]
     assert [handle.result() for handle in handles] == [200] * 4
+
+
+def goes_down(number: int) -> int:
+    return cpu_down(number)
+
+
+def test_hotplug_from_a_callback_that_registers(machine):
+    """Who registers holds the hotplug lock, and waits for the callback, which wants it for writing."""
+    with pytest.raises(KernelHang, match="percpu_down_write"):
+        machine(2).run(cpuhp_setup_state, CpuhpState.CPUHP_AP_ONLINE_DYN, "odd", goes_down, None)
