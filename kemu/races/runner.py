@@ -81,7 +81,7 @@ def run_race(race: Race, plan: Plan, sides: tuple[str, ...] = SIDES,
     race.check()
     if plan.how == "forced" and not race.holds:
         raise UsageError(f"race {race.name} has no force(): it cannot be forced")
-    outcome = Outcome(race.name, plan.how, plan.seed, plan.options)
+    outcome = Outcome(race.name, plan.how, plan.seed, options=plan.options)
     for side in sides:
         outcome.sides[side] = _SideRun(race, plan, side, progress or (lambda side: None)).run()
     return outcome

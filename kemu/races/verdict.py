@@ -121,8 +121,8 @@ class Outcome:
     race: str
     how: str
     seed: int
-    options: str = ""           # of the command that runs it again
     sides: dict[str, Side] = field(default_factory=dict)
+    options: str = ""           # of the command that runs it again
 
     @property
     def before(self) -> Side:
