@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 
 from kemu import Machine
 from kemu.kernel.sched import cpu_relax
@@ -17,6 +18,9 @@ def spin():
 def tell(**what):
     print(json.dumps(what), flush=True)
 
+
+# A shell starts what runs in the background deaf to Ctrl-C, the suite too, and who forks inherits it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with Machine(2, console=lambda line: tell(console=line)) as m:
     tell(controller=os.getpid(), helper=boot.the_helper().process.pid, cpus=list(m.pids.values()))
