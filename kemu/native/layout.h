@@ -113,46 +113,54 @@ enum kemu_hold_state {
 	/* written once, by the CPU that panics, before header.panic */	\
 	F(panic_owner) F(report_len)
 
-#define KEMU_CPU_FIELDS(F)						\
+/*
+ * L begins a line of the cache.  What one side polls lies apart from what the other writes
+ * meanwhile, and what a wake-up touches lies together: to fetch a line that another core
+ * has written costs as much as a call from Python.
+ */
+#define KEMU_CPU_FIELDS(F, L)						\
 	/* set at boot */						\
-	F(id) F(host_core) F(sharers) F(os_pid) F(idle) F(monitor_bell)	\
-	/* any CPU may set a bit or push; this CPU takes */		\
-	F(ipi) F(need_resched) F(births) F(call_lock) F(call_next) F(call_prev) \
-	F(mailbox) F(timer_lock)					\
+	L(id) F(host_core) F(sharers) F(os_pid) F(idle)			\
+	/* polled by an idle CPU; any CPU may set a bit or push; this CPU takes */ \
+	L(need_resched) F(ipi) F(idler) F(idling) F(idled)		\
+	F(births) F(mailbox) F(monitor_bell)				\
 	/* this CPU only */						\
-	F(irqs_off) F(idler) F(idling) F(idled) F(poll_ns) F(next_event)		\
-	F(ring_head) F(tick_at)			\
+	L(irqs_off) F(poll_ns) F(next_event) F(ring_head) F(tick_at)	\
 	/* rq_lock */							\
-	F(rq_lock) F(nr_running) F(curr) F(stop) F(fair_next) F(fair_prev) \
-	F(fair_nr) F(rt_nr) F(rt_bitmap0) F(rt_bitmap1) F(nr_switches)	\
+	L(rq_lock) F(nr_running) F(curr) F(stop) F(fair_next) F(fair_prev) \
+	F(fair_nr) F(nr_switches)					\
+	L(rt_nr) F(rt_bitmap0) F(rt_bitmap1)				\
+	/* call_lock */							\
+	F(call_lock) F(call_next) F(call_prev)				\
 	/* timer_lock */						\
-	F(timer_next) F(timer_prev)
+	L(timer_lock) F(timer_next) F(timer_prev)
 
-#define KEMU_TASK_FIELDS(F)						\
+#define KEMU_TASK_FIELDS(F, L)						\
 	/* set at birth, kept until the last reference is dropped */	\
-	F(generation) F(used) F(usage) F(pid) F(comm0) F(comm1)		\
-	F(home) F(fn) F(arg) F(tid) F(host_core) F(birth_next)		\
+	L(generation) F(used) F(pid) F(comm0) F(comm1) F(home) F(fn)	\
 	/* the kthread (kthread.py); zero for other tasks */		\
 	F(kthread)							\
+	/* as the first line, but written now and then */		\
+	L(usage) F(arg) F(tid) F(host_core) F(birth_next)		\
+	/* the task itself; readable after it is freed, until the slot is reused */ \
+	F(ended) F(exit_code)						\
 	/* the word the task's thread sleeps on, and the baton */	\
-	F(bell) F(turn)							\
-	/* the thread, while it waits for a word: watch.c, spinlock.c */	\
+	L(bell) F(turn)							\
+	/* the thread, while it waits for a word: watch.c, spinlock.c */ \
 	F(watching) F(watch_as) F(watch_since) F(lost)			\
 	/* the task itself */						\
-	F(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on)	\
-	/* stays readable after the task is freed, until the slot is reused */	\
-	F(ended) F(exit_code)	\
+	L(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on) \
 	/* pi_lock; state also by the task itself, without */		\
-	F(pi_lock) F(state) F(cpus_allowed) F(flags)			\
+	L(pi_lock) F(state) F(cpus_allowed) F(flags)			\
 	/* pi_lock while waking, rq_lock while queued */		\
 	F(cpu)								\
 	/* rq_lock */							\
-	F(on_rq) F(on_cpu) F(sched_class) F(policy) F(prio)		\
-	F(run_next) F(run_prev) F(nvcsw) F(nivcsw)			\
+	F(on_rq) F(on_cpu) F(nvcsw)					\
+	L(sched_class) F(policy) F(prio) F(run_next) F(run_prev) F(nivcsw) \
 	/* the lock of the queue it waits in */				\
 	F(wait_next) F(wait_prev)					\
-	/* timer_lock of the CPU timer_cpu names */		\
-	F(timer_next) F(timer_prev) F(timer_expires) F(timer_cpu)
+	/* timer_lock of the CPU timer_cpu names */			\
+	L(timer_next) F(timer_prev) F(timer_expires) F(timer_cpu)
 
 #define KEMU_HOLD_FIELDS(F)						\
 	F(state) F(kind) F(comm0) F(comm1) F(point)			\
@@ -164,6 +172,7 @@ enum kemu_hold_state {
 #define KEMU_COMPLETE_ALL (1ULL << 40)	/* what complete_all() counts to */
 
 #define KEMU_WORD(name) u64 name;
+#define KEMU_LINE(name) u64 name __attribute__((aligned(64)));
 
 struct kemu_completion { KEMU_COMPLETION_FIELDS(KEMU_WORD) };
 
@@ -177,11 +186,11 @@ struct kemu_header {
 };
 
 struct kemu_cpu {
-	KEMU_CPU_FIELDS(KEMU_WORD)
+	KEMU_CPU_FIELDS(KEMU_WORD, KEMU_LINE)
 	u64 rt_queue[KEMU_MAX_RT_PRIO][2];	/* rq_lock: a list head per priority */
-} __attribute__((aligned(64)));
+};
 
-struct kemu_task { KEMU_TASK_FIELDS(KEMU_WORD) } __attribute__((aligned(64)));
+struct kemu_task { KEMU_TASK_FIELDS(KEMU_WORD, KEMU_LINE) };
 
 /* A name everybody agrees on: a point, a per-CPU variable, a task to script. */
 struct kemu_symbol { u64 value; char name[KEMU_SYMBOL_NAME]; };

@@ -126,10 +126,10 @@ static const struct field header_fields[] = {
 	KEMU_HEADER_FIELDS(HEADER_FIELD) HEADER_FIELD(holds) HEADER_FIELD(report) { 0 }
 };
 static const struct field cpu_fields[] = {
-	KEMU_CPU_FIELDS(CPU_FIELD) CPU_FIELD(rt_queue) { "sizeof", sizeof(struct kemu_cpu) }, { 0 }
+	KEMU_CPU_FIELDS(CPU_FIELD, CPU_FIELD) CPU_FIELD(rt_queue) { "sizeof", sizeof(struct kemu_cpu) }, { 0 }
 };
 static const struct field task_fields[] = {
-	KEMU_TASK_FIELDS(TASK_FIELD) { "sizeof", sizeof(struct kemu_task) }, { 0 }
+	KEMU_TASK_FIELDS(TASK_FIELD, TASK_FIELD) { "sizeof", sizeof(struct kemu_task) }, { 0 }
 };
 static const struct field hold_fields[] = {
 	KEMU_HOLD_FIELDS(HOLD_FIELD) { "sizeof", sizeof(struct kemu_hold) }, { 0 }
