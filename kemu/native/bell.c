@@ -13,6 +13,10 @@
  * looks again, or it finds ASLEEP and wakes.  A ring that comes late is only a
  * needless look.  Looking is the caller's condition, so a ring carries no news.
  *
+ * A bell that is RUNG already is left alone, so that ringing one who polls does not take
+ * the line of his cache that he polls.  With a full barrier before, to read RUNG is to come
+ * before the sleeper's exchange to QUIET: after that one he sees what changed.
+ *
  * FUTEX_WAIT may return because it was woken, because the word no longer says
  * ASLEEP, at the deadline, for a signal, or for nothing: in each case look.
  *
@@ -54,6 +58,9 @@ static bool futex_wait(u64 *word, u32 value, u64 deadline)
 
 void kemu_ring(u64 *bell)
 {
+	smp_mb();		/* what changed is stored: pairs with kemu_sleep_once() */
+	if (load(bell) == BELL_RUNG)
+		return;
 	if (xchg(bell, BELL_RUNG) == BELL_ASLEEP)
 		syscall(SYS_futex, (u32 *)bell, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
