@@ -79,8 +79,8 @@ class KThreadCreate(Struct):
 
 def to_kthread(k: Task) -> KThread:
     """The kthread of a task.  Raises NoTask if it is none."""
-    base = k.kthread.load()
-    if k.kt is None or k.kt.base != base:
+    if k.kt is None:            # once for each life of the task's slot
+        base = k.kthread.load()
         if not base:
             raise NoTask(f"{k} is no kernel thread: create it with kthread_create_on_cpu()")
         k.kt = KThread(machine.memory, base)
@@ -107,7 +107,7 @@ def kthread_should_park() -> bool:
 
 def kthread_data(task: Task) -> Any:
     """What the thread was created with, as a copy."""
-    block = to_kthread(task).data.load()
+    block = to_kthread(check_alive(task)).data.load()
     return functions.peek(block) if block else None
 
 
