@@ -55,21 +55,19 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	return done(status);
 }
 
-/* A number, or a word whose value is wanted only if there is a trace to put it in. */
-static bool as_value(PyObject *arg, bool wanted, u64 *value)
+/* A number, or a word that is read. */
+static bool as_value(PyObject *arg, u64 *value)
 {
 	if (!PyObject_TypeCheck(arg, &Word_Type))
 		return as_word(arg, value);
-	if (wanted)
-		*value = load(((Word *)arg)->p);
+	*value = load(((Word *)arg)->p);
 	return true;
 }
 
-/* trace(event, subject's slot or -1, a, b, c) */
+/* trace(event, subject's slot or -1, a, b, c): arguments are looked at only if there is a trace. */
 static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[5] = { 0 };
-	bool tracing;
 
 	(void)module;
 	if (nargs < 2 || nargs > 5) {
@@ -78,12 +76,11 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 	}
 	if (!is_task())
 		return NULL;
-	tracing = load(&kemu_self.k->hdr->gate) & GATE_TRACE;
-	for (Py_ssize_t i = 0; i < nargs; i++)
-		if (!as_value(args[i], tracing, &v[i]))
-			return NULL;
-	if (!tracing)
+	if (!(load(&kemu_self.k->hdr->gate) & GATE_TRACE))
 		Py_RETURN_NONE;
+	for (Py_ssize_t i = 0; i < nargs; i++)
+		if (!as_value(args[i], &v[i]))
+			return NULL;
 	if (!is_task())		/* an __index__ may be code that calls leave() */
 		return NULL;
 	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
