@@ -36,8 +36,15 @@ bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value
 PyObject *fail(int status);
 PyObject *done(int status);
 PyObject *status_or(int status, u64 value);
-bool as_word(PyObject *arg, u64 *value);
 bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values);
+
+static inline bool as_word(PyObject *arg, u64 *value)
+{
+	long long v = PyLong_AsLongLong(arg);
+
+	*value = (u64)v;
+	return likely(v != -1) || !PyErr_Occurred();
+}
 
 static inline PyObject *from_word(u64 value)
 {

@@ -38,18 +38,10 @@ PyObject *done(int status)
 
 static bool want(Py_ssize_t given, Py_ssize_t wanted)
 {
-	if (given == wanted)
+	if (likely(given == wanted))
 		return true;
 	PyErr_Format(PyExc_TypeError, "takes %zd arguments, %zd given", wanted, given);
 	return false;
-}
-
-bool as_word(PyObject *arg, u64 *value)
-{
-	long long v = PyLong_AsLongLong(arg);
-
-	*value = (u64)v;
-	return v != -1 || !PyErr_Occurred();
 }
 
 bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values)
