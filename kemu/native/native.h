@@ -26,7 +26,7 @@ enum kemu_status {
 	KEMU_RECURSION = -5,	/* lock of a lock the task holds already */
 	KEMU_FULL = -6,		/* no slot, symbol or memory left */
 	KEMU_OSERROR = -7,	/* errno says what */
-	KEMU_CORRUPT = -8,	/* a list or free list that contradicts itself */
+	KEMU_CORRUPT = -8,	/* a list that contradicts itself, a lock whose owner does not exist */
 	KEMU_ATOMIC = -9,	/* a hold point reached with a spinlock held */
 	KEMU_BUSY = -10,	/* a node that is on a list already, a slot in use */
 	KEMU_SIGNAL = -11,	/* not a task's business: a signal may be waiting for its handler */

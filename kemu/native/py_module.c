@@ -12,7 +12,8 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 	{ KEMU_NOTOWNER, &UsageError, "the lock is not held by the current task" },
 	{ KEMU_RECURSION, &UsageError, "spinlock recursion: the current task holds the lock already" },
 	{ KEMU_FULL, &OutOfMemory, "no shared memory left; boot with more" },
-	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself" },
+	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself,"
+	  " or a lock names an owner there is not: something wrote over it" },
 	{ KEMU_ATOMIC, &UsageError, "a task cannot be held at a point with a spinlock held" },
 	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
 };

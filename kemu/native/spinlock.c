@@ -88,6 +88,10 @@ static int queue_for(struct kemu *k, u64 *lock, u64 owner)
 			status = KEMU_STOPPED;
 			break;
 		}
+		if (load(lock) > k->nr_tasks) {		/* no lock, or scribbled on: nobody frees it */
+			status = KEMU_CORRUPT;
+			break;
+		}
 		if (!until && !queueing) {
 			begin_queueing(s, lock, owner);		/* and look once more */
 			queueing = true;

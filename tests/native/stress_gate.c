@@ -69,7 +69,7 @@ void stress_holds(void)
 static void waiter(u64 number, void *arg)
 {
 	struct kemu_self *s = become(k, number, number, "waiter");
-	u64 out, *never = arg;
+	u64 out, *never = arg, held = 1;	/* by who waits for its turn */
 
 	switch (number) {
 	case 0:
@@ -79,7 +79,7 @@ static void waiter(u64 number, void *arg)
 		CHECK(kemu_idle(s, &out) == KEMU_STOPPED);
 		break;
 	case 2:
-		CHECK(kemu_spin_lock(k, never, number + 1) == KEMU_STOPPED);
+		CHECK(kemu_spin_lock(k, &held, number + 1) == KEMU_STOPPED);
 		break;
 	case 3:
 		CHECK(kemu_wait_while(k, never, ~0ULL, NULL) == KEMU_STOPPED);

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemu import native
-from kemu.errors import MachineStopped, NoTask, UsageError
+from kemu.errors import MachineError, MachineStopped, NoTask, UsageError
 from kemu.native import Memory, SpinLock
 from tests.native import child
 from tests.native.memories import (as_task, cpu_word, in_task, new_lock, new_word, small, stop,
@@ -43,6 +43,21 @@ def test_interrupts_are_off_under_irqsave() -> None:
         assert native.irqs_disabled()
         outer.unlock_irq()
         assert not native.irqs_disabled()
+
+    in_task(memory, body)
+
+
+@pytest.mark.parametrize("name", ["lock", "lock_irqsave", "lock_irq"])
+def test_a_lock_of_nobody_is_refused(name: str) -> None:
+    """A word that is no lock, or was written over: whoever waits for its owner waits for ever."""
+    memory = small()
+    lock = new_lock(memory)
+    lock.store(1 << 20)
+
+    def body() -> None:
+        with pytest.raises(MachineError, match="an owner there is not"):
+            getattr(lock, name)()
+        assert (native.preempt_count(), native.irqs_disabled()) == (0, False)
 
     in_task(memory, body)
 
