@@ -15,6 +15,8 @@ Locks: the caller's hotplug lock.  Callers: cpu, v2_6.cpu; the CPU's idle task.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from kemu import native
 from kemu.kernel.sched.runqueue import machine, runqueues
 from kemu.memory.struct import PerCPU, Word
@@ -42,9 +44,19 @@ def __cpu_die(cpu: int) -> None:
     ArchCpu.on(cpu).dead.wait_while(0, runqueues[cpu].idle.load())
 
 
+_power_off: Callable[[int], None]
+
+
+def on_power_off(run: Callable[[int], None]) -> None:
+    """What the board does when a CPU goes off: interrupts off, in its idle task."""
+    global _power_off
+    _power_off = run
+
+
 def play_dead(cpu: int) -> None:
     """Do nothing until the CPU is powered on.  Runs in its idle task; leaves interrupts off."""
     local_irq_save()
+    _power_off(cpu)
     rq = runqueues[cpu]
     rq.need_resched.store(0)
     ArchCpu.on(cpu).dead.store_release(1)

@@ -76,6 +76,11 @@ class Inbox:
         with self.lock:
             return self.futures.pop(ident, None)
 
+    def refuse(self, idents: list[int], why: Exception) -> None:
+        """Nobody will run these."""
+        for future in filter(None, map(self.forget, idents)):
+            future.set_exception(why)
+
     def fail(self, why: BaseException, later: BaseException | None = None) -> None:
         """Nothing more will come: whoever waits is told why; later: who asks from now on."""
         with self.lock:

@@ -38,7 +38,7 @@ from kemu.machine.helper import SHUTDOWN
 from kemu.machine.override import Override, arm
 from kemu.machine.patience import within
 from kemu.machine.placement import place
-from kemu.machine.request import post_request
+from kemu.machine.request import gone, post_request, take_back
 from kemu.memory import functions, space, struct, views
 from kemu.memory.views import Cpu, Header, Task
 from kemu.trace import reader
@@ -203,7 +203,7 @@ class Machine:
 
         The function, its arguments and its result are copied between processes.
         Raises UsageError for a CPU there is not or is not online, and for what
-        cannot be copied.
+        cannot be copied; the handle does, if the CPU goes offline before the task begins.
         """
         self._check_usable()
         check_callable(function)
@@ -215,6 +215,8 @@ class Machine:
         try:
             with space.looking_at(self._memory):
                 post_request(self._views[cpu], ident, function, args, kwargs, name)
+                if not self._header.online_mask.test_bit(cpu):
+                    self._inbox.refuse(take_back(self._views[cpu]), gone(self._views[cpu]))
         except BaseException:
             self._inbox.forget(ident)
             raise

@@ -203,6 +203,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.post)
+        arch.on_power_off(request.close_mailbox)
         runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)
         _thread.start_new_thread(swapper_main, (processor,))

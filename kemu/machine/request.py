@@ -5,7 +5,12 @@ interrupt there.  The CPU makes a task of it.  Function and arguments are loaded
 the task itself, never in the interrupt.
 
     cpu.mailbox   <- a stack of requests: pushed by the controller (cmpxchg), popped
-                     whole by the CPU (xchg), oldest last
+                     whole (xchg), oldest last; by the CPU; or, if after a push it finds
+                     the CPU offline, by the controller
+
+A CPU that goes offline clears its bit and then empties its mailbox; the controller fills
+it and then looks at the bit; both with full barriers.  So one of them sees the request,
+and its caller is told, instead of waiting until the CPU is up again.
 
 Locks: none.  Callers: machine; processor.
 """
@@ -19,11 +24,11 @@ from collections.abc import Callable
 from typing import Any
 
 from kemu import native
-from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError
+from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError
 from kemu.kernel.execve import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
 from kemu.kernel.panic import Kind, held, panic
-from kemu.kernel.sched.runqueue import machine, this_rq
+from kemu.kernel.sched.runqueue import machine, runqueues, this_rq
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.kernel.sched.wakeup import wake_up_new_task
 from kemu.memory import functions
@@ -65,21 +70,53 @@ def post_request(cpu: Cpu, ident: int, function: Callable[..., Any], args: tuple
     cpu.memory.kick(cpu.cpu)
 
 
+def _empty(cpu: Cpu) -> list[Request]:
+    """Take all requests out of a mailbox, oldest first."""
+    requests = []
+    base = cpu.mailbox.xchg(0)
+    while base:
+        requests.append(Request(cpu.memory, base))
+        base = requests[-1].next.load()
+    return requests[::-1]
+
+
+def _drop(request: Request) -> int:
+    """Free a request that nobody will run; who waits for it."""
+    ident = request.ident.load()
+    request.memory.heap_free(request.arguments.load())
+    request.free()
+    return ident
+
+
+def gone(cpu: Cpu) -> UsageError:
+    """Why a request was not run."""
+    return UsageError(f"CPU {cpu.cpu} went offline before the task could begin there")
+
+
+def take_back(cpu: Cpu) -> list[int]:
+    """Whose requests are in the mailbox of a CPU that is offline: they are dropped.  In the controller."""
+    return [_drop(request) for request in _empty(cpu)]
+
+
+def close_mailbox(cpu: int) -> None:
+    """The CPU is off: refuse what came too late.  In its idle task, interrupts off."""
+    rq = runqueues[cpu]
+    for request in _empty(rq):
+        _refuse(request, gone(rq))
+
+
+def _refuse(request: Request, error: Exception) -> None:
+    _send(("result", _drop(request), False, pickle.dumps((error, ""))))
+
+
 def open_mailbox() -> None:
     """The mailbox interrupt: a task for each request, oldest first.  Interrupts are off."""
     rq = this_rq()
-    requests = []
-    base = rq.mailbox.xchg(0)
-    while base:
-        requests.append(Request(machine.memory, base))
-        base = requests[-1].next.load()
-    for request in reversed(requests):
+    for request in _empty(rq):
         try:
             p = copy_process(user_task, request.base, "", home=rq.cpu, allowed=1 << rq.cpu)
         except OutOfMemory as error:        # the caller's to know, not whom this interrupted
-            _send(("result", request.ident.load(), False, pickle.dumps((error, ""))))
-            machine.memory.heap_free(request.arguments.load())
-            request.free()
+            _refuse(request, error)
             continue
         p.comm0.store(request.comm0.load())
         p.comm1.store(request.comm1.load())
