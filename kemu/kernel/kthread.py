@@ -331,6 +331,9 @@ def kthread_park(k: Task) -> int:
     Returns 0, or -ENOSYS if the thread has exited.  From k itself only the bit
     is set.  A thread may be parked instead of woken after it was created: it
     then parks before it runs its function.
+
+    One parker at a time, and none beside kthread_stop(): a parking is told once, so a
+    second who waits for it, or one who waits while the thread leaves, waits for ever.
     """
     kthread = task_get_live_kthread(k)
     if not kthread:
