@@ -28,10 +28,15 @@ class Doom(PerCPU):
 
 
 def kill_in_state(cpu: int, state: int, bringup: bool) -> int:
-    """cpuhp_invoke_callback(), after the kill if this is the state."""
+    """cpuhp_invoke_callback(), after the kill if this is the state.
+
+    One kill: the others may come round again before they hear of it, and the victim
+    may have been reaped by then.
+    """
     doom = Doom.on(0)
-    if doom.victim.load() and doom.state.load() == state:
-        os.kill(cpu_rq(doom.victim.load() - 1).os_pid.load(), signal.SIGKILL)
+    victim = doom.victim.xchg(0) if doom.state.load() == state else 0
+    if victim:
+        os.kill(cpu_rq(victim - 1).os_pid.load(), signal.SIGKILL)
     return original_of(cpuhp.cpuhp_invoke_callback)(cpu, state, bringup)
 
 
