@@ -92,6 +92,14 @@ def shown(value: object) -> str:
         return f"a {type(value).__name__} whose repr() raises {type(error).__name__}"
 
 
+def text_of(error: BaseException) -> str:
+    """What an exception says, whatever its str() does."""
+    try:
+        return str(error)
+    except BaseException:
+        return "(its str() raises)"
+
+
 def refuse(name: str, value: object, accepted: str) -> UsageError:
     """The error for an argument that is not accepted; to be raised."""
     return UsageError(f"{name}={shown(value)}: {accepted}")

@@ -73,9 +73,9 @@ def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
         "traceback": stack or _stack(sys._getframe(1)),
     }
     data = json.dumps(report).encode()
-    if len(data) > native.REPORT_SIZE:
-        report["traceback"] = report["traceback"][-native.REPORT_SIZE // 4:]
-        data = json.dumps(report | {"text": text[:1000]}).encode()
+    if len(data) > native.REPORT_SIZE:      # a character is twelve bytes at most
+        report |= {"text": text[:1000], "traceback": report["traceback"][-native.REPORT_SIZE // 16:]}
+        data = json.dumps(report).encode()
     memory.write(native.HEADER["report"], data)
     header.report_len.store_release(len(data))
     header.gate.fetch_or(native.GATE_PANIC)

@@ -125,7 +125,7 @@ class Inbox:
         elif kind == "stopped":
             self._take_panic(said[0])
         elif kind == "failed":
-            self.fail(MachineError(f"CPU {said[0]} did not boot:\n{said[1]}"))
+            self.fail(MachineError(f"CPU {said[0]} failed:\n{said[1]}"))
 
     def _print(self, line: str) -> None:
         self.in_console = threading.get_ident()
@@ -162,8 +162,8 @@ class Inbox:
         """A CPU process has stopped.  After a hang, hear where each of them was."""
         kind = self.header.panic.load()
         self.stacks.append(stacks)
-        if self.failure or kind not in PANICS:
-            return
+        if self.failure or kind not in PANICS or not self.header.report_len.load_acquire():
+            return      # no report: who panicked has died of it, and the helper says so
         if kind == Kind.HANG and len(self.stacks) < self.cpus:
             if len(self.stacks) == 1:       # a process that is stopped will not say
                 self.last_call = threading.Timer(REPORT_SECONDS, self._end_in_panic, [Kind.HANG])

@@ -16,6 +16,7 @@ from __future__ import annotations
 import _thread
 import builtins
 import gc
+import io
 import os
 import pickle
 import signal
@@ -28,7 +29,7 @@ from collections import deque
 from typing import Any
 
 from kemu import native
-from kemu.errors import MachineStopped, UsageError
+from kemu.errors import MachineStopped, UsageError, text_of
 from kemu.kernel import arch, fork, irq, printk, quiesce
 from kemu.kernel.panic import Kind, held, panic
 from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
@@ -53,12 +54,18 @@ class Processor:
         self.cpu = cpu
         self.link = link
         self.outbox: deque[bytes] = deque()
+        self.console = Console()
 
     def post(self, message: tuple[Any, ...]) -> None:
         """Have the main thread send a message.  Any thread; does not wait."""
         data = pickle.dumps(message)
         self.outbox.append(LENGTH.pack(len(data)) + data)
         machine.memory.ring_monitor(self.cpu)
+
+    def answer(self, message: tuple[Any, ...]) -> None:
+        """Post a task's result, after the half line that it printed."""
+        self.console.flush()
+        self.post(message)
 
     def flush(self) -> None:
         while self.outbox:
@@ -103,7 +110,11 @@ def task_main(p: Task) -> None:
 
 
 def _oops(p: Task, error: BaseException) -> None:
-    """An exception left a kernel thread, or kemu itself: the machine stops."""
+    """An exception left a kernel thread, or kemu itself: the machine stops.
+
+    Where not even that can be said, as with no memory left, the process ends, which the
+    helper says.
+    """
     kind = "a kernel thread" if p.flags.load() & PF_KTHREAD else "a task"
     null = ""
     if isinstance(error, AttributeError) and error.obj is None:     # Python's way to say it
@@ -111,10 +122,12 @@ def _oops(p: Task, error: BaseException) -> None:
     try:
         holds = held(p)
         panic(Kind.OOPS, f"{null}Oops: {type(error).__name__} left {kind}, {p.comm}"
-              f"{', with ' + holds if holds else ''}: {error}",
+              f"{', with ' + holds if holds else ''}: {text_of(error)}",
               stack="".join(traceback.format_exception(error)))
     except MachineStopped:
         pass
+    except BaseException:
+        os._exit(1)
 
 
 def swapper_main(processor: Processor) -> None:
@@ -134,7 +147,7 @@ def swapper_main(processor: Processor) -> None:
         _oops(idle, error)
 
 
-class Console:
+class Console(io.TextIOBase):
     """sys.stdout of a CPU process: whole lines, labelled with CPU and task."""
 
     encoding = "utf-8"
@@ -145,6 +158,7 @@ class Console:
 
     def write(self, text: str) -> int:
         thread = _thread.get_ident()
+        text = text.encode(self.encoding, self.errors).decode()     # it will be printed elsewhere
         *lines, rest = (self.partial.pop(thread, "") + text).split("\n")
         for line in lines:
             printk.printk(line)
@@ -171,8 +185,7 @@ def _no_terminal(*args: object, **kwargs: object) -> Any:
 
 def _set_up_python(processor: Processor) -> None:
     """What a task finds: labelled output, no terminal, no garbage collector."""
-    console = Console()
-    sys.stdout = sys.stderr = console
+    sys.stdout = sys.stderr = processor.console
     sys.breakpointhook = _no_terminal
     builtins.input = _no_terminal
     printk.register_console(lambda line: processor.post(("print", line)))
@@ -202,7 +215,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         native.set_vectors(irq.do_IRQ, preempt_schedule)
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
-        request.send_results_with(processor.post)
+        request.send_results_with(processor.answer)
         arch.on_power_off(request.close_mailbox)
         runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)

@@ -18,13 +18,13 @@ Locks: none.  Callers: machine; processor.
 from __future__ import annotations
 
 import pickle
-import sys
 import traceback
 from collections.abc import Callable
 from typing import Any
 
 from kemu import native
-from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError
+from kemu.errors import (KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError,
+                         text_of)
 from kemu.kernel.execve import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
 from kemu.kernel.panic import Kind, held, panic
@@ -153,7 +153,6 @@ def user_task(me: Task) -> None:
             raise MachineStopped from error
         _check_clean(me, error)
         answer = ("result", ident, False, _dump_error(error))
-    sys.stdout.flush()      # half a line that it printed
     _send(answer)
     do_exit()
 
@@ -186,4 +185,5 @@ def _dump_error(error: BaseException) -> bytes:
             return data
         except Exception:  # noqa: S110 - it cannot travel; its text can
             pass
-    return functions.dumps((RemoteError(f"the task raised {type(error).__name__}: {error}"), text))
+    return functions.dumps((RemoteError(f"the task raised {type(error).__name__}: "
+                                        f"{text_of(error)}"), text))

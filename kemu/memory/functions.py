@@ -25,7 +25,7 @@ from typing import Any
 
 import cloudpickle  # type: ignore[import-untyped]
 
-from kemu.errors import UsageError
+from kemu.errors import UsageError, shown, text_of
 from kemu.memory import space
 
 _loaded: dict[tuple[int, int], Any] = {}
@@ -75,7 +75,7 @@ def dumps(thing: Any) -> bytes:
         return out.getvalue()
     except Exception as error:
         raise UsageError(
-            f"{thing!r:.80} cannot go to another CPU: {error}.  CPUs are processes of their own: "
+            f"{shown(thing)} cannot go to another CPU: {text_of(error)}.  CPUs are processes of their own: "
             "pass plain values, or handles of kemu (tasks, words, completions); create files, "
             "locks and sockets inside the task"
         ) from error

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from kemu import MachineStopped, RemoteError
+from kemu import MachineStopped, RemoteError, UsageError
 from kemu.kernel import sched
 from kemu.kernel.cpuhp import EIO, CpuhpState
 from kemu.kernel.cpuhp_setup import cpuhp_setup_state
@@ -26,6 +26,27 @@ class Leaves:
         return sys.exit, (3,)
 
 
+class Mute(BaseException):
+    """Cannot be shown; no Exception, so it does not travel itself."""
+
+    def __str__(self) -> str:
+        raise Mute
+
+
+class Unseen:
+    """Neither travels nor can be shown."""
+
+    def __reduce__(self):
+        raise ValueError
+
+    def __repr__(self) -> str:
+        raise ZeroDivisionError
+
+
+def raise_mute() -> None:
+    raise Mute
+
+
 def raise_lie() -> None:
     raise Lie
 
@@ -38,13 +59,41 @@ def raise_stopped() -> None:
     raise MachineStopped("says the task itself")
 
 
-@pytest.mark.parametrize("function", [raise_lie, return_leaver, raise_stopped])
+@pytest.mark.parametrize("function", [raise_lie, return_leaver, raise_stopped, raise_mute])
 def test_one_call_fails_and_no_more(machine, function):
     """A RemoteError for that call; the machine goes on."""
     m = machine(1)
     with pytest.raises(RemoteError):
         m.run(function, timeout=30)
     assert m.run(sched.smp_processor_id, timeout=30) == 0
+
+
+def test_neither_travels_nor_shows(machine):
+    """The caller's own argument is refused in words, whatever its repr() does."""
+    with pytest.raises(UsageError, match=r"whose repr\(\) raises ZeroDivisionError cannot go"):
+        machine(1).run(len, Unseen())
+
+
+@pytest.mark.parametrize("stdout", [None, 7])
+def test_no_stdout(machine, stdout):
+    """A task that replaces sys.stdout harms what it prints, and no more."""
+    m = machine(1)
+    m.run(setattr, sys, "stdout", stdout)
+    assert m.run(sched.smp_processor_id, timeout=30) == 0
+
+
+def print_oddly() -> None:
+    sys.stdout.writelines(["one\n", "\ud800\n"])
+    sys.stdout.close()
+
+
+def test_prints_oddly(machine):
+    """What cannot be printed is replaced; closing it closes nothing."""
+    lines = []
+    m = machine(1, console=lines.append)
+    m.run(print_oddly)
+    assert m.run(prints) == 1
+    assert [line.split("] ")[1] for line in lines] == ["one", "?", "hello"]
 
 
 def prints() -> int:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import re
 
 import pytest
 
-from kemu.errors import KernelBug, KernelPanic, TaskOops
+from kemu.errors import KernelBug, KernelPanic, MachineError, TaskOops
 from kemu.kernel import kthread, sched
 from kemu.kernel.completion import Completion, completion_on_stack, wait_for_completion
-from kemu.kernel.panic import BUG, WARN
+from kemu.kernel.panic import BUG, WARN, Kind
+from kemu.memory import space
 from kemu.memory.struct import Lock, Struct
+from kemu.memory.views import Header
 
 
 class Guarded(Struct):
@@ -236,3 +239,39 @@ def test_misused_lock(machine, function):
     """A spinlock used wrongly is noticed."""
     with pytest.raises(Exception, match=r"(?i)lock"):
         machine(2).run(function, timeout=30)
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise Mute
+
+
+def raise_mute(_):
+    raise Mute
+
+
+def raise_at_length(_):
+    raise ValueError("\U0001f600" * 1_000_000)
+
+
+@pytest.mark.parametrize(("thread", "name"), [(raise_mute, "Mute"), (raise_at_length, "ValueError")])
+def test_oops_that_is_hard_to_tell(machine, thread, name):
+    """An error that cannot be shown, or is longer than a report, is an oops like another."""
+    with pytest.raises(TaskOops, match=f"Oops: {name} left a kernel thread"):
+        machine(2).run(run_thread, thread, timeout=30)
+
+
+def run_thread(function):
+    kthread.kthread_run(function, None, "odd")
+    wait_for_completion(Completion.alloc())
+
+
+def die_in_panic(_):
+    Header(space.this()).panic.store(int(Kind.BUG))
+    os._exit(3)
+
+
+def test_death_in_panic(machine):
+    """A CPU that dies in its panic, before its report is written, is named by the helper."""
+    with pytest.raises(MachineError, match="died with status 3"):
+        machine(3).run(run_thread, die_in_panic, timeout=30)
