@@ -112,8 +112,8 @@ def task_main(p: Task) -> None:
 def _oops(p: Task, error: BaseException) -> None:
     """An exception left a kernel thread, or kemu itself: the machine stops.
 
-    Where not even that can be said, as with no memory left, the process ends, which the
-    helper says.
+    Where not even that can be said, the process ends, which the helper says: it has no
+    memory left, or it is a fork that a task made, and no CPU.
     """
     kind = "a kernel thread" if p.flags.load() & PF_KTHREAD else "a task"
     null = ""
@@ -183,6 +183,16 @@ def _no_terminal(*args: object, **kwargs: object) -> Any:
                      "only.  print() does arrive; m.report() shows where every task is")
 
 
+def _in_a_fork() -> None:
+    """A task has forked.  The copy is no task, and would be one beside the original.
+
+    It may do what it likes but kernel functions (NoTask); one that leaves the task's
+    function ends (_oops).  It does not outlive the thread that forked it.
+    """
+    native.leave()
+    native.die_with_parent()
+
+
 def _set_up_python(processor: Processor) -> None:
     """What a task finds: labelled output, no terminal, no garbage collector."""
     sys.stdout = sys.stderr = processor.console
@@ -217,6 +227,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.answer)
         arch.on_power_off(request.close_mailbox)
+        os.register_at_fork(after_in_child=_in_a_fork)
         runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)
         _thread.start_new_thread(swapper_main, (processor,))

@@ -1,0 +1,78 @@
+"""A task that forks: the copy is no task, and is gone when its parent is."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import psutil
+
+from kemu.errors import NoTask
+from kemu.kernel import kthread, sched
+from kemu.native import preempt_disable
+from tests.machine.test_crash import left_of
+
+
+def fork_and_leave():
+    """Both return."""
+    pid = os.fork()
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if pid else None
+
+
+def thread(data):
+    return data
+
+
+def misuse():
+    """Which of them a copy may call."""
+    calls = [sched.schedule, sched.current, preempt_disable, lambda: kthread.kthread_run(thread, 1, "x")]
+    for number, call in enumerate(calls):
+        try:
+            call()
+        except NoTask:
+            continue
+        return number
+    return 0
+
+
+def fork_and_misuse():
+    pid = os.fork()
+    if not pid:
+        os._exit(misuse())
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def fork_and_forget():
+    pid = os.fork()
+    if not pid:
+        time.sleep(60)
+    return pid
+
+
+def audited(m):
+    m.audit()
+    return m.run(sched.smp_processor_id, timeout=30) == 0
+
+
+def test_copy_leaves_the_function(machine):
+    """It ends there; the task's result is the task's."""
+    m = machine(2)
+    assert m.run(fork_and_leave, timeout=30) == 1
+    assert audited(m)
+
+
+def test_copy_calls_the_kernel(machine):
+    """It is told that it is no task, and the task's own state does not change."""
+    m = machine(2)
+    assert m.run(fork_and_misuse, timeout=30) == 0
+    assert audited(m)
+
+
+def test_copy_goes_with_the_machine():
+    """It does not outlive the CPU."""
+    from kemu import Machine
+
+    with Machine(2) as m:
+        pid = m.run(fork_and_forget)
+    assert left_of([pid]) == []
+    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
