@@ -9,6 +9,7 @@ Locks: _lock, for the one helper.  Callers: machine.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pickle
@@ -42,7 +43,12 @@ def _nobody() -> None:
     """Stands for a machine that is forgotten."""
 
 
-_lock = threading.Lock()
+def search_path() -> list[str]:
+    """sys.path but for what is no text, which Python's own imports overlook."""
+    return [place for place in sys.path if isinstance(place, str)]
+
+
+_lock = threading.RLock()     # a signal's handler may boot a machine too
 _helper: HelperLink | None = None
 
 
@@ -52,12 +58,12 @@ class HelperLink:
     def __init__(self) -> None:
         self.owner = os.getpid()
         self.machines: dict[int, Callable[[], Told | None]] = {}
-        self.count = 0
+        self.numbers = itertools.count(1)
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (f"import sys; sys.path[:] = {sys.path!r}; "
+        code = (f"import sys; sys.path[:] = {search_path()!r}; "
                 f"from kemu.machine.helper import main; main({its.fileno()}, {self.owner})")
         self.process = subprocess.Popen(
-            [sys.executable, "-c", code], pass_fds=[its.fileno()], start_new_session=True,
+            [sys.executable or "", "-c", code], pass_fds=[its.fileno()], start_new_session=True,
             stdin=subprocess.DEVNULL, close_fds=True)
         its.close()
         self.link = mine
@@ -98,10 +104,9 @@ class HelperLink:
 
     def enrol(self, told: Callable[[], Told | None]) -> int:
         """A number for a machine; told is a weak reference to who hears of it."""
-        with _lock:
-            self.count += 1
-            self.machines[self.count] = told
-            return self.count
+        number = next(self.numbers)
+        self.machines[number] = told
+        return number
 
 
 def the_helper() -> HelperLink:
@@ -171,6 +176,6 @@ def _working_directory() -> str:
 
 def publish_setup(memory: native.Memory, overrides: Sequence[Override]) -> int:
     """What each CPU process needs to know before its first task; its place in the arena."""
-    setup = {"path": list(sys.path), "cwd": _working_directory(),
+    setup = {"path": search_path(), "cwd": _working_directory(),
              "overrides": functions.dumps(list(overrides))}
     return memory.publish(pickle.dumps(setup))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import concurrent.futures
+import threading
+from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from kemu.errors import TaskTimeout
+from kemu.errors import TaskTimeout, UsageError
 from kemu.machine.arguments import check_seconds
 
 if TYPE_CHECKING:
     from kemu.machine.machine import Machine
 
+R = TypeVar("R")
 T = TypeVar("T")
 
 
@@ -28,16 +31,28 @@ class Handle(Generic[T]):
         """Whether the result is there."""
         return self._future.done()
 
-    def _may_wait(self) -> None:
-        """Raises UsageError where the result could never come: a fork, the console callback."""
+    def _wait(self, wait: Callable[[], R]) -> R:
+        """Raises UsageError where the result could never come.
+
+        That is in a fork, in the console callback, and in a signal's handler, or a __del__, that
+        interrupts a wait of its own thread: who brings results may need what that wait holds.
+        """
+        me, waiting = threading.get_ident(), self._machine.waiting
         if not self._future.done():
             self._machine.check_owner()
+            if me in waiting:
+                raise UsageError("this thread is waiting for a result of the machine already: a "
+                                 "signal's handler can start() tasks and close(), but not wait")
+        try:
+            waiting.add(me)
+            return wait()
+        finally:
+            waiting.discard(me)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until the result is there, for at most that many seconds; whether it is."""
         limit = check_seconds("timeout", timeout)
-        self._may_wait()
-        return bool(concurrent.futures.wait([self._future], limit).done)
+        return bool(self._wait(lambda: concurrent.futures.wait([self._future], limit)).done)
 
     def result(self, timeout: float | None = None) -> T:
         """What the function returned; what it raised is raised here.  The same each time.
@@ -46,9 +61,8 @@ class Handle(Generic[T]):
         on; KernelPanic or MachineError if the machine stopped.
         """
         limit = check_seconds("timeout", timeout)
-        self._may_wait()
         try:
-            return self._future.result(limit)
+            return self._wait(lambda: self._future.result(limit))
         except FutureTimeout:
             if self._future.done():
                 raise

@@ -160,6 +160,7 @@ class Helper:
 def main(fd: int, controller: int) -> None:
     """The process's main: fd is the socket to the controller."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, it would leave nobody to reap
     for version in VERSIONS:        # before the first fork: the CPUs share the pages
         kernel_named(version)
     link = socket.socket(fileno=fd)

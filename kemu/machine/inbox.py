@@ -50,7 +50,7 @@ class Inbox:
         self.cpus = cpus
         self.console = console
         self.header = Header(memory)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()   # a signal's handler may close the machine
         self.futures: dict[int, Future[Any]] = {}
         self.idents = itertools.count(1)
         self.failure: BaseException | None = None
@@ -67,9 +67,10 @@ class Inbox:
         future: Future[Any] = Future()
         ident = next(self.idents)
         with self.lock:
+            self.futures[ident] = future    # before the look: a signal's handler may fail()
             if self.failure:
+                del self.futures[ident]
                 raise self.failure.with_traceback(None)     # or it grows with each raise
-            self.futures[ident] = future
         return ident, future
 
     def forget(self, ident: int) -> Future[Any] | None:

@@ -89,6 +89,7 @@ class Machine:
         self._owner = os.getpid()
         self._closing = threading.RLock()
         self._closed = threading.Event()
+        self.waiting: set[int] = set()      # the threads that wait for a result
         self.pids: dict[int, int] = {}
         self._header = Header(self._memory)
         self._inbox = inboxes.Inbox(self._memory, cpus, console or partial(print, flush=True))
@@ -210,8 +211,8 @@ class Machine:
         check_int("cpu", cpu, 0, self.cpus - 1, "this machine has CPUs")
         if not self._header.online_mask.test_bit(cpu):
             raise UsageError(f"CPU {cpu} is not online; there are {self.online()}")
-        ident, future = self._inbox.expect()
         name = str(getattr(function, "__name__", type(function).__name__))
+        ident, future = self._inbox.expect()
         try:
             with space.looking_at(self._memory):
                 post_request(self._views[cpu], ident, function, args, kwargs, name)

@@ -30,7 +30,7 @@ from kemu.memory import space
 
 _loaded: dict[tuple[int, int], Any] = {}
 _published: dict[tuple[int, int], tuple[Any, int]] = {}
-_by_value_lock = threading.Lock()
+_by_value_lock = threading.RLock()
 _looked_at: set[str] = set()
 
 

@@ -1,0 +1,101 @@
+"""A signal's handler, which may come in the middle of anything, and a machine."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from kemu.errors import MachineError, UsageError
+from kemu.kernel.completion import Completion, wait_for_completion
+from kemu.machine import boot
+from kemu.memory import functions
+from tests.machine.test_crash import run_program
+
+
+def wait_for_ever():
+    wait_for_completion(Completion.alloc())
+
+
+def echo(thing):
+    return thing
+
+
+@pytest.fixture
+def on_alarm():
+    """Have the function called by a signal, a moment later."""
+    def arm(handler: Callable[[], object]) -> None:
+        signal.signal(signal.SIGALRM, lambda *_: handler())
+        signal.setitimer(signal.ITIMER_REAL, 0.1)
+
+    yield arm
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+
+
+def test_handler_that_waits(machine, on_alarm):
+    """It would wait for who waits for it: refused."""
+    m = machine(2)
+    on_alarm(lambda: m.run(echo, 1, cpu=1))
+    with pytest.raises(UsageError, match="this thread is waiting"):
+        m.run(wait_for_ever)
+    assert m.run(echo, 2) == 2
+
+
+def test_handler_that_starts(machine, on_alarm):
+    """It may start a task, and who was interrupted may take the result."""
+    m, handles = machine(2), []
+    waiting = m.start(wait_for_ever)
+    on_alarm(lambda: handles.append(m.start(echo, 3)))
+    assert not waiting.wait(0.5)
+    assert handles[0].result(30) == 3
+
+
+def test_handler_of_another_machine(machine, on_alarm):
+    """A machine of its own is no matter of who was interrupted."""
+    m, other, answers = machine(1), machine(1), []
+    waiting = m.start(wait_for_ever)
+    on_alarm(lambda: answers.append(other.run(echo, 4)))
+    assert not waiting.wait(0.5)
+    assert answers == [4]
+
+
+def test_handler_that_closes(machine, on_alarm):
+    """Who waits is told."""
+    m = machine(2)
+    on_alarm(m.close)
+    with pytest.raises(MachineError, match="closed"):
+        m.run(wait_for_ever)
+
+
+def test_handler_that_interrupts_under_a_lock(machine):
+    """Each lock that a handler may find held by its own thread can be taken again."""
+    m = machine(1)
+    with m._inbox.lock, functions._by_value_lock, boot._lock:
+        assert machine(1).run(echo, 5) == 5
+        m.start(wait_for_ever)
+        m.close()
+
+
+def test_closed_before_it_was_expected(machine, monkeypatch):
+    """A machine closed by a handler as start() begins: an error, and nobody waits for ever."""
+    m = machine(1)
+
+    class Lock:
+        def __enter__(self):
+            m._inbox.lock = threading.RLock()
+            m.close()
+
+        def __exit__(self, *error):
+            pass
+
+    monkeypatch.setattr(m._inbox, "lock", Lock())
+    with pytest.raises(MachineError):
+        m.run(echo, 6)
+
+
+def test_children_ignored():
+    """A program that ignores SIGCHLD, as a daemon may: the helper reaps the CPUs all the same."""
+    assert run_program("odd_environment.py") == "42\n42\n"
