@@ -7,6 +7,7 @@ output, progress to standard error, and only to a terminal.
 
 from __future__ import annotations
 
+import math
 import sys
 import traceback
 from collections.abc import Callable
@@ -20,6 +21,7 @@ from rich.console import Console
 import kemu
 from kemu.errors import KemuError, UsageError
 from kemu.kernel.version import DEFAULT, VERSIONS
+from kemu.machine.arguments import MAX_SECONDS
 from kemu.races import EXHIBITS, exhibit, find
 from kemu.races.show import Show, as_json
 from kemu.races.verdict import Exit
@@ -27,6 +29,20 @@ from kemu.trace import ftrace
 
 EPILOG = ("Exit status: 0 as expected, 1 not, 2 unknown (the run proves nothing), 64 misuse, "
           "70 a failure of kemu itself, 130 Ctrl-C.")
+
+
+class Seconds(click.FloatRange):
+    """A time to run."""
+
+    def __init__(self) -> None:
+        super().__init__(0, MAX_SECONDS, min_open=True)
+
+    def convert(self, value: Any, param: click.Parameter | None,
+                ctx: click.Context | None) -> Any:
+        seconds = super().convert(value, param, ctx)
+        if math.isnan(seconds):         # within no range, and outside none
+            self.fail(f"{value} is no time.", param, ctx)
+        return seconds
 
 
 @click.group(epilog=EPILOG, context_settings={"help_option_names": ["-h", "--help"]})
@@ -59,8 +75,7 @@ def races() -> None:
               show_default=True, help="forced: a script holds tasks at points; jitter: seeded "
               "random delays at points; free: nothing but load and luck.")
 @click.option("--trials", type=click.IntRange(1), help="Of each side [100 if forced].")
-@click.option("--seconds", type=click.FloatRange(0, min_open=True),
-              help="Of each side [10, unless forced].")
+@click.option("--seconds", type=Seconds(), help="Of each side [10, unless forced].")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Of the delays.  It repeats the plan of delays, not the interleaving.")
 @click.option("--cpus", type=click.IntRange(1, 62), help="More than the race needs.")
@@ -81,8 +96,9 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     show = Show(Console(stderr=json_to == "-"), Console(stderr=True))
     outcomes = []
     sides = SIDES if side == "both" else (side,)
-    if json_to and json_to != "-":
-        Path(json_to).write_text("")
+    for path in (json_to, trace_to):
+        if path and path != "-":
+            Path(path).write_text("")   # what cannot be written is known before the run
     for one in wanted:
         with show.progress(one, plan["how"]) as progress:
             outcome = run_race(one, Plan(**plan), sides, progress)
@@ -119,7 +135,7 @@ def _worst(exits: list[Exit]) -> Exit:
 
 
 @cli.command(epilog=EPILOG)
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=15.0, show_default=True,
+@click.option("--seconds", type=Seconds(), default=15.0, show_default=True,
               help="Of free running, at the end.")
 def demo(seconds: float) -> None:
     """A kernel thread wakes up on the wrong CPU, as before Linux 3.9; then the fix."""
@@ -130,7 +146,7 @@ def demo(seconds: float) -> None:
 
 @cli.command(epilog=EPILOG)
 @click.option("--cpus", type=click.IntRange(2, 62), default=4, show_default=True)
-@click.option("--seconds", type=click.FloatRange(0, min_open=True), default=10.0, show_default=True)
+@click.option("--seconds", type=Seconds(), default=10.0, show_default=True)
 @click.option("--cycles", type=click.IntRange(1),
               help="Instead of --seconds: until so many CPUs went down and came up.")
 @click.option("--seed", type=int, default=1, show_default=True,

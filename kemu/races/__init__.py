@@ -71,6 +71,6 @@ def _races_in(path: Path) -> list[Race]:
     sys.modules[path.stem] = module     # so that its functions are known to travel by value
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
     return [thing for thing in vars(module).values() if isinstance(thing, Race)]

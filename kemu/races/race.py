@@ -20,8 +20,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kemu import native
-from kemu.errors import UsageError
+from kemu.errors import UsageError, refuse
 from kemu.kernel.version import DEFAULT, version_number
+from kemu.machine.arguments import check_int
 from kemu.machine.override import Override, make_override
 
 if TYPE_CHECKING:
@@ -56,6 +57,15 @@ class Hold:
     kind: int
 
 
+def _check_placement(name: str, cpus: int, placement: object) -> None:
+    if isinstance(placement, str | bytes) or not isinstance(placement, Sequence) \
+            or not all(isinstance(core, int) for core in placement):
+        raise refuse("placement", placement, f"race {name}: a list with the number of a core for "
+                     "each CPU")
+    if len(placement) != cpus:
+        raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
+
+
 class Race:
     """A race: sides, actors, and how a hit is told.
 
@@ -70,8 +80,9 @@ class Race:
                  title: str = "", fix: str = "", expects: str = "",
                  names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
                  budget: str = "", mutation: bool = False, kernel: str = DEFAULT) -> None:
-        if placement is not None and len(placement) != cpus:
-            raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
+        check_int("cpus", cpus, 1, native.MAX_CPUS, f"race {name}: how many CPUs")
+        if placement is not None:
+            _check_placement(name, cpus, placement)
         version_number(kernel)
         self.name = name
         self.cpus = cpus
@@ -104,8 +115,7 @@ class Race:
 
     def actor(self, cpu: int) -> Callable[[F], F]:
         """Decorator: the function runs once per trial, in a task of its name on that CPU."""
-        if not 0 <= cpu < self.cpus:
-            raise UsageError(f"race {self.name}: an actor on CPU {cpu}, of {self.cpus}")
+        check_int("cpu", cpu, 0, self.cpus - 1, f"race {self.name}: an actor on one of its CPUs")
 
         def put(function: F) -> F:
             if self._actor_named(function.__name__):

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kemu import native
-from kemu.errors import KernelPanic, UsageError
+from kemu.errors import KemuError, KernelPanic, UsageError, refuse, text_of
+from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
 from kemu.machine.patience import LOOK_SECONDS
@@ -31,6 +32,7 @@ JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
 JITTER_ODDS = 2                 # one point in so many is delayed
 FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
+MAX_INT = 1 << 62               # of what goes into a word
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
 
 Progress = Callable[[Side], None]
@@ -50,10 +52,13 @@ class Plan:
     def __post_init__(self) -> None:
         if self.how not in HOWS:
             raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
-        if self.trials is not None and self.trials < 1:
-            raise UsageError(f"trials={self.trials}: at least 1")
-        if self.seconds is not None and self.seconds <= 0:
-            raise UsageError(f"seconds={self.seconds}: more than 0")
+        if self.trials is not None:
+            check_int("trials", self.trials, 1, MAX_INT, "of each side")
+        if self.cpus is not None:
+            check_int("cpus", self.cpus, 1, native.MAX_CPUS, "how many CPUs")
+        check_int("seed", self.seed, -MAX_INT, MAX_INT, "of the delays")
+        if self.seconds is not None and not check_seconds("seconds", self.seconds):
+            raise refuse("seconds", self.seconds, f"more than 0, and at most {MAX_SECONDS:.0f}")
 
     @property
     def options(self) -> str:
@@ -161,6 +166,12 @@ class _SideRun:
             if self.side.side == "before" and self.race.expects not in panic.report:
                 self.side.doubts.append(f"an unexpected panic: {panic.text}")
             return panic.text
+        except KemuError:
+            raise
+        except Exception as error:
+            raise UsageError(f"race {self.race.name}: its setup, or what runs at a trial's begin or "
+                             f"end, raised {type(error).__name__}: {text_of(error)}\n"
+                             + "\n".join(getattr(error, "__notes__", []))) from error
 
     def _give_up(self, machine: Machine) -> str:
         """A trial that neither ends nor comes to rest: after the fix that is a failure."""

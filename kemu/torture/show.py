@@ -19,6 +19,8 @@ SCHEMA = 1
 def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, seed: int,
                  json_to: str | None) -> Exit:
     """Run, print the line, the table and the verdict; the exit status."""
+    if json_to and json_to != "-":
+        Path(json_to).write_text("")    # what cannot be written is known before the run
     console = Console(stderr=True)
     total = Stats()
     failure = ""
@@ -36,8 +38,6 @@ def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, see
             failure = "\n".join(total.failures)
         except KernelPanic as panic:
             failure = panic.report
-    if json_to:
-        _write_json(total, failure, {"kernel": kernel, "cpus": cpus, "seed": seed}, json_to)
     if json_to != "-":
         click.echo(total.line())
         click.echo(total.table())
@@ -45,6 +45,8 @@ def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, see
                    f"kernel={kernel} cpus={cpus} cycles={total.cycles} seed={seed}")
     if failure:
         click.echo(failure, err=True)
+    if json_to:
+        _write_json(total, failure, {"kernel": kernel, "cpus": cpus, "seed": seed}, json_to)
     return Exit.UNEXPECTED if failure else Exit.EXPECTED
 
 

@@ -153,12 +153,53 @@ def test_wrong_declarations(wrong):
     (["race", "no-such-race"], 64, "unpark-wrong-cpu"), (["race"], 64, "--all"),
     (["race", "no_such_file.py"], 64, "no such file"), (["race", "__init__.py"], 64, "no race"),
     (["race", "lost-wakeup", "--trials", "0"], 64, "--trials"),
+    (["race", "lost-wakeup", "--seconds", "nan"], 64, "--seconds"),
+    (["race", "lost-wakeup", "--seconds", "inf"], 64, "--seconds"),
+    (["race", "lost-wakeup", "--seed", "1" + "0" * 30], 64, "seed"),
+    (["race", "lost-wakeup", "--trace", "no/such/folder"], 64, "No such file"),
+    (["hotplug", "--json", "no/such/folder"], 64, "No such file"),
     (["hotplug", "--cpus", "1"], 64, "--cpus"), (["nonsense"], 64, "No such command"),
     (["races"], 0, "f2530dc71cf0"), (["race", "--help"], 0, "Exit status")])
 def test_command_line(arguments, status, says):
     """Each mistake has a status of 64 and a word that helps."""
     done = kemu_command(*arguments)
     assert (done.returncode, says in done.stdout + done.stderr) == (status, True), done
+
+
+def test_file_that_exits(tmp_path):
+    """A file that ends the interpreter when it is loaded cannot be loaded."""
+    (tmp_path / "leaves.py").write_text("raise SystemExit(0)")
+    done = kemu_command("race", "leaves.py", cwd=tmp_path)
+    assert (done.returncode, "SystemExit" in done.stderr) == (64, True), done
+
+
+@pytest.mark.parametrize("when", ["setup", "prepare", "conclude", "invariant"])
+def test_step_that_raises(when):
+    """It is the race's own mistake, and says where."""
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    step = getattr(race, when)
+    (step() if when == "invariant" else step)(lambda t: {}["nothing"])
+    with pytest.raises(kemu.UsageError, match=r"race small: .*KeyError(.|\n)*in the task:"):
+        run_race(race, Plan("free", trials=3), ("after",))
+
+
+@pytest.mark.parametrize("wrong", [
+    {"trials": 0}, {"trials": "x"}, {"trials": 1 << 70}, {"seconds": 0}, {"seconds": float("nan")},
+    {"seconds": "x"}, {"seed": 1 << 70}, {"seed": None}, {"cpus": 0}, {"cpus": 99}, {"how": "odd"}])
+def test_wrong_plans(wrong):
+    """Nothing is run."""
+    with pytest.raises(kemu.UsageError, match=next(iter(wrong))):
+        Plan(**wrong)
+
+
+@pytest.mark.parametrize("wrong", [
+    {"cpus": 0}, {"cpus": "2"}, {"cpus": 99}, {"placement": [0]}, {"placement": 7},
+    {"placement": "01"}, {"placement": [0, None]}])
+def test_wrong_races(wrong):
+    """Nor is a race made."""
+    with pytest.raises(kemu.UsageError, match=next(iter(wrong))):
+        kemu.Race("wrong", **{"cpus": 2, **wrong})
 
 
 def test_override_does_not_touch_the_users_process():
