@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from kemu.errors import NoTask
+from kemu.errors import NoTask, UsageError
 from kemu.native import Memory
 
 _attached: Memory | None = None
@@ -54,6 +54,17 @@ def this() -> Memory:
         raise NoTask("no machine in view: do this in a task (Machine.run), "
                      "or say which machine you mean")
     return memory
+
+
+def may_travel(memory: Memory) -> None:
+    """A handle into ``memory`` is pickled.  Raises UsageError if another machine is in view.
+
+    A handle is a place: on another machine it would mean whatever is there.
+    """
+    there = _looking.memory or _attached
+    if there is not None and there is not memory:
+        raise UsageError("a handle (task, word, completion) of another machine: it means "
+                         "something on its own only")
 
 
 @contextmanager

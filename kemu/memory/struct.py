@@ -138,6 +138,7 @@ class Struct:
         return f"<{type(self).__name__} at {self.base:#x}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        space.may_travel(self.memory)
         return _resolve_struct, (type(self), self.base)
 
 
@@ -153,8 +154,13 @@ def _resolve_lock(offset: int) -> native.SpinLock:
     return native.SpinLock(space.this(), offset)
 
 
-copyreg.pickle(native.Word, lambda word: (_resolve_word, (word.offset,)))
-copyreg.pickle(native.SpinLock, lambda lock: (_resolve_lock, (lock.offset,)))
+def _reduce_word(word: native.Word) -> tuple[Any, ...]:
+    space.may_travel(word.memory)
+    return _resolve_lock if isinstance(word, native.SpinLock) else _resolve_word, (word.offset,)
+
+
+copyreg.pickle(native.Word, _reduce_word)
+copyreg.pickle(native.SpinLock, _reduce_word)
 
 
 CLEARED, KEPT = "percpu:", "kept:"      # how the symbols of per-CPU variables begin
@@ -193,6 +199,7 @@ class PerCPU(Struct):
         return cls.on(native.smp_processor_id())
 
     def __reduce__(self) -> tuple[Any, ...]:
+        space.may_travel(self.memory)
         return _resolve_percpu, (type(self), self.base)
 
 

@@ -120,6 +120,7 @@ class Task(_View):
         return f"<task {self.comm} pid {self.pid.load()}>" if self.alive() else "<task, gone>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        space.may_travel(self.memory)
         return _resolve_here, (self.slot, self.birth)
 
 

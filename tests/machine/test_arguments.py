@@ -10,7 +10,9 @@ import pytest
 
 from kemu import Machine, native
 from kemu.errors import UsageError
+from kemu.kernel.completion import Completion
 from kemu.machine.arguments import TASKS_MORE, TASKS_PER_CPU
+from kemu.memory.struct import Lock, PerCPU, Struct, Word
 
 NAN, INFINITE = float("nan"), float("inf")
 
@@ -128,3 +130,28 @@ def test_several_threads_refused(machine):
     for thread in threads:
         thread.join()
     assert len({id(error) for error in errors}) == 4
+
+
+class Cell(Struct):
+    word = Word()
+    lock = Lock()
+
+
+class PerCell(PerCPU):
+    word = Word()
+
+
+def make_handles():
+    cell = Cell.alloc()
+    return [native.current(), cell, cell.word, cell.lock, PerCell.on(0), Completion.alloc()]
+
+
+def test_handles_of_another_machine(machine):
+    """They are refused there, alone or in a function, and good at home."""
+    one, other = machine(1), machine(2)
+    handles = one.run(make_handles)
+    for handle in handles:
+        for way in (lambda h=handle: other.run(echo, h), lambda h=handle: other.run(lambda: h)):
+            with pytest.raises(UsageError, match="of another machine"):
+                way()
+        assert type(one.run(echo, handle)) is type(handle)
