@@ -8,6 +8,7 @@ output, progress to standard error, and only to a terminal.
 from __future__ import annotations
 
 import math
+import os
 import sys
 import traceback
 from collections.abc import Callable
@@ -168,6 +169,9 @@ def hotplug(cpus: int, seconds: float, cycles: int | None, seed: int, kernel: st
 
 def main() -> None:
     """The console script."""
+    for name in ("stdout", "stderr"):       # closed by the caller, as `>&-` does
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))    # noqa: SIM115
     _guarded(lambda: cli.main(standalone_mode=False))
 
 

@@ -166,6 +166,13 @@ def test_command_line(arguments, status, says):
     assert (done.returncode, says in done.stdout + done.stderr) == (status, True), done
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", "<&- >&- 2>&-"])
+def test_closed_streams(closed):
+    """The exit status still tells."""
+    command = f"{sys.executable} -m kemu race lost-wakeup --trials 2 {closed}"
+    assert subprocess.run(command, shell=True, timeout=100, check=False).returncode == 0
+
+
 def test_file_that_exits(tmp_path):
     """A file that ends the interpreter when it is loaded cannot be loaded."""
     (tmp_path / "leaves.py").write_text("raise SystemExit(0)")
