@@ -14,24 +14,19 @@ from kemu.memory.struct import Embedded, PerCPU
 
 
 class Pair(PerCPU):
-    """Of CPU 0: two locks, and who holds the first tells the other."""
+    """Of CPU 0: two locks, and who holds his first tells the other."""
 
     one = Embedded(Mutex)
     two = Embedded(Mutex)
-    ready = Embedded(Completion)
+    one_held = Embedded(Completion)
+    two_held = Embedded(Completion)
 
 
-def take(first: str, second: str, waits: bool) -> None:
+def take(first: str, second: str) -> None:
     pair = Pair.on(0)
     with getattr(pair, first):
-        complete(pair.ready)
-        if waits:
-            wait_for_completion(pair.ready)
-            wait_for_completion(pair.ready)
-            complete(pair.ready)
-        else:
-            wait_for_completion(pair.ready)
-            complete(pair.ready)
+        complete(getattr(pair, first + "_held"))
+        wait_for_completion(getattr(pair, second + "_held"))
         with getattr(pair, second):
             pass
 
@@ -39,9 +34,9 @@ def take(first: str, second: str, waits: bool) -> None:
 def test_two_mutexes_in_opposite_orders(machine):
     """AB and BA: reported at once, with the names."""
     m = machine(2)
-    other = m.start(take, "two", "one", False, cpu=1)
+    other = m.start(take, "two", "one", cpu=1)
     with pytest.raises(KernelHang, match="take waits for take"):
-        m.run(take, "one", "two", True)
+        m.run(take, "one", "two")
     with pytest.raises(KernelHang):
         other.result()
 
