@@ -14,6 +14,7 @@ from kemu.races.verdict import Exit
 from kemu.torture.onoff import Stats, run_onoff
 
 SCHEMA = 1
+WORDS = {Exit.EXPECTED: "SUCCESS", Exit.UNEXPECTED: "FAILURE", Exit.UNKNOWN: "UNKNOWN, no cycle done"}
 
 
 def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, seed: int,
@@ -38,16 +39,17 @@ def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, see
             failure = "\n".join(total.failures)
         except KernelPanic as panic:
             failure = panic.report
+    verdict = Exit.UNEXPECTED if failure else Exit.EXPECTED if total.cycles else Exit.UNKNOWN
     if json_to != "-":
         click.echo(total.line())
         click.echo(total.table())
-        click.echo(f"--- End of test: {'FAILURE' if failure else 'SUCCESS'}: "
+        click.echo(f"--- End of test: {WORDS[verdict]}: "
                    f"kernel={kernel} cpus={cpus} cycles={total.cycles} seed={seed}")
     if failure:
         click.echo(failure, err=True)
     if json_to:
         _write_json(total, failure, {"kernel": kernel, "cpus": cpus, "seed": seed}, json_to)
-    return Exit.UNEXPECTED if failure else Exit.EXPECTED
+    return verdict
 
 
 def _log(line: str) -> None:
