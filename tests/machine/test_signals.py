@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from kemu import Machine
 from kemu.errors import MachineError, UsageError
 from kemu.kernel.completion import Completion, wait_for_completion
 from kemu.machine import boot
@@ -24,48 +26,61 @@ def echo(thing):
 
 
 @pytest.fixture
-def on_alarm():
-    """Have the function called by a signal, a moment later."""
-    def arm(handler: Callable[[], object]) -> None:
+def when_waiting():
+    """Have the function called by a signal, once the test waits for a result of the machine."""
+    threads = []
+
+    def arm(m: Machine, handler: Callable[[], object]) -> None:
+        me = threading.get_ident()
+
+        def ring() -> None:
+            while me not in m.waiting:
+                time.sleep(0.01)
+            signal.pthread_kill(me, signal.SIGALRM)
+
         signal.signal(signal.SIGALRM, lambda *_: handler())
-        signal.setitimer(signal.ITIMER_REAL, 0.1)
+        threads.append(threading.Thread(target=ring))
+        threads[0].start()
 
     yield arm
-    signal.setitimer(signal.ITIMER_REAL, 0)
+    for thread in threads:
+        thread.join()
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
 
 
-def test_handler_that_waits(machine, on_alarm):
+def test_handler_that_waits(machine, when_waiting):
     """It would wait for who waits for it: refused."""
     m = machine(2)
-    on_alarm(lambda: m.run(echo, 1, cpu=1))
+    when_waiting(m, lambda: m.run(echo, 1, cpu=1))
     with pytest.raises(UsageError, match="this thread is waiting"):
         m.run(wait_for_ever)
     assert m.run(echo, 2) == 2
 
 
-def test_handler_that_starts(machine, on_alarm):
+def test_handler_that_starts(machine, when_waiting):
     """It may start a task, and who was interrupted may take the result."""
     m, handles = machine(2), []
     waiting = m.start(wait_for_ever)
-    on_alarm(lambda: handles.append(m.start(echo, 3)))
-    assert not waiting.wait(0.5)
+    when_waiting(m, lambda: handles.append(m.start(echo, 3)))
+    while not handles:
+        assert not waiting.wait(0.1)
     assert handles[0].result(30) == 3
 
 
-def test_handler_of_another_machine(machine, on_alarm):
+def test_handler_of_another_machine(machine, when_waiting):
     """A machine of its own is no matter of who was interrupted."""
     m, other, answers = machine(1), machine(1), []
     waiting = m.start(wait_for_ever)
-    on_alarm(lambda: answers.append(other.run(echo, 4)))
-    assert not waiting.wait(0.5)
+    when_waiting(m, lambda: answers.append(other.run(echo, 4)))
+    while not answers:
+        assert not waiting.wait(0.1)
     assert answers == [4]
 
 
-def test_handler_that_closes(machine, on_alarm):
+def test_handler_that_closes(machine, when_waiting):
     """Who waits is told."""
     m = machine(2)
-    on_alarm(m.close)
+    when_waiting(m, m.close)
     with pytest.raises(MachineError, match="closed"):
         m.run(wait_for_ever)
 
