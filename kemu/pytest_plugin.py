@@ -65,7 +65,7 @@ def _report_machines(item: pytest.Item) -> None:
     """In the timer's thread: what every machine does, before pytest-timeout acts."""
     from kemu.machine.machine import machines
 
-    parts = [machine.report() for machine in machines()]
+    parts = [machine.report(stacks=True) for machine in machines()]
     if parts:
         text = f"kemu: {item.nodeid} is about to time out\n\n" + "\n\n".join(parts)
         item.stash[_reports] = text

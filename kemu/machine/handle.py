@@ -67,4 +67,4 @@ class Handle(Generic[T]):
             if self._future.done():
                 raise
             raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
-                              + self._machine.report()) from None
+                              + self._machine.report(stacks=True)) from None

@@ -14,6 +14,7 @@ Locks: lock.  Callers: machine.
 
 from __future__ import annotations
 
+import concurrent.futures
 import itertools
 import json
 import pickle
@@ -35,7 +36,7 @@ from kemu.kernel.panic import Kind
 from kemu.machine import report
 from kemu.machine.processor import LENGTH
 from kemu.memory import space
-from kemu.memory.views import Header
+from kemu.memory.views import Cpu, Header
 
 REPORT_SECONDS = 1.0
 PANICS = {Kind.BUG: KernelBug, Kind.WARN: KernelWarning, Kind.OOPS: TaskOops,
@@ -51,6 +52,7 @@ class Inbox:
         self.console = console
         self.header = Header(memory)
         self.lock = threading.RLock()   # a signal's handler may close the machine
+        self.asking = threading.RLock()     # so it may here
         self.futures: dict[int, Future[Any]] = {}
         self.idents = itertools.count(1)
         self.failure: BaseException | None = None
@@ -72,6 +74,22 @@ class Inbox:
                 del self.futures[ident]
                 raise self.failure.with_traceback(None)     # or it grows with each raise
         return ident, future
+
+    def ask_stacks(self, cpus: list[Cpu]) -> list[str]:
+        """Where the tasks of each CPU's process are; waits a while for those that do not answer."""
+        if self.in_console == threading.get_ident():
+            return []       # the answers come to this very thread
+        with self.asking:
+            try:
+                asked = [(cpu, *self.expect()) for cpu in cpus]
+            except Exception:       # the machine has stopped: who stopped it has told
+                return []
+            for cpu, ident, _ in asked:
+                cpu.tell_stacks.store(ident)
+                self.memory.ring_monitor(cpu.cpu)
+            concurrent.futures.wait([future for _, _, future in asked], REPORT_SECONDS)
+            return [future.result() if self.forget(ident) is None and not future.exception()
+                    else f"CPU {cpu.cpu}'s process does not answer" for cpu, ident, future in asked]
 
     def forget(self, ident: int) -> Future[Any] | None:
         with self.lock:

@@ -270,10 +270,15 @@ class Machine:
         with self._last_look():
             return views.tasks_of(self._memory).used()
 
-    def report(self) -> str:
-        """What every CPU and task is doing, and the last events.  Any thread, any time."""
+    def report(self, stacks: bool = False) -> str:
+        """What every CPU and task is doing, and the last events, if traced.  Any thread, any time.
+
+        stacks: also the Python stack of each task that is not at rest, for which the CPUs are
+        asked; waits a second at most.
+        """
+        told = self._inbox.ask_stacks(self._views) if stacks and self.usable() else []
         with self._last_look():
-            return report.whole(self._memory)
+            return report.whole(self._memory, told)
 
     def trace_on(self) -> None:
         """Record trace events, a ring per CPU."""

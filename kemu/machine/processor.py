@@ -23,7 +23,6 @@ import signal
 import socket
 import struct
 import sys
-import threading
 import traceback
 from collections import deque
 from typing import Any
@@ -36,7 +35,7 @@ from kemu.kernel.sched.runqueue import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
 from kemu.kernel.version import install, this_kernel
-from kemu.machine import override, request
+from kemu.machine import override, request, stacks
 from kemu.memory import space
 from kemu.memory.views import Task
 
@@ -80,31 +79,26 @@ class Processor:
                 p = machine.tasks.at(slot - 1)
                 slot = p.birth_next.load()
                 _thread.start_new_thread(task_main, (p,))
+            if rq.tell_stacks.load():
+                self.post(("result", rq.tell_stacks.xchg(0), True, pickle.dumps(stacks.stacks(self.cpu))))
             self.flush()
             machine.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
         hang = machine.header.panic.load() == Kind.HANG
-        self.post(("stopped", stacks(self.cpu) if hang else ""))
+        self.post(("stopped", stacks.stacks(self.cpu) if hang else ""))
         self.flush()
-
-
-def stacks(cpu: int) -> str:
-    """The Python stack of every thread of this process but the main one."""
-    parts = [f"The threads of CPU {cpu}'s process:"]
-    main = threading.main_thread().ident
-    for thread, frame in sys._current_frames().items():
-        if thread != main:
-            parts.append("".join(traceback.format_stack(frame)))
-    return "\n".join(parts)
 
 
 def task_main(p: Task) -> None:
     """A task's thread, from its first turn to its last."""
+    stacks.begins(p)
     try:
         native.enter(machine.memory, p.slot, p)
         fork.schedule_tail(native.wait_turn())
         fork.run_entry(p)
-    except (MachineStopped, ThreadEnds):
-        pass
+    except ThreadEnds:
+        stacks.ends()
+    except MachineStopped as stopped:
+        stacks.unwound(stopped)
     except BaseException as error:
         _oops(p, error)
 
@@ -133,6 +127,7 @@ def _oops(p: Task, error: BaseException) -> None:
 def swapper_main(processor: Processor) -> None:
     """swapper/N: preemption is off, as the start-up code leaves it."""
     idle = idle_tasks[processor.cpu]
+    stacks.begins(idle)
     try:
         native.enter(machine.memory, idle.slot, idle)
         processor.post(("up", processor.cpu))

@@ -8,6 +8,7 @@ Linux: sched_show_task, the lock and trace dumps of a panic.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from kemu import native
@@ -20,26 +21,29 @@ TRACE_TAIL = 40
 
 
 def tasks_text(memory: native.Memory) -> str:
-    """A line per task: state, CPU, what it waits for."""
-    lines = [f"{'task':<16} {'pid':>5} {'state':<16} {'cpu':>3} {'class':<5} waits for"]
+    """A line per task: state, CPU, how many spinlocks it holds, what it waits for."""
+    lines = [f"{'task':<16} {'pid':>5} {'state':<16} {'cpu':>3} {'class':<5} {'locks':>5}  waits for"]
     for task in tasks_of(memory).used():
         state = task.state.load()
         running = "running" if task.on_cpu.load() else "queued" if task.on_rq.load() else ""
         lines.append(f"{task.comm:<16} {task.pid.load():>5} "
                      f"{state_name(state) if state or not running else running:<16} "
                      f"{task.cpu.load():>3} {CLASS_NAMES[task.sched_class.load() & 3]:<5} "
+                     f"{task.locks.load() or '':>5}  "
                      f"{_waits(memory, task)}".rstrip())
     return "\n".join(lines)
 
 
 def _waits(memory: native.Memory, task: Task) -> str:
+    tasks, lock = tasks_of(memory), task.watching.load() & ~7   # spinlock.c has a bit of its own there
+    if lock and task.watch_as.load():
+        owner = native.Word(memory, lock).load()
+        return f"spinlock {lock:#x}" + (f" of {tasks.at(owner - 1).comm}" if 0 < owner <= tasks.nr else "")
     word = task.waits_on.load()
     whom = native.Word(memory, word).load() if word else task.waits_for.load()
-    if 0 < abs(whom) <= tasks_of(memory).nr:
-        return f"task {tasks_of(memory).at(abs(whom) - 1).comm}"
-    if task.blocked_on.load():
-        return f"completion {task.blocked_on.load():#x}"
-    return f"{task.locks.load()} locks held" if task.locks.load() else ""
+    if 0 < abs(whom) <= tasks.nr:
+        return f"task {tasks.at(abs(whom) - 1).comm}"
+    return f"completion {task.blocked_on.load():#x}" if task.blocked_on.load() else ""
 
 
 def cpus_text(memory: native.Memory) -> str:
@@ -64,19 +68,19 @@ def trace_text(memory: native.Memory, tail: int = TRACE_TAIL) -> str:
     return ftrace.text(reader.read(memory), tail=tail)
 
 
-def whole(memory: native.Memory) -> str:
-    """Everything, for a machine that hangs."""
-    return "\n\n".join([cpus_text(memory), tasks_text(memory), trace_text(memory)])
+def whole(memory: native.Memory, stacks: Sequence[str] = ()) -> str:
+    """Everything, for a machine that hangs; stacks are the Python stacks of CPU processes, if wanted."""
+    return "\n\n".join([cpus_text(memory), tasks_text(memory), *stacks, trace_text(memory)])
 
 
 def panic_report(memory: native.Memory, said: dict[str, Any], stacks: list[str]) -> str:
-    """What a KernelPanic shows; stacks are the Python stacks of CPU processes, if wanted."""
+    """What a KernelPanic shows."""
     parts = [said["text"],
              f"CPU: {said['cpu']} PID: {said['pid']} Comm: {said['task']} "
              f"preempt_count: {said['preempt_count']:#x}"
              + (f" ({said['held']})" if said["held"] else ""),
              "Call trace (most recent call last):\n" + said["traceback"].rstrip(),
-             *filter(None, stacks), whole(memory)]
+             whole(memory, list(filter(None, stacks)))]
     return "\n\n".join(parts)
 
 

@@ -132,6 +132,8 @@ enum kemu_hold_state {
 	L(rt_nr) F(rt_bitmap0) F(rt_bitmap1)				\
 	/* call_lock */							\
 	F(call_lock) F(call_next) F(call_prev)				\
+	/* the controller asks; the main thread of the CPU's process takes */ \
+	F(tell_stacks)							\
 	/* timer_lock */						\
 	L(timer_lock) F(timer_next) F(timer_prev)
 

@@ -19,6 +19,9 @@
  * So a waiter does not leave while it is being given a lock: that one would be the
  * property of somebody who does not know.
  *
+ *	task.watch_as	<- the owner it would be, while it queues; 0: it only looks at the
+ *			   word (watch.c), and is given nothing
+ *
  * The raw form guards the allocators.  It has no task for an owner, is held
  * for a few instructions and never across another lock or a wait.
  */
@@ -55,6 +58,7 @@ static void end_queueing(struct kemu_self *s, u64 *lock)
 			break;
 		else
 			kemu_backoff(round);
+	store(&s->thread->watch_as, 0);
 	kemu_end_watch(s);
 }
 
@@ -99,7 +103,7 @@ static int queue_for(struct kemu *k, u64 *lock, u64 owner)
 		}
 		wait_a_while(k, s, lock, &until);
 	}
-	if (queueing)
+	if (queueing && status != KEMU_STOPPED)		/* a machine that stopped tells who waited */
 		end_queueing(s, lock);
 	return status;
 }
@@ -153,7 +157,7 @@ void kemu_unlocked(struct kemu *k, u64 *lock)
 
 	if (!first)
 		return;
-	if (load(&first->lost) >= PATIENCE && !load(lock) &&
+	if (load(&first->watch_as) && load(&first->lost) >= PATIENCE && !load(lock) &&
 	    cmpxchg(&first->watching, off, off | HANDING) == off) {
 		cmpxchg(lock, 0, load(&first->watch_as));
 		store_release(&first->watching, off);

@@ -177,7 +177,7 @@ class _SideRun:
         """A trial that neither ends nor comes to rest: after the fix that is a failure."""
         if self.side.side == "before":
             self.side.doubts.append(f"a trial did not end in {STUCK_SECONDS:.0f} s")
-        return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report()}"
+        return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report(stacks=True)}"
 
     def _arm_jitter(self, machine: Machine) -> None:
         if self.plan.how != "jitter":
