@@ -2,9 +2,12 @@
 
 Told when the controller asks, and when the machine stops with a hang.  A machine that stops
 unwinds the threads that wait, which may come before anybody looks: so each of them leaves
-behind where it was.
+behind the exception, which knows where it was.
 
     _tasks, _unwound    <- by each thread, of itself; read by the main thread
+
+The interpreter's lock is not given up between a raise and its handler.  So a thread is
+found in what it was in, or in a handler of MachineStopped, or in _unwound.
 
 Linux: kernel/sched/core.c (sched_show_task).  Not modelled: stacks of C; threads that a
 task has started by itself.
@@ -27,7 +30,7 @@ AT_REST = [["do_idle"], ["do_idle", "__schedule"], ["smpboot_thread_fn", "schedu
            ["__kthread_parkme", "schedule"], ["watchdog", "schedule_timeout", "schedule"]]
 
 _tasks: dict[int, Task] = {}
-_unwound: dict[int, list[FrameSummary]] = {}
+_unwound: dict[int, MachineStopped] = {}
 
 
 def begins(task: Task) -> None:
@@ -42,20 +45,33 @@ def ends() -> None:
     _tasks.pop(_thread.get_ident(), None)
 
 
-def unwound(error: BaseException) -> None:
-    """The calling thread ends since the machine has stopped: keep where it was."""
+def unwound(error: MachineStopped) -> None:
+    """The calling thread ends since the machine has stopped."""
+    _unwound[_thread.get_ident()] = error
+
+
+def _all_stacks() -> dict[int, list[FrameSummary]]:
+    """By thread, innermost last."""
+    found: dict[int, list[FrameSummary]] = {
+        thread: extract_stack(frame) for thread, frame in sys._current_frames().items()}
+    for thread, (_, handled, _) in sys._current_exceptions().items():
+        if isinstance(handled, MachineStopped):
+            found[thread] = _where(handled)
+    return found | {thread: _where(error) for thread, error in list(_unwound.items())}
+
+
+def _where(error: BaseException) -> list[FrameSummary]:
     while isinstance(error.__context__, MachineStopped):    # it was stopped again on its way out
         error = error.__context__
-    _unwound[_thread.get_ident()] = extract_tb(error.__traceback__)
+    return extract_tb(error.__traceback__)
 
 
 def stacks(cpu: int) -> str:
     """The stack of each task of the process that is in something, and who is at rest."""
-    frames = sys._current_frames()
+    found = _all_stacks()
     busy, resting = [], []
     for thread, task in list(_tasks.items()):
-        stack = _unwound.get(thread) or (extract_stack(frames[thread]) if thread in frames else [])
-        stack = [entry for entry in stack if entry.name not in WAY_IN]
+        stack = [entry for entry in found.get(thread, []) if entry.name not in WAY_IN]
         names = [entry.name for entry in stack]
         if not names or any(names[-len(end):] == end for end in AT_REST):
             resting.append(task.comm)
