@@ -17,17 +17,19 @@ is what keeps it bound to its CPU (races/unpark_wrong_cpu.py).
 "Parked" has three meanings: SHOULD_PARK or IS_PARKED is set; the state is
 TASK_PARKED; the task is off its runqueue.  They become true in this order.
 
-Locks: none of its own; pi_lock through sched.  Callers: smpboot, stop_machine, cpu.
+Locks: none of its own; pi_lock through sched.  Callers: smpboot, cpu, cpu_stop,
+cpuhp_thread, watchdog, v2_6; users.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from kemu import native
-from kemu.errors import NoTask, UsageError, refuse, shown
+from kemu.errors import NoTask, OutOfMemory, UsageError, refuse, shown
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
                               try_get_task_struct)
@@ -198,9 +200,7 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
         raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
     comm = _name(namefmt, args)
     function = functions.publish(threadfn)
-    with _create_info() as create:
-        create.function.store(function)
-        create.data.store(functions.post(data) if data is not None else 0)
+    with _create_info(function, data) as create:
         k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
                          home=native.smp_processor_id() if home is None else home,
                          allowed=machine.header.possible_mask.load())
@@ -222,15 +222,20 @@ def _name(namefmt: object, args: tuple[object, ...]) -> str:
     return comm
 
 
-class _create_info:
-    """The create structure for the length of a block."""
-
-    def __enter__(self) -> KThreadCreate:
-        self.create = KThreadCreate.alloc()
-        return self.create
-
-    def __exit__(self, *error: object) -> None:
-        self.create.free()
+@contextmanager
+def _create_info(function: int, data: Any) -> Iterator[KThreadCreate]:
+    """The create structure for the length of a block; its data is the thread's, if there is one."""
+    create = KThreadCreate.alloc()
+    try:
+        create.function.store(function)
+        create.data.store(functions.post(data) if data is not None else 0)
+        yield create
+    except OutOfMemory:
+        if create.data.load():
+            machine.memory.heap_free(create.data.load())
+        raise
+    finally:
+        create.free()
 
 
 def kthread_create(threadfn: ThreadFn, data: Any, namefmt: str, *args: object) -> Task:
@@ -289,11 +294,18 @@ def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str)
 
 
 def task_get_live_kthread(k: Task) -> KThread | None:
-    """Take a reference and return the kthread; None, and no reference, if it has exited."""
+    """Take a reference and return the kthread; None, and no reference, if it has exited.
+
+    Raises NoTask, and takes none, if it is no kernel thread.
+    """
     if not try_get_task_struct(k):
         return None
-    if not k.ended.load():
-        return to_kthread(k)
+    try:
+        if not k.ended.load():
+            return to_kthread(k)
+    except NoTask:
+        put_task_struct(k)
+        raise
     put_task_struct(k)
     return None
 

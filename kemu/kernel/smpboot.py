@@ -23,7 +23,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from kemu.errors import UsageError, refuse
+from kemu.errors import OutOfMemory, UsageError, refuse
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
                                  kthread_should_park, kthread_should_stop, kthread_stop,
@@ -198,7 +198,11 @@ def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
     td = SmpbootThreadData.alloc()
     td.cpu.store(cpu)
     td.descriptor.store(functions.publish(descriptor))
-    tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm)
+    try:
+        tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm)
+    except OutOfMemory:
+        td.free()
+        raise
     get_task_struct(tsk)
     if descriptor.store:
         descriptor.store.on(cpu).thread.set(tsk)
@@ -276,10 +280,15 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
             raise UsageError(f"{plug_thread.thread_comm!r} is registered already")
         base = machine.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))
         ht = HotplugThread(machine.memory, base)
-        ht.descriptor.store(functions.publish(plug_thread))
-        for cpu in online_cpus():
-            __smpboot_create_thread(ht, cpu)
-            smpboot_unpark_thread(ht, cpu)
+        try:
+            ht.descriptor.store(functions.publish(plug_thread))
+            for cpu in online_cpus():
+                __smpboot_create_thread(ht, cpu)
+                smpboot_unpark_thread(ht, cpu)
+        except (OutOfMemory, UsageError):
+            smpboot_destroy_threads(ht)
+            ht.free()
+            raise
         _globals().threads.add_tail(ht.base)
     return 0
 

@@ -51,11 +51,14 @@ def post_request(cpu: Cpu, ident: int, function: Callable[..., Any], args: tuple
                  kwargs: dict[str, Any], name: str) -> None:
     """Put a request into a CPU's mailbox, and interrupt it.  In the controller."""
     published = functions.publish(function)
-    arguments = functions.post((args, kwargs))
     request = Request.alloc()
+    try:
+        request.arguments.store(functions.post((args, kwargs)))
+    except BaseException:
+        request.free()
+        raise
     request.ident.store(ident)
     request.function.store(published)
-    request.arguments.store(arguments)
     comm = comm_words(name)
     request.comm0.store(comm[0])
     request.comm1.store(comm[1])
@@ -135,11 +138,12 @@ def send_results_with(send: Callable[[tuple[Any, ...]], None]) -> None:
 def user_task(me: Task) -> None:
     """What a task made of a request runs."""
     request = Request(machine.memory, me.arg.load())
-    ident = request.ident.load()
+    ident, published, arguments = (word.load() for word in (request.ident, request.function,
+                                                            request.arguments))
+    request.free()
     try:
-        function = functions.load(request.function.load())
-        args, kwargs = functions.take(request.arguments.load())
-        request.free()
+        args, kwargs = functions.take(arguments)
+        function = functions.load(published)
         value = function(*args, **kwargs)
         _check_clean(me, None)
         answer = ("result", ident, True, functions.dumps(value))

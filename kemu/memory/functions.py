@@ -119,10 +119,11 @@ def peek(block: int) -> Any:
 
 
 def take(block: int) -> Any:
-    """What was posted there; the block is freed."""
-    thing = peek(block)
-    space.this().heap_free(block)
-    return thing
+    """What was posted there; the block is freed, also if it cannot be loaded."""
+    try:
+        return peek(block)
+    finally:
+        space.this().heap_free(block)
 
 
 def forget(memory: Any) -> None:
