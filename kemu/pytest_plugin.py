@@ -31,7 +31,10 @@ _reports = pytest.StashKey[str]()
 
 @pytest.fixture
 def kemu_machine() -> Iterator[Callable[..., Machine]]:
-    """Boot machines: called as kemu.Machine is.  They are closed when the test ends."""
+    """Boot machines: called as kemu.Machine is.  They are closed when the test ends.
+
+    A machine that has stopped, of which the test took no notice, is an error then.
+    """
     from kemu.machine.machine import Machine
 
     booted: list[Machine] = []
@@ -43,6 +46,8 @@ def kemu_machine() -> Iterator[Callable[..., Machine]]:
     yield boot
     for machine in booted:
         machine.close()
+    for machine in booted:
+        machine.raise_unheard()
 
 
 @pytest.fixture
@@ -50,12 +55,14 @@ def kemu_race() -> Callable[..., Outcome]:
     """Run a race: race, how="forced", trials=, seconds=, seed=, cpus=.  Returns the outcome."""
     from rich.console import Console
 
+    from kemu.races import EXHIBITS
     from kemu.races.runner import Plan, run_race
     from kemu.races.show import Show
 
     def run(race: Race, **plan: Any) -> Outcome:
         outcome = run_race(race, Plan(**plan))
-        Show(Console(file=sys.stdout, width=120), Console(stderr=True)).outcome(race, outcome)
+        show = Show(Console(file=sys.stdout, width=120), Console(stderr=True))
+        show.outcome(race, outcome, "" if race.name in EXHIBITS else f"{race.file}:{race.name}")
         return outcome
 
     return run

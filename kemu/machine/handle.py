@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from kemu.errors import TaskTimeout, UsageError
+from kemu.errors import KernelPanic, MachineError, TaskTimeout, UsageError
 from kemu.machine.arguments import check_seconds
 
 if TYPE_CHECKING:
@@ -38,11 +38,12 @@ class Handle(Generic[T]):
         interrupts a wait of its own thread: who brings results may need what that wait holds.
         """
         me, waiting = threading.get_ident(), self._machine.waiting
-        if not self._future.done():
-            self._machine.check_owner()
-            if me in waiting:
-                raise UsageError("this thread is waiting for a result of the machine already: a "
-                                 "signal's handler can start() tasks and close(), but not wait")
+        if self._future.done():
+            return wait()
+        self._machine.check_owner()
+        if me in waiting:
+            raise UsageError("this thread is waiting for a result of the machine already: a "
+                             "signal's handler can start() tasks and close(), but not wait")
         try:
             waiting.add(me)
             return wait()
@@ -63,8 +64,11 @@ class Handle(Generic[T]):
         limit = check_seconds("timeout", timeout)
         try:
             return self._wait(lambda: self._future.result(limit))
+        except (KernelPanic, MachineError):
+            self._machine.heard()
+            raise
         except FutureTimeout:
-            if self._future.done():
-                raise
+            if self._future.done():     # it came just now, or is a TimeoutError of the task's own
+                return self._future.result()
             raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
                               + self._machine.report(stacks=True)) from None

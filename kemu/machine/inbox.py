@@ -5,6 +5,7 @@ Inbox.  It knows the Inbox by a weak reference, so that it keeps no machine aliv
 
     futures   <- who waits for which result: under lock
     failure   <- why nothing more will come: set once, under lock
+    unheard   <- the failure, until it has been raised to somebody
 
 The console callback runs in that thread, which cannot meanwhile take the results the
 callback would wait for: calling the machine from there is refused (check_thread).
@@ -56,6 +57,7 @@ class Inbox:
         self.futures: dict[int, Future[Any]] = {}
         self.idents = itertools.count(1)
         self.failure: BaseException | None = None
+        self.unheard: BaseException | None = None
         self.up = threading.Semaphore(0)
         self.stacks: list[str] = []
         self.last_call: threading.Timer | None = None
@@ -72,6 +74,7 @@ class Inbox:
             self.futures[ident] = future    # before the look: a signal's handler may fail()
             if self.failure:
                 del self.futures[ident]
+                self.unheard = None
                 raise self.failure.with_traceback(None)     # or it grows with each raise
         return ident, future
 
@@ -103,6 +106,8 @@ class Inbox:
     def fail(self, why: BaseException, later: BaseException | None = None) -> None:
         """Nothing more will come: whoever waits is told why; later: who asks from now on."""
         with self.lock:
+            if not self.failure and not later:
+                self.unheard = why
             told = self.failure or why
             self.failure = later or told
             futures = list(self.futures.values())
@@ -199,6 +204,12 @@ class Inbox:
             self._end_in_panic(Kind(kind))
         else:
             self.fail(MachineError(report.death_report(self.memory, said)))
+
+    def last_look(self) -> None:
+        """The machine is being closed: a panic whose news is on the way is one all the same."""
+        kind = self.header.panic.load()
+        if not self.failure and kind in PANICS and self.header.report_len.load_acquire():
+            self._end_in_panic(Kind(kind))
 
     def _end_in_panic(self, kind: Kind) -> None:
         length = self.header.report_len.load_acquire()

@@ -25,7 +25,7 @@ from typing import Any, Self, TypeVar
 from loguru import logger
 
 from kemu import native
-from kemu.errors import KernelBug, MachineError, UsageError, refuse
+from kemu.errors import KernelBug, MachineError, TaskTimeout, UsageError, refuse
 from kemu.kernel.sched.audit import audit
 from kemu.kernel.version import DEFAULT, kernel_named
 from kemu.machine import boot, report
@@ -119,6 +119,9 @@ class Machine:
             booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
             within(BOOT_SECONDS, booting.wait)
             booting.result(0)
+        except TaskTimeout as late:     # an OSError too
+            self.close()
+            raise MachineError(f"not booted after {BOOT_SECONDS} s: {late}") from late
         except OSError as error:
             self.close()
             raise MachineError(f"the machine could not be started: {error}.  Each CPU takes two "
@@ -157,8 +160,21 @@ class Machine:
         self._check_usable()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: object, *error: object) -> None:
+        """Close it.  Raises what stopped the machine, if nobody has been told."""
         self.close()
+        if kind is None:
+            self.raise_unheard()
+
+    def heard(self) -> None:
+        """Somebody has been told why the machine stopped."""
+        self._inbox.unheard = None
+
+    def raise_unheard(self) -> None:
+        """Raise what stopped the machine, if it did and nobody has been told: a test must not pass."""
+        unheard, self._inbox.unheard = self._inbox.unheard, None
+        if unheard:
+            raise unheard.with_traceback(None)
 
     def close(self) -> None:
         """Take the machine down; tasks that still run are ended.  Any thread; harmless twice.
@@ -178,6 +194,7 @@ class Machine:
         self._header.panic.cmpxchg(0, SHUTDOWN)
         self._header.gate.fetch_or(native.GATE_PANIC)
         self._memory.wake_all()
+        self._inbox.last_look()
         self._inbox.fail(MachineError("the machine was closed while the task ran"),
                          MachineError("the machine is closed: boot another"))
         if self._inbox.last_call:
@@ -204,7 +221,8 @@ class Machine:
 
         The function, its arguments and its result are copied between processes.
         Raises UsageError for a CPU there is not or is not online, and for what
-        cannot be copied; the handle does, if the CPU goes offline before the task begins.
+        cannot be copied.  If the CPU goes offline before the task begins, the task begins
+        elsewhere, or the handle raises UsageError.
         """
         self._check_usable()
         check_callable(function)
@@ -307,6 +325,7 @@ class Machine:
     def _check_usable(self) -> None:
         self.check_owner()
         if self._inbox.failure:
+            self.heard()
             raise self._inbox.failure.with_traceback(None)
 
     def _told(self, said: dict[str, Any]) -> None:
