@@ -1,4 +1,4 @@
-"""The command line: races, race, demo.
+"""The command line: races, race, demo, hotplug.
 
 Every command exits with 0 for the expected, 1 for the unexpected, 2 for unknown, 64
 for misuse, 70 for kemu's own failure and 130 for Ctrl-C.  Answers go to standard
@@ -64,8 +64,8 @@ def races() -> None:
     for name in EXHIBITS:
         race = exhibit(name)
         origin = "mutation" if race.mutation else race.fix or "pattern"
-        click.echo(f"{name:<26} {origin:<13} {race.title}")
-        click.echo(f"{'':<26} {'':<13} {race.budget}")
+        click.echo(f"{name:<22} {origin:<15} {race.title}")
+        click.echo(f"{'':<22} {'':<15} {race.budget}")
 
 
 @cli.command(epilog=EPILOG)
@@ -94,6 +94,8 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     if bool(what) == everything:
         raise UsageError("name a race, or say --all; `kemu races` lists them")
     wanted = [exhibit(name) for name in EXHIBITS] if everything else find(what or "")
+    if trace_to and len(wanted) > 1:
+        raise UsageError("--trace is of one race: each would overwrite the last one's")
     show = Show(Console(stderr=json_to == "-"), Console(stderr=True))
     outcomes = []
     sides = SIDES if side == "both" else (side,)
@@ -122,7 +124,7 @@ def _append(json_to: str, line: str) -> None:
 
 
 def _write_trace(path: Path, outcome: Any) -> None:
-    for side in outcome.sides.values():
+    for side in sorted(outcome.sides.values(), key=lambda side: not side.hits):
         if side.trace is not None:
             path.write_text(ftrace.text(side.trace))
             return
@@ -149,7 +151,7 @@ def demo(seconds: float) -> None:
 @click.option("--cpus", type=click.IntRange(2, 62), default=4, show_default=True)
 @click.option("--seconds", type=Seconds(), default=10.0, show_default=True)
 @click.option("--cycles", type=click.IntRange(1),
-              help="Instead of --seconds: until so many CPUs went down and came up.")
+              help="Instead of --seconds: until so many CPUs, or some more, went down and came up.")
 @click.option("--seed", type=int, default=1, show_default=True,
               help="Of the draws; it repeats them, not the interleaving.")
 @click.option("--kernel", type=click.Choice(list(VERSIONS)), default=DEFAULT, show_default=True,

@@ -28,6 +28,10 @@ class NoTask(UsageError):
     """The operation needs a task, and the calling thread is none: use ``machine.run``."""
 
 
+class AtomicHold(UsageError):
+    """A script holds a task at a point that it reaches with a spinlock held."""
+
+
 class OutOfMemory(KemuError, MemoryError):
     """No task slot, symbol or shared memory is left: boot with more, or free some."""
 

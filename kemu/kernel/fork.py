@@ -15,7 +15,8 @@ has never run its function can be given a new home, and a new thread there
     task.usage     <- references: 1 for the scheduler, until the task is dead and off
                       its CPU, and 1 for each get_task_struct()
 
-Locks: none of its own.  Callers: kthread, the machine's mailbox, exec.
+Locks: none of its own.  Callers: kthread, smpboot, v2_6.migration, the machine's mailbox,
+exec.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ from kemu.errors import UsageError
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
 from kemu.kernel.sched.runqueue import machine, runqueues
-from kemu.kernel.sched.schedule import (TURN_REHOME, __schedule, finish_task_switch,
+from kemu.kernel.sched.schedule import (__schedule, finish_task_switch,
                                         on_dead_task)
 from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEAD,
                                      TASK_UNINTERRUPTIBLE, set_special_state)
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions
 from kemu.memory.views import Task
-from kemu.native import current, preempt_disable, preempt_enable
+from kemu.native import TURN_REHOME, current, preempt_disable, preempt_enable
 
 FORK_PREEMPT_COUNT = 2      # as every task that is switched out: its schedule(), and rq.lock
 

@@ -52,6 +52,9 @@ def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -
     if target.__closure__:
         raise UsageError(f"override: {target.__qualname__} is a closure: nobody else can reach it")
     wanted, given = inspect.signature(target), inspect.signature(replacement)
+    if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in wanted.parameters.values()):
+        raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: plain "
+                         "parameters only, none after a * and none before a /")
     if _shape(wanted) != _shape(given):
         raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: "
                          f"{replacement.__qualname__}{given} takes other parameters")

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from kemu import native
+from kemu.errors import UsageError
 from kemu.memory import space
 
 WORD = 8
@@ -109,6 +110,12 @@ class Struct:
         self.base = base
         for name, (offset, field) in self.fields.items():
             setattr(self, name, field.view(memory, base + offset))
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name in self.fields and name in self.__dict__:
+            raise UsageError(f"{type(self).__name__}.{name} is a place in shared memory: "
+                             f"{name}.store(value)")
+        super().__setattr__(name, value)
 
     @classmethod
     def at(cls, memory: native.Memory, base: int) -> Self:
@@ -216,8 +223,6 @@ def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
 
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     """Where the CPU's structure is: the symbol's block, allocated by the first to ask."""
-    from kemu.errors import UsageError
-
     nr_cpus = native.Word(memory, native.HEADER["nr_cpus"]).load()
     if not 0 <= cpu < nr_cpus:
         raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")

@@ -2,7 +2,8 @@
 
 An ``int`` argument is one 64-bit word: beyond its range is an OverflowError.  What
 the memory does not have (an offset, a slot, a name) is a UsageError.  In a task of
-a machine that has stopped, every operation raises MachineStopped.
+a machine that has stopped, every operation on shared words raises MachineStopped, and
+every wait.
 """
 
 from collections.abc import Callable, Mapping
@@ -319,7 +320,7 @@ REPORT_SIZE: Final[int]
 COMM_LEN: Final[int]
 POISON: Final[int]
 NEVER: Final[int]
-TURN_IDLE: Final[int]
+TURN_REHOME: Final[int]
 NR_SYMBOLS: Final[int]
 SYMBOL_NAME: Final[int]
 GATE_PANIC: Final[int]

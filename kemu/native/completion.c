@@ -11,7 +11,7 @@
  *			   wakes under the lock, finds the waiter asleep or about to be
  *
  * The waiter needs the lock to return, so complete() may be its waker's last touch of
- * the memory.  A wake-up carries no news: the waiter looks at done again.
+ * the memory, but for a ring of somebody else's (kemu_unlocked()).  A wake-up carries no news: the waiter looks at done again.
  *
  * Locks: the completion's, interrupts off; pi_lock nests inside.
  * Callers: kernel/completion.py, which does the waits with a time-out in Python.

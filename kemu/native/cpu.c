@@ -102,7 +102,7 @@ int kemu_wait_turn(struct kemu_self *s, u64 *last)
 /*
  * Gives next its turn.  It may live in another process and be born only now:
  * host_core is stored before tid is read, and a newborn does the reverse
- * (module.c, enter), so that one of the two moves the thread.
+ * (py_task.c, enter), so that one of the two moves the thread.
  */
 static void give_turn(struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
 {

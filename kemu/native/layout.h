@@ -1,6 +1,6 @@
 /*
  * layout.h - every word two processes can see.  Spelled once: Python reads the
- * offsets from the tables that module.c builds out of these lists.
+ * offsets from the tables that py_module.c builds out of these lists.
  *
  * The memory is a memfd: a header, the CPUs, the tasks, the symbols, the trace
  * rings, the heap, the arena of published functions.  Each field is one 64-bit
@@ -110,8 +110,8 @@ enum kemu_hold_state {
 	F(symbol_lock) F(nr_symbols)					\
 	F(heap_lock) F(heap_brk)					\
 	F(arena_lock) F(arena_brk) F(nr_published)			\
-	/* written once, by the CPU that panics, before header.panic */	\
-	F(panic_owner) F(report_len)
+	/* written once, by the CPU that panics: after header.panic, before GATE_PANIC */	\
+	F(report_len)
 
 /*
  * L begins a line of the cache.  What one side polls lies apart from what the other writes
@@ -138,7 +138,7 @@ enum kemu_hold_state {
 	L(timer_lock) F(timer_next) F(timer_prev)
 
 #define KEMU_TASK_FIELDS(F, L)						\
-	/* set at birth, kept until the last reference is dropped */	\
+	/* set at birth, but for comm (exec) and home (rehome, exec) */	\
 	L(generation) F(used) F(pid) F(comm0) F(comm1) F(home) F(fn)	\
 	/* the kthread (kthread.py); zero for other tasks */		\
 	F(kthread)							\
@@ -152,7 +152,7 @@ enum kemu_hold_state {
 	F(watching) F(watch_as) F(watch_since) F(lost)			\
 	/* the task itself */						\
 	L(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on) \
-	/* pi_lock; state also by the task itself, without */		\
+	/* pi_lock; without: state by the task itself, bits of flags by anybody */ \
 	L(pi_lock) F(state) F(cpus_allowed) F(flags)			\
 	/* pi_lock while waking, rq_lock while queued */		\
 	F(cpu)								\

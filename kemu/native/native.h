@@ -1,8 +1,8 @@
 /*
  * native.h - the one header: what each .c file offers, under its name.
  *
- * No file but module.c knows Python.  A function that may wait calls
- * kemu_host.release() first, and module.c makes that drop the interpreter's lock.
+ * No file but py_*.c, through py.h, knows Python.  A function that may wait calls
+ * kemu_host.release() first, and py_module.c makes that drop the interpreter's lock.
  */
 #ifndef KEMU_NATIVE_H
 #define KEMU_NATIVE_H
@@ -166,6 +166,8 @@ enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
 
 /* A turn that brings the idle duty, and no task to finish switching from. */
 #define KEMU_TURN_IDLE	(1ULL << 32)
+/* A turn that ends the thread: another process has the task. */
+#define KEMU_TURN_REHOME (1ULL << 33)
 #define KEMU_NEVER	(~0ULL >> 1)
 
 /* list.c: circular lists of offsets */

@@ -28,7 +28,7 @@ typedef struct {
 } Word;
 
 extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type, RunQueue_Type;
-extern PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
+extern PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, *MachineStopped;
 
 /* py_module.c: errors and arguments */
 Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other);

@@ -3,7 +3,7 @@
  */
 #include "py.h"
 
-PyObject *UsageError, *NoTask, *OutOfMemory, *MachineError, *MachineStopped;
+PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, *MachineStopped;
 
 static const struct { int status; PyObject **type; const char *text; } failures[] = {
 	{ KEMU_STOPPED, &MachineStopped, "the machine has stopped" },
@@ -14,7 +14,7 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 	{ KEMU_FULL, &OutOfMemory, "no shared memory left; boot with more" },
 	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself,"
 	  " or a lock names an owner there is not: something wrote over it" },
-	{ KEMU_ATOMIC, &UsageError, "a task cannot be held at a point with a spinlock held" },
+	{ KEMU_ATOMIC, &AtomicHold, "a task cannot be held at a point with a spinlock held, but by kind=\"locked\"" },
 	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
 };
 
@@ -97,6 +97,7 @@ static bool borrow_errors(void)
 	PyObject *errors = PyImport_ImportModule("kemu.errors");
 	bool ok = errors && borrow(errors, "UsageError", &UsageError) &&
 		  borrow(errors, "NoTask", &NoTask) &&
+		  borrow(errors, "AtomicHold", &AtomicHold) &&
 		  borrow(errors, "OutOfMemory", &OutOfMemory) &&
 		  borrow(errors, "MachineError", &MachineError) &&
 		  borrow(errors, "MachineStopped", &MachineStopped);
@@ -152,7 +153,7 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(KEMU_MAX_CPUS), CONSTANT(KEMU_MAX_TASKS), CONSTANT(KEMU_MAX_RT_PRIO),
 	CONSTANT(KEMU_MAX_HOLDS), CONSTANT(KEMU_NR_EVENTS), CONSTANT(KEMU_REPORT_SIZE),
 	CONSTANT(KEMU_COMM_LEN), CONSTANT(KEMU_POISON), CONSTANT(KEMU_NEVER),
-	CONSTANT(KEMU_TURN_IDLE), CONSTANT(KEMU_NR_SYMBOLS), CONSTANT(KEMU_SYMBOL_NAME),
+	CONSTANT(KEMU_TURN_REHOME), CONSTANT(KEMU_NR_SYMBOLS), CONSTANT(KEMU_SYMBOL_NAME),
 	CONSTANT(GATE_PANIC), CONSTANT(GATE_TRACE), CONSTANT(GATE_OPS), CONSTANT(GATE_HOLD),
 	CONSTANT(GATE_JITTER), CONSTANT(GATE_JITTER_OPS), CONSTANT(GATE_QUIESCE),
 	CONSTANT(IPI_CALL_FUNCTION), CONSTANT(IPI_MAILBOX), CONSTANT(IPI_QUIESCENT),

@@ -68,6 +68,7 @@ def _races_in(path: Path) -> list[Race]:
     spec = importlib.util.spec_from_file_location(path.stem, path)
     assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.resolve()))      # its neighbours, as for a script
     sys.modules[path.stem] = module     # so that its functions are known to travel by value
     try:
         spec.loader.exec_module(module)

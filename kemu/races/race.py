@@ -17,6 +17,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import CodeType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from kemu import native
@@ -64,6 +65,14 @@ def _check_placement(name: str, cpus: int, placement: object) -> None:
                      "each CPU")
     if len(placement) != cpus:
         raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
+
+
+def _text_of_code(code: CodeType) -> str:
+    """All that a function does, in words that are the same in every run."""
+    consts = [_text_of_code(const) if isinstance(const, CodeType)
+              else repr(sorted(map(repr, const))) if isinstance(const, frozenset)
+              else repr(const) for const in code.co_consts]
+    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, consts))
 
 
 class Race:
@@ -187,13 +196,18 @@ class Race:
     def _actor_named(self, name: str) -> bool:
         return any(actor.name == name[:native.COMM_LEN - 1] for actor in self.actors)
 
+    @property
+    def file(self) -> str:
+        """Where its first actor is written."""
+        return self.actors[0].function.__code__.co_filename if self.actors else ""
+
     def code_hash(self) -> str:
-        """Of everything the race runs: two results with the same hash ran the same code."""
+        """Of the race's own steps and script: two results with the same hash ran the same ones."""
         digest = hashlib.sha256()
         steps = [*(a.function for a in self.actors), *(o.replacement for o, _ in self.overrides),
                  *self.invariants, *self.setups, *self.prepares, *self.concludes]
         for step in steps:
-            digest.update(step.__code__.co_code + repr(step.__code__.co_consts).encode())
+            digest.update(_text_of_code(step.__code__).encode())
         digest.update(repr(self.holds).encode())
         return digest.hexdigest()[:16]
 

@@ -7,12 +7,14 @@ in one machine.  Counts are read from shared words, which outlive a panic.
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from kemu import native
-from kemu.errors import KemuError, KernelPanic, UsageError, refuse, text_of
+from kemu.errors import AtomicHold, KemuError, KernelPanic, TaskOops, UsageError, refuse, text_of
 from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
@@ -100,6 +102,15 @@ def placement_of(race: Race, cpus: int) -> list[int]:
     return [cores[number % len(cores)] for number in wanted]
 
 
+def _last_frame(panic: KernelPanic) -> str:
+    """Where in whose code an exception that nobody caught was raised; "" for other panics."""
+    lines = panic.traceback.splitlines()
+    places = [number for number, line in enumerate(lines) if line.startswith('  File "')]
+    if not isinstance(panic, TaskOops) or not places:
+        return ""
+    return "\n".join("  " + line.strip() for line in lines[places[-1]:places[-1] + 2])
+
+
 class _SideRun:
     """One side, machine after machine."""
 
@@ -110,6 +121,7 @@ class _SideRun:
         self.called = {o.symbol: 0 for o in self.overrides}
         self.asserted = self.unreached = self.boots = 0
         self.deadline = 0.0
+        self.stuck = False
 
     def run(self) -> Side:
         began = time.monotonic()
@@ -121,7 +133,7 @@ class _SideRun:
                 self.side.seconds_to_hit = round(self.side.seconds, 3)
             self.progress(self.side)
             enough = self.plan.how != "forced" and self.side.hits >= self.plan.enough_hits
-            if enough or self.side.trials >= self.plan.max_trials or \
+            if enough or self.stuck or self.side.trials >= self.plan.max_trials or \
                     time.monotonic() >= self.deadline:
                 break
         self._find_doubts()
@@ -132,7 +144,7 @@ class _SideRun:
         cpus = max(self.race.cpus, self.plan.cpus or 0)
         at_boot = [o for o in self.overrides if not o.by_value]
         with Machine(cpus, placement=placement_of(self.race, cpus), trace=True,
-                     kernel=self.race.kernel,
+                     kernel=self.race.kernel, console=partial(print, file=sys.stderr, flush=True),
                      overrides=at_boot) as machine:
             self._arm_jitter(machine)
             self.boots += 1
@@ -163,6 +175,10 @@ class _SideRun:
                     return self._give_up(machine)
             return handle.result()
         except KernelPanic as panic:
+            if panic.text.startswith(f"Oops: {AtomicHold.__name__} "):
+                raise UsageError(f"race {self.race.name}: its script holds {panic.task} at a point "
+                                 "with a spinlock held: say kind=\"locked\" in force()") from panic
+            self.side.where = self.side.where or _last_frame(panic)
             if self.side.side == "before" and self.race.expects not in panic.report:
                 self.side.doubts.append(f"an unexpected panic: {panic.text}")
             return panic.text
@@ -175,6 +191,7 @@ class _SideRun:
 
     def _give_up(self, machine: Machine) -> str:
         """A trial that neither ends nor comes to rest: after the fix that is a failure."""
+        self.stuck = True
         if self.side.side == "before":
             self.side.doubts.append(f"a trial did not end in {STUCK_SECONDS:.0f} s")
         return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report(stacks=True)}"
@@ -210,9 +227,14 @@ class _SideRun:
             self.side.failure = text
             self.side.trace = machine.trace()
             labels = self.race.labels or columns.default_labels(a.name for a in self.race.actors)
-            self.side.diagram = columns.draw(
-                self.side.trace, labels=labels, names=self.race.names,
-                since=columns.LAST_TRIAL, tail=DRAWN_EVENTS, verdict=text)
+            try:
+                self.side.diagram = columns.draw(
+                    self.side.trace, labels=labels, names=self.race.names,
+                    since=columns.LAST_TRIAL, tail=DRAWN_EVENTS, verdict=text)
+            except (LookupError, ValueError) as error:
+                raise UsageError(f"race {self.race.name}: a label cannot be filled in "
+                                 f"({type(error).__name__}: {error}); kemu.trace.columns tells "
+                                 "what stands in braces") from error
 
     def _find_doubts(self) -> None:
         """Why the run proves nothing, if so."""

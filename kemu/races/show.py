@@ -49,25 +49,29 @@ class Show:
 
         what: how the race was named, if not by its name in the register.
         """
-        self.answers.print(_table(race, outcome))
+        title = f"{race.name} ({outcome.how})" + (f": {race.title}" if race.title else "")
+        self.answers.print(title, style="italic", highlight=False, markup=False, soft_wrap=True)
+        self.answers.print(_table(outcome))
         for side in outcome.sides.values():
             for doubt in side.doubts:
                 self.answers.print(f"  {side.side}: unknown, since {doubt}", style="yellow",
                                    highlight=False, markup=False)
             if side.clean:
-                self.answers.print(f"  after: {side.bound()}", highlight=False)
+                self.answers.print(f"  after: {side.bound()}{outcome.told_apart()}", highlight=False,
+                                   soft_wrap=True)
             if side.diagram:
                 self.answers.print()
                 self.answers.print(side.diagram, highlight=False, markup=False, soft_wrap=True)
+                if side.where:
+                    self.answers.print(side.where, highlight=False, markup=False, soft_wrap=True)
                 self.answers.print(f"\n  again: kemu race {what or race.name} --side {side.side} "
                                    f"{outcome.options}",
                                    highlight=False, soft_wrap=True)
         self.answers.print()
 
 
-def _table(race: Race, outcome: Outcome) -> Table:
-    table = Table(title=f"{race.name} ({outcome.how}): {race.title}", title_justify="left",
-                  box=None, padding=(0, 2, 0, 0))
+def _table(outcome: Outcome) -> Table:
+    table = Table(box=None, padding=(0, 2, 0, 0))
     for name in ("side", "trials", "met", "hits", "rate, 95 %", "seconds", "verdict"):
         table.add_column(name, justify="left" if name in ("side", "verdict") else "right")
     for side in outcome.sides.values():

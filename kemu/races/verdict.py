@@ -77,6 +77,7 @@ class Side:
     doubts: list[str] = field(default_factory=list)     # why the run proves nothing
     diagram: str = ""                   # of the first hit
     failure: str = ""                   # what the first hit said
+    where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
     trace: Trace | None = None          # of the first hit, or of the last machine
 
@@ -131,6 +132,14 @@ class Outcome:
     @property
     def after(self) -> Side:
         return self.sides["after"]
+
+    def told_apart(self) -> str:
+        """A warning, if a clean side's bound is above what the other showed: "" else, or if forced."""
+        before = self.sides.get("before")
+        if self.how == "forced" or not before or not before.hits or self.after.high < before.low:
+            return ""
+        return (f"; before, it may be as low as {before.low:.1e}: it takes more trials to tell them "
+                "apart")
 
     @property
     def exit(self) -> Exit:

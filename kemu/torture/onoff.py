@@ -144,7 +144,7 @@ def run_onoff(machine: Machine, seconds: float, seed: int,
         progress(total)
     total.failures += machine.run(_bring_all_up, cpu=machine.online()[0])
     machine.run(_stop_load)
-    for worker in workers:
+    for worker in workers if not total.failures else []:   # a failure may have stranded some
         worker.result()
     machine.audit()
     return total

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import click
+from loguru import logger
 from rich.console import Console
 
 from kemu.errors import KernelPanic
@@ -53,8 +54,8 @@ def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, see
 
 
 def _log(line: str) -> None:
-    """What the machine prints is no answer."""
-    click.echo(line, err=True)
+    """What the machine prints is no answer: kemu -v shows it."""
+    logger.info(line)
 
 
 def _write_json(stats: Stats, failure: str, plan: dict[str, object], json_to: str) -> None:

@@ -28,8 +28,6 @@ from kemu.kernel.sched.runqueue import machine, this_rq
 from kemu.memory.views import Task
 from kemu.native import current, preempt_count, preempt_disable, smp_processor_id
 
-TURN_REHOME = 1 << 33       # a turn that says: end this thread, another process has the task
-
 
 class ThreadEnds(BaseException):
     """Unwinds an OS thread that is no task's any more: the task died, or has a new home."""
