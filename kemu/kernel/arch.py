@@ -10,7 +10,8 @@ IPI_INIT.
     cpu.ipi       |= IPI_INIT by who powers it on; taken away by the CPU
     online_mask   |= its bit by the CPU, when it takes part again
 
-Locks: the caller's hotplug lock.  Callers: cpu, v2_6.cpu; the CPU's idle task.
+Locks: the caller's hotplug lock.  Callers: cpu, v2_6.cpu; the CPU's idle task;
+processor.
 """
 
 from __future__ import annotations

@@ -246,12 +246,6 @@ def cpuhp_report_idle_dead(cpu: int) -> None:
     smp_call_function_single(online_cpus()[0], cpuhp_complete_idle_dead, cpu, False)
 
 
-def undo_cpu_down(cpu: int, st: CpuhpCpuState) -> None:
-    """Back up to the target, through the startups of the states that were left."""
-    while st.state.add(1) < st.target.load():
-        cpuhp_invoke_callback(cpu, st.state.load(), True)
-
-
 def cpuhp_down_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
     """The control task's part of the way down.  May sleep.
 

@@ -198,18 +198,6 @@ def stop_one_cpu(cpu: int, fn: Any, arg: Any = 0) -> int:
         return stop.wait()
 
 
-def stop_one_cpu_nowait(cpu: int, fn: Any, arg: int, work: CpuStopWork) -> bool:
-    """As stop_one_cpu(), without waiting; the caller owns the work until it has run.  Any context.
-
-    arg is an int.  Returns whether it will run.
-    """
-    check_cpu(cpu)
-    work.fn.store(functions.publish(fn))
-    work.arg.store(pack(int(arg)))
-    work.done.store(0)
-    return cpu_stop_queue_work(cpu, work)
-
-
 def cpu_stop_should_run(cpu: int) -> bool:
     """Whether there is work.  Preemption is off."""
     stopper = CpuStopper.on(cpu)

@@ -17,7 +17,7 @@ state at a time, and taken down by the teardown callbacks backwards.  Who runs t
                     alternation: idle reached, dead, each kick of cpuhp/N
     steps        <- callbacks in shared memory: under the hotplug lock
 
-Locks: none of its own.  Callers: cpu.
+Locks: none of its own.  Callers: cpu, cpuhp_thread, cpuhp_setup, hotplug_audit.
 """
 
 from __future__ import annotations

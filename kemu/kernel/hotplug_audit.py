@@ -3,7 +3,7 @@
 kemu's own.  Called by a task while no hotplug operation is under way: it takes the
 hotplug lock for reading.
 
-Locks: the hotplug lock.  Callers: torture, tests.
+Locks: the hotplug lock.  Callers: torture, through version; tests.
 """
 
 from __future__ import annotations

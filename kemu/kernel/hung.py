@@ -12,7 +12,8 @@ waiter stores its edge, then walks on from there (full barrier in between), so o
 tasks that close a cycle together at least one sees it.  A cycle is walked twice: if no
 task on it has been switched in between, its edges held all at once.
 
-Locks: none.  Callers: mutex, percpu_rwsem, cpu (hotplug), wait.
+Locks: none.  Callers: mutex, percpu_rwsem, cpuhp_thread.  wait stores its own
+waits_for.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Interrupts: function calls to other CPUs, timers, and what the board raises.
 
-Linux: kernel/smp.c (smp_call_function_single), kernel/softirq.c (irq_exit).
+Linux: kernel/smp.c (smp_call_function_single), arch/x86/kernel/irq.c (do_IRQ).
 Not modelled: interrupt descriptors; call batching.
 
 A CPU takes interrupts where it opens itself to them: at unlock, at irq enable,
@@ -9,7 +9,7 @@ in cpu_relax, in idle.  The hardware calls do_IRQ with interrupts off.
     cpu.calls     <- call structures: by any CPU, under call_lock
     cpu.ipi       |= bits: by any CPU, before it kicks; taken whole by this one
 
-Locks: call_lock.  Callers: the interrupt vector; cpu (hotplug), softirq.
+Locks: call_lock.  Callers: the interrupt vector; cpu (hotplug), processor.
 """
 
 from __future__ import annotations
@@ -28,7 +28,6 @@ from kemu.memory.struct import Struct, Word
 from kemu.native import now_ns, preempt_disable, preempt_enable, smp_processor_id
 
 _handlers: dict[int, Callable[[], None]] = {}
-_on_irq_exit: list[Callable[[], None]] = []
 
 
 class CallSingleData(Struct):
@@ -47,11 +46,6 @@ def request_irq(bit: int, handler: Callable[[], None]) -> None:
     _handlers[bit] = handler
 
 
-def on_irq_exit(run: Callable[[], None]) -> None:
-    """Who runs at the end of each interrupt, interrupts off (softirqs)."""
-    _on_irq_exit.append(run)
-
-
 def do_IRQ() -> None:
     """The interrupt vector.  Interrupts are off, and stay so."""
     rq = this_rq()
@@ -63,8 +57,6 @@ def do_IRQ() -> None:
             handler()
     if rq.next_event.load() <= now_ns():
         _timer_interrupt()
-    for run in _on_irq_exit:
-        run()
 
 
 def _timer_interrupt() -> None:
@@ -136,7 +128,7 @@ def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument:
                              wait: bool) -> None:
     """Run function(argument) on that CPU, in its interrupt context; wait for it if asked.
 
-    The function is loaded here first, since the callee has interrupts off.  With
+    The callee's process loads the function with interrupts off: let it be a small one.  With
     wait: interrupts must be on, or two CPUs that call each other would hang.
     Raises UsageError for a CPU that is not online.
     """

@@ -5,7 +5,8 @@ Linux: kernel/locking/mutex.c.  Not modelled: optimistic spinning, hand-off.
     owner   <- the task's slot + 1: cmpxchg from 0 by who takes it, 0 by the owner
     queue   <- who waits: the queue's own lock
 
-Locks: the wait queue's.  Callers: smpboot, cpu; users.
+Locks: the wait queue's.  Callers: smpboot, percpu_rwsem, stop_machine,
+cpuhp_setup; users.
 """
 
 from __future__ import annotations

@@ -5,7 +5,8 @@ neighbours are the same in all; a version is its hotplug and its migration.
 
     header.era   <- the version's number in VERSIONS: by the controller, before power-on
 
-Locks: none.  Callers: machine, torture; the CPU processes, as they start.
+Locks: none.  Callers: machine, torture, races, cli, execve, cpu; the CPU processes,
+as they start.
 """
 
 from __future__ import annotations

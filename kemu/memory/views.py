@@ -78,8 +78,10 @@ def _tasks(memory: native.Memory) -> int:
 class Task(_View):
     """A task (Linux: struct task_struct): a handle that means the same everywhere.
 
-    A handle outlives its task; :meth:`alive` tells, and the kernel's functions
-    refuse a handle whose slot has been given to another task.
+    A handle outlives its task; :meth:`alive` tells.  What users call with a task of theirs
+    (kthread_park, unpark, stop, data, sched_setscheduler, set_cpus_allowed_ptr) refuses a
+    handle whose slot has been given to another task; wake_up_process and the like do not
+    look, as in Linux: hold a reference.
     """
 
     __slots__ = ("slot", "run_node", "wait_node", "timer_node", "birth", "kt",

@@ -1,4 +1,4 @@
-"""Seeing: events, the reader of the rings, columns, ftrace text, latencies.
+"""Seeing: events, the reader of the rings, columns, ftrace text.
 
 Imports no kernel logic; ``events`` is the leaf that the kernel itself imports.
 """

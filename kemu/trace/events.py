@@ -1,7 +1,7 @@
 """The table of trace points: number, name, and what its three words a, b, c mean.
 
-Linux: include/trace/events/{sched,cpuhp}.h.  The numbers 1 and 2 are written by
-the hardware (native/gate.c); the rest by kernel code through ``native.trace``.
+Linux: include/trace/events/{sched,cpuhp}.h.  Some are written by the hardware (gate.c,
+schedule.c, wakeup.c in native/); the rest by kernel code through ``native.trace``.
 Each event carries who (pid and comm of the current task) and, where it has one,
 to whom (the subject), copied at the time.
 """

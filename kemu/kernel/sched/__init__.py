@@ -8,6 +8,11 @@ Lock order:
     a wait queue's or completion's lock, timer_lock
       p->pi_lock
         rq->lock, and another's: the lower CPU first
+          this CPU's timer_lock, in schedule() only
+
+The last closes no cycle with the first: inside rq->lock a CPU takes none but its own
+timer_lock, and whoever holds that one and goes on to other locks is this CPU itself, with
+interrupts off (run_timers); others hold it for a list's links and take nothing inside.
 
 p->state      <- a mask: by p without a lock (set_current_state); by p under pi_lock for
                  PARKED and DEAD (set_special_state); by wakers under pi_lock

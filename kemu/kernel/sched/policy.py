@@ -2,7 +2,7 @@
 
 Linux: kernel/sched/core.c.  Not modelled: deadline, nice values.
 
-Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; stop_machine.
+Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; cpu_stop.
 """
 
 from __future__ import annotations

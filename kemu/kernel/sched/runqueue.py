@@ -3,7 +3,7 @@
 Linux: kernel/sched/sched.h and core.c (task_rq_lock, resched_curr).
 
 Locks: this is where rq.lock and pi_lock are taken together; pi_lock first.
-Callers: the rest of sched.
+Callers: the rest of the kernel.
 """
 
 from __future__ import annotations

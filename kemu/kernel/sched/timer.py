@@ -11,7 +11,8 @@ starts and stops it (native/timer.c).
     cpu.tick_at     that CPU, interrupts off
 
 Locks: timer_lock; pi_lock nests inside (a timer wakes its task under the lock, so
-that once it is removed it wakes nobody).  Callers: schedule, wait, irq.
+that once it is removed it wakes nobody).  Callers: schedule, wait, completion, irq,
+cpu (hotplug), watchdog.
 """
 
 from __future__ import annotations
