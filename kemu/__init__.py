@@ -8,6 +8,11 @@ Boot a machine, and run a function on one of its CPUs as a task:
     with kemu.Machine(cpus=4) as m:
         print(m.run(function, argument, cpu=0))
 
+What you hold: Machine, Handle (of a task that was started).  Shared memory: Struct,
+PerCPU, and their fields Word, Lock, ListHead, Embedded, TaskRef; Completion.  Races: Race,
+Plan, run_race, point; what an actor is given is a ``kemu.races.trial.Trial``.  In tasks:
+exec, printk.
+
 In a task everything of ``kemu.kernel`` can be called, under the names it has in
 Linux: kthread_create_on_cpu, kthread_park, sched.schedule, ...
 

@@ -226,7 +226,7 @@ class Machine:
         """
         self._check_usable()
         check_callable(function)
-        check_int("cpu", cpu, 0, self.cpus - 1, "this machine has CPUs")
+        check_int("cpu", cpu, 0, self.cpus - 1, "one of this machine's CPUs")
         if not self._header.online_mask.test_bit(cpu):
             raise UsageError(f"CPU {cpu} is not online; there are {self.online()}")
         name = str(getattr(function, "__name__", type(function).__name__))

@@ -65,7 +65,10 @@ def cpus_text(memory: native.Memory) -> str:
 
 def trace_text(memory: native.Memory, tail: int = TRACE_TAIL) -> str:
     """The last events of all CPUs, in order of time."""
-    return ftrace.text(reader.read(memory), tail=tail)
+    trace = reader.read(memory)
+    if not trace.events:
+        return "no events: trace with Machine(trace=True), or m.trace_on()"
+    return ftrace.text(trace, tail=tail)
 
 
 def whole(memory: native.Memory, stacks: Sequence[str] = ()) -> str:

@@ -53,10 +53,13 @@ def find(what: str) -> list[Race]:
     path, _, name = what.partition(":")
     if not path.endswith(".py"):
         return [exhibit(what)]
-    races = [race for race in _races_in(Path(path)) if name in ("", race.name)]
+    there = _races_in(Path(path))
+    if not there:
+        raise UsageError(f"{path}: no race; make one with kemu.Race(...)")
+    races = [race for race in there if name in ("", race.name)]
     if not races:
-        raise UsageError(f"{path}: no race" + (f" named {name!r}" if name else
-                                               "; make one with kemu.Race(...)"))
+        raise UsageError(f"{path}: no race named {name!r}; there are "
+                         + ", ".join(race.name for race in there))
     return races
 
 

@@ -169,6 +169,12 @@ class Race:
         "stall", its CPU stands still; "preemptible", its CPU may run others;
         "locked", a stall that may come with a spinlock held.  If both are actors, the
         other one starts only when this one is held.
+
+        Both sides of the race must pass ``at``: one that never does is UNKNOWN.  The hold
+        ends, too, when another task comes to wait for the held one, or when nothing else can
+        run; and there is none if ``until`` was passed before.  A point is any kemu.point(name)
+        of the race's own, or one that the kernel passes (they show in a trace, and in
+        ``grep 'point("' kemu/kernel``).
         """
         if kind not in KINDS:
             raise UsageError(f"force(kind={kind!r}): one of {', '.join(KINDS)}")

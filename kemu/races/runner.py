@@ -87,7 +87,7 @@ def run_race(race: Race, plan: Plan, sides: tuple[str, ...] = SIDES,
     """Run the race's sides and judge them.  Raises UsageError for a race that cannot run."""
     race.check()
     if plan.how == "forced" and not race.holds:
-        raise UsageError(f"race {race.name} has no force(): it cannot be forced")
+        raise UsageError(f"race {race.name} has no force(): it cannot be forced; try --how jitter")
     outcome = Outcome(race.name, plan.how, plan.seed, options=plan.options)
     for side in sides:
         outcome.sides[side] = _SideRun(race, plan, side, progress or (lambda side: None)).run()

@@ -27,7 +27,7 @@ from types import FunctionType
 from typing import Any, cast
 
 from kemu import native
-from kemu.errors import UsageError
+from kemu.errors import UsageError, shown
 from kemu.kernel.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_create_on_node
 from kemu.kernel.point import point
@@ -250,9 +250,12 @@ class Referee:
         for step in race.invariants:
             self.counters.asserted.add(1)
             try:
-                step(self.trial)
+                said = step(self.trial)
             except AssertionError as error:
                 return f"{step.__name__}: {error}" if str(error) else _first_line(step)
+            if said is not None:
+                raise UsageError(f"the invariant {step.__name__} returned {shown(said)}: it "
+                                 "asserts what must hold, and returns nothing")
         if ring.ended.load() != len(race.actors):
             return "every task is blocked, and " + ", ".join(
                 actor.name for actor, stage in zip(race.actors, self.stages, strict=True)

@@ -75,11 +75,11 @@ class Side:
     hits: int = 0
     seconds: float = 0.0
     doubts: list[str] = field(default_factory=list)     # why the run proves nothing
-    diagram: str = ""                   # of the first hit
+    diagram: str = field(default="", repr=False)        # of the first hit
     failure: str = ""                   # what the first hit said
     where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
-    trace: Trace | None = None          # of the first hit, or of the last machine
+    trace: Trace | None = field(default=None, repr=False)   # of the first hit, or the last machine
 
     @property
     def clean(self) -> bool:

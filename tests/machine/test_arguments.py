@@ -88,7 +88,7 @@ def test_timeout_of_any_size(machine, timeout):
 @pytest.mark.parametrize("cpu", [*NO_INTS, 2], ids=shown)
 def test_cpu(machine, cpu):
     """The CPUs that there are, are named."""
-    with pytest.raises(UsageError, match=r"cpu=.*this machine has CPUs, 0 to 1"):
+    with pytest.raises(UsageError, match=r"cpu=.*one of this machine's CPUs, 0 to 1"):
         machine(2).run(echo, 1, cpu=cpu)
 
 

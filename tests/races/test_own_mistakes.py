@@ -7,9 +7,11 @@ import json
 import pytest
 
 import kemu
+from kemu.kernel import kthread
 from kemu.races.race import Race
+from kemu.races.runner import Plan, run_race
 from kemu.races.verdict import Outcome, Side
-from tests.races.test_user_race import kemu_command
+from tests.races.test_user_race import kemu_command, small_race
 
 FILE = '''
 import kemu
@@ -134,3 +136,12 @@ def test_sides_that_are_not_told_apart(how, after, told):
     said = outcome.told_apart()
     assert told in said
     assert bool(said) == bool(told)
+
+
+def test_invariant_that_returns():
+    """What it says would be heard by nobody."""
+    race = small_race()
+    race.before(kthread.kthread_bind)(lambda p, cpu: None)
+    race.invariant()(lambda t: t is None)
+    with pytest.raises(kemu.UsageError, match="returned False: it asserts"):
+        run_race(race, Plan("free", trials=3), ("after",))
