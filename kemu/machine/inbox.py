@@ -74,7 +74,6 @@ class Inbox:
             self.futures[ident] = future    # before the look: a signal's handler may fail()
             if self.failure:
                 del self.futures[ident]
-                self.unheard = None
                 raise self.failure.with_traceback(None)     # or it grows with each raise
         return ident, future
 

@@ -34,10 +34,12 @@ def stopped(m):
 
 
 def test_end_of_the_block():
-    """It raises what nobody has been told."""
+    """It raises what nobody has been told; a report tells nobody."""
     with pytest.raises(TaskOops, match="in a kernel thread"), Machine(2) as m:
         m.run(start_and_return, raises)
-        stopped(m)
+        while not m._inbox.failure:
+            pass
+        assert m._inbox.ask_stacks(m._views) == []
 
 
 def test_another_error_goes_first():
