@@ -11,7 +11,8 @@
  *			   wakes under the lock, finds the waiter asleep or about to be
  *
  * The waiter needs the lock to return, so complete() may be its waker's last touch of
- * the memory, but for a ring of somebody else's (kemu_unlocked()).  A wake-up carries no news: the waiter looks at done again.
+ * the memory, but for a ring of somebody else's (kemu_unlocked()).  A wake-up carries no
+ * news: the waiter looks at done again.
  *
  * Locks: the completion's, interrupts off; pi_lock nests inside.
  * Callers: kernel/completion.py, which does the waits with a time-out in Python.
@@ -24,11 +25,6 @@ static struct kemu_completion *completion_at(struct kemu *k, u64 off)
 	if (!kemu_word(k, off) || !kemu_word(k, off + sizeof(struct kemu_completion) - sizeof(u64)))
 		return NULL;
 	return (struct kemu_completion *)(k->base + off);
-}
-
-static u64 offset_in(struct kemu *k, u64 *word)
-{
-	return (u64)((char *)word - k->base);
 }
 
 static int lock_irq(struct kemu_self *s, struct kemu_completion *x)
@@ -55,8 +51,8 @@ static int unlock_irq(struct kemu_self *s, struct kemu_completion *x)
 static int wake_first(struct kemu_self *s, struct kemu_completion *x)
 {
 	struct kemu *k = s->k;
-	u64 head = offset_in(k, &x->waiters_next), node, slot;
-	u64 first = offset_in(k, &k->tasks[0].wait_next);
+	u64 head = kemu_offset(k, &x->waiters_next), node, slot;
+	u64 first = kemu_offset(k, &k->tasks[0].wait_next);
 	int status = kemu_list_next(k, head, &node);
 
 	if (status < 0)
@@ -103,11 +99,11 @@ int kemu_complete(struct kemu_self *s, u64 off, bool all)
 static int sleep_once(struct kemu_self *s, struct kemu_completion *x, u64 *dead)
 {
 	struct kemu_task *me = s->task;
-	u64 node = offset_in(s->k, &me->wait_next), next = load(&me->wait_next);
+	u64 node = kemu_offset(s->k, &me->wait_next), next = load(&me->wait_next);
 	int status = KEMU_OK;
 
 	if (!next || next == node)
-		status = kemu_list_add(s->k, offset_in(s->k, &x->waiters_next), node, true);
+		status = kemu_list_add(s->k, kemu_offset(s->k, &x->waiters_next), node, true);
 	if (status >= 0)
 		status = kemu_step(s, OP_STORE, &me->state, TASK_UNINTERRUPTIBLE);
 	if (status < 0)
@@ -140,7 +136,7 @@ int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 *dead)
 			return status;
 	}
 	if (status >= 0)
-		status = kemu_list_del(s->k, offset_in(s->k, &me->wait_next));
+		status = kemu_list_del(s->k, kemu_offset(s->k, &me->wait_next));
 	if (status < 0)
 		return status;
 	store(&me->blocked_on, 0);

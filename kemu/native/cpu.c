@@ -31,11 +31,6 @@ struct kemu_cpu *kemu_this_cpu(struct kemu_self *s)
 	return kemu_cpu_at(s->k, load(&s->task->cpu));
 }
 
-static u64 slot_of(struct kemu *k, struct kemu_task *t)
-{
-	return (u64)(t - k->tasks);
-}
-
 bool kemu_irq_pending(struct kemu_cpu *cpu)
 {
 	u64 event = cpu->next_event;
@@ -120,7 +115,7 @@ static void give_turn(struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
 
 static void hand_lock(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next)
 {
-	store(&cpu->rq_lock, slot_of(s->k, next) + 1);
+	store(&cpu->rq_lock, kemu_slot(s->k, next) + 1);
 	s->task->locks--;
 	next->locks++;
 }
@@ -129,7 +124,7 @@ static void hand_lock(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_tas
 int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	u64 from = slot_of(s->k, s->task);
+	u64 from = kemu_slot(s->k, s->task);
 	void *host;
 	int status;
 
@@ -153,7 +148,7 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	u64 from = slot_of(s->k, s->task);
+	u64 from = kemu_slot(s->k, s->task);
 
 	kemu_deliver(s);
 	hand_lock(s, cpu, next);
@@ -201,7 +196,7 @@ bool kemu_wanted(struct kemu_cpu *cpu)
  */
 void kemu_says_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how)
 {
-	store(&cpu->idler, slot_of(s->k, s->thread) + 1);
+	store(&cpu->idler, kemu_slot(s->k, s->thread) + 1);
 	store_release(&cpu->idled, cpu->idled + 1);
 	store_release(&cpu->idling, how);
 	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */

@@ -108,7 +108,7 @@ void kemu_polled_for(struct kemu *k, struct kemu_task *whom)
 	u64 cpu = load(&whom->cpu);
 
 	if (cpu < k->nr_cpus && load(&k->cpus[cpu].idling) == CPU_HELD &&
-	    load(&k->cpus[cpu].idler) == (u64)(whom - k->tasks) + 1)
+	    load(&k->cpus[cpu].idler) == kemu_slot(k, whom) + 1)
 		kemu_waited_for(k, whom);
 }
 

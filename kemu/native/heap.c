@@ -37,7 +37,7 @@ static u64 *block_at(struct kemu *k, u64 at)
 static bool fits(struct kemu *k, u64 *head, u64 class)
 {
 	return class < KEMU_HEAP_CLASSES &&
-	       (u64)SMALLEST << class <= k->heap_end - (u64)((char *)head - k->base);
+	       (u64)SMALLEST << class <= k->heap_end - kemu_offset(k, head);
 }
 
 /* Caller holds heap_lock.  A block that was written after its free ends up here. */
@@ -83,7 +83,7 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off)
 	if (status < 0)
 		return status;
 	memset(head + 1, 0, ((u64)SMALLEST << class) - sizeof(u64));
-	*off = (u64)((char *)(head + 1) - k->base);
+	*off = kemu_offset(k, head + 1);
 	return KEMU_OK;
 }
 
@@ -105,7 +105,7 @@ int kemu_heap_free(struct kemu *k, u64 off)
 		class = load(head) & 0xff;
 		store(head, IS_FREE | class);
 		store(&head[1], load(&h->heap_free[class]));
-		store(&h->heap_free[class], (u64)((char *)head - k->base));
+		store(&h->heap_free[class], kemu_offset(k, head));
 	}
 	kemu_raw_unlock(&h->heap_lock);
 	return head ? KEMU_OK : KEMU_RANGE;

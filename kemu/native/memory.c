@@ -86,11 +86,11 @@ static void format_cpu(struct kemu *k, struct kemu_cpu *cpu, u64 id)
 {
 	cpu->id = id;
 	cpu->next_event = KEMU_NEVER;
-	kemu_list_init(k, (char *)&cpu->fair_next - k->base);
-	kemu_list_init(k, (char *)&cpu->timer_next - k->base);
-	kemu_list_init(k, (char *)&cpu->call_next - k->base);
+	kemu_list_init(k, kemu_offset(k, &cpu->fair_next));
+	kemu_list_init(k, kemu_offset(k, &cpu->timer_next));
+	kemu_list_init(k, kemu_offset(k, &cpu->call_next));
 	for (int prio = 0; prio < KEMU_MAX_RT_PRIO; prio++)
-		kemu_list_init(k, (char *)cpu->rt_queue[prio] - k->base);
+		kemu_list_init(k, kemu_offset(k, cpu->rt_queue[prio]));
 }
 
 /* The memory is zero and nobody else has seen it. */

@@ -72,6 +72,17 @@ static inline struct kemu_cpu *kemu_cpu_at(struct kemu *k, u64 id)
 	return &k->cpus[id < k->nr_cpus ? id : 0];
 }
 
+/* And back: what shared memory calls a task, and a word. */
+static inline u64 kemu_slot(struct kemu *k, struct kemu_task *t)
+{
+	return (u64)(t - k->tasks);
+}
+
+static inline u64 kemu_offset(struct kemu *k, u64 *word)
+{
+	return (u64)((char *)word - k->base);
+}
+
 /* The calling OS thread: whose turn it is, and whose thread it is. */
 struct kemu_self {
 	struct kemu *k;
@@ -122,7 +133,6 @@ void kemu_backoff(unsigned int round);
 void kemu_wake_all(struct kemu *k);
 
 /* watch.c: waiting for a word to change */
-u64 kemu_offset(struct kemu *k, u64 *word);
 u64 kemu_poll_ns(struct kemu *k);
 void kemu_begin_watch(struct kemu_self *s, u64 *word);
 void kemu_end_watch(struct kemu_self *s);
@@ -233,7 +243,7 @@ static inline int kemu_step(struct kemu_self *s, enum kemu_op op, u64 *word, u64
 {
 	if (!unlikely(load(&s->k->hdr->gate)))
 		return KEMU_OK;
-	return kemu_gate(s, s->k, op, (u64)((char *)word - s->k->base), value);
+	return kemu_gate(s, s->k, op, kemu_offset(s->k, word), value);
 }
 
 #endif

@@ -94,7 +94,7 @@ static PyObject *SpinLock_is_held(Word *w, PyObject *unused)
 {
 	(void)unused;
 	return PyBool_FromLong(kemu_self.k == &w->memory->k && kemu_self.task &&
-			       load(w->p) == (u64)(kemu_self.task - kemu_self.k->tasks) + 1);
+			       load(w->p) == kemu_slot(kemu_self.k, kemu_self.task) + 1);
 }
 
 static PyMethodDef spinlock_methods[] = {

@@ -264,25 +264,21 @@ static PyObject *Word_memory(Word *w, void *unused)
 
 static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-	PyObject *memory, *off_arg;
+	Memory *memory;
 	u64 off, *p;
 	Word *w;
 
-	if (kwds && PyDict_GET_SIZE(kwds)) {
-		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
+	if (!memory_and_word(args, kwds, &memory, &off))
 		return NULL;
-	}
-	if (!PyArg_ParseTuple(args, "O!O", &Memory_Type, &memory, &off_arg) || !as_word(off_arg, &off))
-		return NULL;
-	p = ((Memory *)memory)->k.base ? kemu_word(&((Memory *)memory)->k, off) : NULL;
+	p = kemu_word(&memory->k, off);
 	if (!p)
 		return fail(KEMU_RANGE);
 	w = (Word *)type->tp_alloc(type, 0);
 	if (!w)
 		return NULL;
 	w->p = p;
-	w->hdr = ((Memory *)memory)->k.hdr;
-	w->memory = (Memory *)Py_NewRef(memory);
+	w->hdr = memory->k.hdr;
+	w->memory = (Memory *)Py_NewRef((PyObject *)memory);
 	return (PyObject *)w;
 }
 

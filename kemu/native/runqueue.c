@@ -19,11 +19,6 @@
 
 #define HALF	(KEMU_MAX_RT_PRIO / 2)	/* the bitmap is in two words */
 
-static u64 offset_in(struct kemu *k, u64 *word)
-{
-	return (u64)((char *)word - k->base);
-}
-
 static void count(u64 *word, u64 more)
 {
 	store(word, load(word) + more);
@@ -33,7 +28,7 @@ static bool linked(struct kemu *k, struct kemu_task *t)
 {
 	u64 next = load(&t->run_next);
 
-	return next && next != offset_in(k, &t->run_next);
+	return next && next != kemu_offset(k, &t->run_next);
 }
 
 static u64 *bitmap_of(struct kemu_cpu *cpu, u64 prio)
@@ -45,15 +40,15 @@ static u64 *bitmap_of(struct kemu_cpu *cpu, u64 prio)
 int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	u64 class = load(&t->sched_class), prio = load(&t->prio);
-	u64 node = offset_in(k, &t->run_next);
+	u64 node = kemu_offset(k, &t->run_next);
 	int status = KEMU_OK;
 
 	if (class == CLASS_FAIR) {
-		status = kemu_list_add(k, offset_in(k, &cpu->fair_next), node, true);
+		status = kemu_list_add(k, kemu_offset(k, &cpu->fair_next), node, true);
 		if (!status)
 			count(&cpu->fair_nr, 1);
 	} else if (class == CLASS_RT && prio < KEMU_MAX_RT_PRIO) {
-		status = kemu_list_add(k, offset_in(k, cpu->rt_queue[prio]), node, true);
+		status = kemu_list_add(k, kemu_offset(k, cpu->rt_queue[prio]), node, true);
 		if (!status) {
 			fetch_or(bitmap_of(cpu, prio), 1ULL << prio % HALF);
 			count(&cpu->rt_nr, 1);
@@ -75,14 +70,14 @@ int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 
 	if (class == CLASS_STOP ? linked(k, t) : !linked(k, t) || (class != CLASS_FAIR && !is_rt))
 		return KEMU_PENDING;
-	status = kemu_list_del(k, offset_in(k, &t->run_next));
+	status = kemu_list_del(k, kemu_offset(k, &t->run_next));
 	if (status)
 		return status;
 	if (class == CLASS_FAIR)
 		count(&cpu->fair_nr, ~0ULL);
 	if (is_rt) {
 		count(&cpu->rt_nr, ~0ULL);
-		if (load(&cpu->rt_queue[prio][0]) == offset_in(k, cpu->rt_queue[prio]))
+		if (load(&cpu->rt_queue[prio][0]) == kemu_offset(k, cpu->rt_queue[prio]))
 			fetch_and(bitmap_of(cpu, prio), ~(1ULL << prio % HALF));
 	}
 	count(&cpu->nr_running, ~0ULL);
@@ -92,7 +87,7 @@ int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 /* The first of the most urgent queue; KEMU_PENDING: all are empty. */
 int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 {
-	u64 head = offset_in(k, &cpu->fair_next), node, bits = load(&cpu->rt_bitmap0), base = 0;
+	u64 head = kemu_offset(k, &cpu->fair_next), node, bits = load(&cpu->rt_bitmap0), base = 0;
 	u64 tasks = (u64)((char *)k->tasks - k->base);
 	int status;
 
@@ -104,7 +99,7 @@ int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 		base += bits ? (u64)__builtin_ctzll(bits) : KEMU_MAX_RT_PRIO;
 		if (base >= KEMU_MAX_RT_PRIO)
 			return KEMU_PENDING;
-		head = offset_in(k, cpu->rt_queue[base]);
+		head = kemu_offset(k, cpu->rt_queue[base]);
 	}
 	status = kemu_list_next(k, head, &node);
 	if (status)

@@ -30,11 +30,6 @@
  */
 #include "native.h"
 
-static u64 slot_of(struct kemu *k, struct kemu_task *t)
-{
-	return (u64)(t - k->tasks);
-}
-
 /* What the task that comes does for the one that went.  May take interrupts at its end. */
 int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 {
@@ -98,7 +93,7 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 			  u64 *dead)
 {
 	struct kemu_task *prev = s->task, *idle = kemu_task_at(s->k, load(&cpu->idle));
-	u64 last = slot_of(s->k, prev);
+	u64 last = kemu_slot(s->k, prev);
 	int status;
 
 	store(&next->on_cpu, 1);
@@ -166,7 +161,7 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 	if (preempt)
 		store(&prev->nivcsw, load(&prev->nivcsw) + 1);
 	store(&cpu->nr_switches, load(&cpu->nr_switches) + 1);
-	store(&cpu->curr, slot_of(s->k, next));
+	store(&cpu->curr, kemu_slot(s->k, next));
 	if (load(&s->k->hdr->gate) & GATE_TRACE)
 		kemu_trace(s, EVENT_SCHED_SWITCH, next,
 			   load(&prev->state) | (preempt ? EVENT_PREEMPTED : 0),

@@ -167,7 +167,7 @@ void kemu_unlocked(struct kemu *k, u64 *lock)
 
 static u64 owner_id(struct kemu_self *s)
 {
-	return (u64)(s->task - s->k->tasks) + 1;
+	return kemu_slot(s->k, s->task) + 1;
 }
 
 /*

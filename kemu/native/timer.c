@@ -11,7 +11,7 @@
 /* The caller has interrupts off on that CPU, and holds timer_lock. */
 int kemu_program_event(struct kemu *k, struct kemu_cpu *cpu)
 {
-	u64 head = (u64)((char *)&cpu->timer_next - k->base), node = head, due = load(&cpu->tick_at);
+	u64 head = kemu_offset(k, &cpu->timer_next), node = head, due = load(&cpu->tick_at);
 	u64 offset = offsetof(struct kemu_task, timer_next), tasks = (u64)((char *)k->tasks - k->base);
 
 	if (!due)

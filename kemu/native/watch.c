@@ -25,11 +25,6 @@
 #define SPINS		200		/* polls with the interpreter's lock still held */
 #define NAP_NS		500000
 
-u64 kemu_offset(struct kemu *k, u64 *word)
-{
-	return (u64)((char *)word - k->base);
-}
-
 /* Where the calling thread may poll, and how long; 0 where its core is shared. */
 u64 kemu_poll_ns(struct kemu *k)
 {
@@ -45,7 +40,7 @@ void kemu_begin_watch(struct kemu_self *s, u64 *word)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 
-	store(&cpu->idler, (u64)(s->thread - s->k->tasks) + 1);
+	store(&cpu->idler, kemu_slot(s->k, s->thread) + 1);
 	store_release(&s->thread->watching, kemu_offset(s->k, word));
 	fetch_or(&s->k->hdr->watchers, 1ULL << (cpu - s->k->cpus));
 }
