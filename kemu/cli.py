@@ -25,7 +25,7 @@ from kemu.kernel.version import DEFAULT, VERSIONS
 from kemu.machine.arguments import MAX_SECONDS
 from kemu.races import EXHIBITS, exhibit, find
 from kemu.races.show import Show, as_json
-from kemu.races.verdict import Exit
+from kemu.races.verdict import Exit, worst
 from kemu.trace import ftrace
 
 EPILOG = ("Exit status: 0 as expected, 1 not, 2 unknown (the run proves nothing), 64 misuse, "
@@ -99,9 +99,7 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     show = Show(Console(stderr=json_to == "-"), Console(stderr=True))
     outcomes = []
     sides = SIDES if side == "both" else (side,)
-    for path in (json_to, trace_to):
-        if path and path != "-":
-            Path(path).write_text("")   # what cannot be written is known before the run
+    _begin_files(json_to, trace_to)
     for one in wanted:
         with show.progress(one, plan["how"]) as progress:
             outcome = run_race(one, Plan(**plan), sides, progress)
@@ -112,7 +110,14 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
             _append(json_to, as_json(one, outcome, plan["cpus"]))
         if trace_to:
             _write_trace(trace_to, outcome)
-    raise SystemExit(_worst([outcome.exit for outcome in outcomes]))
+    raise SystemExit(worst(outcome.exit for outcome in outcomes))
+
+
+def _begin_files(*paths: str | Path | None) -> None:
+    """Empty what will be written: what cannot be is known before the run."""
+    for path in paths:
+        if path and path != "-":
+            Path(path).write_text("")
 
 
 def _append(json_to: str, line: str) -> None:
@@ -128,13 +133,6 @@ def _write_trace(path: Path, outcome: Any) -> None:
         if side.trace is not None:
             path.write_text(ftrace.text(side.trace))
             return
-
-
-def _worst(exits: list[Exit]) -> Exit:
-    for status in (Exit.UNEXPECTED, Exit.UNKNOWN):
-        if status in exits:
-            return status
-    return Exit.EXPECTED
 
 
 @cli.command(epilog=EPILOG)
@@ -166,6 +164,7 @@ def hotplug(cpus: int, seconds: float, cycles: int | None, seed: int, kernel: st
     """
     from kemu.torture.show import run_and_show
 
+    _begin_files(json_to)
     raise SystemExit(run_and_show(kernel, cpus, seconds, cycles, seed, json_to))
 
 

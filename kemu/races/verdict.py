@@ -14,6 +14,7 @@ bounds what is left.  It is not the kernel's odds.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import Enum, IntEnum
 from typing import Any
@@ -33,6 +34,12 @@ class Exit(IntEnum):
     MISUSE = 64
     INTERNAL = 70
     INTERRUPTED = 130
+
+
+def worst(exits: Iterable[Exit]) -> Exit:
+    """Of several: an unexpected one, else an unknown one."""
+    return max(exits, key=(Exit.EXPECTED, Exit.UNKNOWN, Exit.UNEXPECTED).index,
+               default=Exit.EXPECTED)
 
 
 class Verdict(Enum):
@@ -143,9 +150,5 @@ class Outcome:
 
     @property
     def exit(self) -> Exit:
-        """The worst of the sides: an unexpected one, else an unknown one."""
-        exits = {side.verdict.exit for side in self.sides.values()}
-        for status in (Exit.UNEXPECTED, Exit.UNKNOWN):
-            if status in exits:
-                return status
-        return Exit.EXPECTED
+        """The worst of the sides."""
+        return worst(side.verdict.exit for side in self.sides.values())

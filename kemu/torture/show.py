@@ -21,8 +21,6 @@ WORDS = {Exit.EXPECTED: "SUCCESS", Exit.UNEXPECTED: "FAILURE", Exit.UNKNOWN: "UN
 def run_and_show(kernel: str, cpus: int, seconds: float, cycles: int | None, seed: int,
                  json_to: str | None) -> Exit:
     """Run, print the line, the table and the verdict; the exit status."""
-    if json_to and json_to != "-":
-        Path(json_to).write_text("")    # what cannot be written is known before the run
     console = Console(stderr=True)
     total = Stats()
     failure = ""
