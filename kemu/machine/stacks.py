@@ -54,10 +54,17 @@ def _all_stacks() -> dict[int, list[FrameSummary]]:
     """By thread, innermost last."""
     found: dict[int, list[FrameSummary]] = {
         thread: extract_stack(frame) for thread, frame in sys._current_frames().items()}
-    for thread, (_, handled, _) in sys._current_exceptions().items():
+    for thread, handled in _handled().items():
         if isinstance(handled, MachineStopped):
             found[thread] = _where(handled)
     return found | {thread: _where(error) for thread, error in list(_unwound.items())}
+
+
+def _handled() -> dict[int, BaseException | None]:
+    """By thread, the exception that it handles.  Python 3.11 gives its type and traceback too."""
+    if sys.version_info >= (3, 12):
+        return sys._current_exceptions()
+    return {thread: handled for thread, (_, handled, _) in sys._current_exceptions().items()}
 
 
 def _where(error: BaseException) -> list[FrameSummary]:
