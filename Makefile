@@ -4,20 +4,26 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 ARGS   ?=
+PYTHONS = $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)$$/\1/p' setup.cfg)
 
 .DEFAULT_GOAL := help
 
 help:		## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/[ \t]+$$/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+# The version and build of a Python.  A .venv that another Python made is made anew.
+WHICH := -c 'import sys; print(sys.version)'
+$(VENV)/pyvenv.cfg: FORCE
+	@wanted=$$($(PYTHON) $(WHICH)) || exit 1; \
+	[ "$$wanted" = "$$($(BIN)/python $(WHICH) 2>/dev/null)" ] || $(PYTHON) -m venv --clear $(VENV)
+
 # Everything is installed into .venv, editable; the stamp says from which set-up.
-$(VENV)/stamp: setup.cfg setup.py $(wildcard kemu/native/*.[ch])
-	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+$(VENV)/stamp: $(VENV)/pyvenv.cfg setup.cfg setup.py $(wildcard kemu/native/*.[ch])
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
-build: $(VENV)/stamp	## the extension and a virtual environment, in .venv
+build: $(VENV)/stamp	## the extension and a virtual environment, in .venv (PYTHON= picks the Python)
 
 demo: build	## a kernel thread wakes up on the wrong CPU; then the fixed kernel survives
 	$(BIN)/kemu demo
@@ -40,9 +46,11 @@ soak: build	## the test suite twenty times
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
 	$(BIN)/python -m bench $(ARGS)
 
-lint: build	## ruff, and mypy --strict on kemu/
+lint: build	## ruff, and mypy --strict on kemu/ for each Python that setup.cfg names
 	$(BIN)/ruff check kemu tests bench setup.py
-	$(BIN)/mypy kemu
+	@for version in $(PYTHONS); do \
+		echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version kemu || exit 1; \
+	done
 
 sanitize:	## the hardware alone, under the address, undefined and thread sanitizers
 	$(MAKE) -C tests/native check
@@ -54,4 +62,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: help build demo test races campaign hotplug soak bench lint sanitize check clean
+.PHONY: FORCE help build demo test races campaign hotplug soak bench lint sanitize check clean

@@ -27,8 +27,9 @@ def test_forced(name):
      [("cpu_up(1)", "CPU0"), ("starting: active", "CPU1"), ("online, idle", "CPU1"),
       ("stop_two_cpus(2, 1)", "CPU2"), ("for CPU1: accepted 0", "CPU2"),
       ("for CPU2: accepted 1", "CPU2"), ("S2 waits for ever", "CPU2")])])
-def test_diagram_is_the_story(name, steps):
-    """The steps of the seed's message, in its columns and its order."""
+def test_diagram_is_the_story(name, steps, monkeypatch):
+    """The steps of the fix's message, in its columns and its order."""
+    monkeypatch.setenv("COLUMNS", "100")        # no step is folded, whatever the terminal
     race = exhibit(name)
     lines = run_race(race, Plan("forced", trials=1), ("before",)).before.diagram.splitlines()
     column = {cpu: lines[0].index(cpu) for cpu in ("CPU0", "CPU1", "CPU2")}
