@@ -17,9 +17,10 @@ $(VENV)/pyvenv.cfg: FORCE
 	@wanted=$$($(PYTHON) $(WHICH)) || exit 1; \
 	[ "$$wanted" = "$$($(BIN)/python $(WHICH) 2>/dev/null)" ] || $(PYTHON) -m venv --clear $(VENV)
 
-# Everything is installed into .venv, editable; the stamp says from which set-up.
-$(VENV)/stamp: $(VENV)/pyvenv.cfg setup.cfg setup.py $(wildcard kemu/native/*.[ch])
-	$(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
+# Everything is installed into .venv, editable; the stamp says from which set-up.  KEMU_DEVELOP makes
+# a warning of the compiler an error (see setup.py).
+$(VENV)/stamp: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg setup.py $(wildcard kemu/native/*.[ch])
+	KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 

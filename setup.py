@@ -1,14 +1,26 @@
-"""Only the C extension; everything else is in setup.cfg."""
+"""Only the C extension; everything else is in setup.cfg.
 
+`make` sets KEMU_DEVELOP=1: then a warning of the compiler is an error, and the extension
+keeps its symbols for a debugger.  A user's install does not fail for the warning of a
+compiler that we have not seen, and a wheel carries no symbols.
+"""
+
+import os
 from glob import glob
 
 from setuptools import Extension, setup
+
+DEVELOP = os.environ.get("KEMU_DEVELOP") == "1"
 
 setup(ext_modules=[Extension(
     "kemu.native._hardware",
     sorted(glob("kemu/native/*.c")),
     depends=sorted(glob("kemu/native/*.h")),
-    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread",
-                        # A thread's own words without a call for each; they are few.
-                        "-ftls-model=initial-exec"],
+    extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread",
+                        # Only PyInit__hardware is for others (Python.h exports it by name).
+                        "-fvisibility=hidden",
+                        # Not initial-exec: musl refuses to dlopen() that.
+                        "-ftls-model=local-dynamic",
+                        *(["-Werror"] if DEVELOP else [])],
+    extra_link_args=[] if DEVELOP else ["-Wl,-s"],
 )])

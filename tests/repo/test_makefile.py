@@ -24,7 +24,7 @@ esac
 @pytest.fixture
 def clone(tmp_path):
     """What ``make build`` needs, and two Pythons that install nothing."""
-    for name in ("Makefile", "setup.cfg", "setup.py"):
+    for name in ("Makefile", "pyproject.toml", "setup.cfg", "setup.py"):
         shutil.copy(ROOT / name, tmp_path)
     for version in ("one", "two"):
         python = tmp_path / version
