@@ -14,7 +14,7 @@ from statistics import median
 import kemu
 from bench.stats import Report, summary, us
 from kemu.kernel import sched
-from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.sched.cpus import runqueues
 from kemu.kernel.version import VERSIONS
 from kemu.machine.machine import Machine
 from kemu.native import now_ns

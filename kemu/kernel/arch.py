@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemu import native
-from kemu.kernel.sched.runqueue import machine, runqueues
+from kemu.kernel.sched.cpus import machine, runqueues
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import local_irq_save
 

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 
 from kemu import native
 from kemu.kernel.sched.classes import broken
-from kemu.kernel.sched.runqueue import machine, this_rq
+from kemu.kernel.sched.cpus import machine, this_rq
 from kemu.kernel.sched.schedule import after_switch
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE, __set_current_state
 from kemu.kernel.sched.timer import schedule_timeout

@@ -46,7 +46,7 @@ from kemu.kernel.point import point
 from kemu.kernel.printk import printk
 from kemu.kernel.sched.hotplug import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
                                        sched_cpu_starting)
-from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
+from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.smpboot import (smpboot_create_threads, smpboot_park_threads,
                                  smpboot_unpark_threads)

@@ -26,7 +26,7 @@ from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.policy import sched_set_stop_task
-from kemu.kernel.sched.runqueue import check_cpu, machine
+from kemu.kernel.sched.cpus import check_cpu, machine
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory import functions

@@ -31,7 +31,7 @@ from kemu import native
 from kemu.errors import MachineStopped
 from kemu.kernel.completion import Completion
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word

@@ -19,7 +19,7 @@ from kemu.kernel.cpuhp import (EINVAL, Callback, CpuhpCpuState, CpuhpState, cpuh
                                cpuhp_is_atomic_state, cpuhp_store_callbacks, is_dynamic)
 from kemu.kernel.cpuhp_thread import cpuhp_invoke_ap_callback
 from kemu.kernel.mutex import Mutex
-from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.sched.cpus import runqueues
 from kemu.memory.struct import Embedded, PerCPU
 
 

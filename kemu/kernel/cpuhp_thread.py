@@ -19,7 +19,7 @@ from kemu.kernel.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invoke_callb
 from kemu.kernel.hung import waiting_for
 from kemu.kernel.kthread import kthread_unpark
 from kemu.kernel.panic import WARN
-from kemu.kernel.sched.runqueue import cpu_online
+from kemu.kernel.sched.cpus import cpu_online
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory.views import Task

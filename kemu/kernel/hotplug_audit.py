@@ -14,7 +14,7 @@ from kemu.kernel import kthread
 from kemu.kernel.cpu import cpus_read
 from kemu.kernel.cpu_stop import CpuStopper
 from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
-from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues
+from kemu.kernel.sched.cpus import cpu_online, machine, runqueues
 from kemu.kernel.smpboot import registered_threads
 
 

@@ -15,7 +15,7 @@ from kemu.kernel.cpuhp_thread import cpuhp_threads_init
 from kemu.kernel.hotplug_audit import audit_hotplug
 from kemu.kernel.quiesce import wait_until_quiet
 from kemu.kernel.sched.hotplug import migrate_running, sched_exec
-from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.sched.cpus import runqueues
 from kemu.kernel.softirq import spawn_ksoftirqd
 from kemu.kernel.version import Kernel
 from kemu.kernel.watchdog import lockup_detector_init

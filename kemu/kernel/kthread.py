@@ -36,7 +36,7 @@ from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_stru
 from kemu.kernel.panic import WARN
 from kemu.kernel.point import point
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.runqueue import check_cpu, cpumask_of, machine
+from kemu.kernel.sched.cpus import check_cpu, cpumask_of, machine
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, TASK_PARKED,
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state,

@@ -14,7 +14,7 @@ from __future__ import annotations
 from kemu.errors import UsageError
 from kemu.kernel.hung import waiting_on
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
 from kemu.memory.struct import Embedded, Struct, Word

@@ -15,7 +15,7 @@ from __future__ import annotations
 from kemu import native
 from kemu.kernel.completion import (Completion, complete, completion_on_stack,
                                     wait_for_completion)
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.memory.struct import PerCPU, Word
 
 

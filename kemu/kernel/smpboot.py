@@ -31,7 +31,7 @@ from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_pa
 from kemu.kernel.mutex import Mutex
 from kemu.kernel.panic import BUG, WARN
 from kemu.kernel.point import point
-from kemu.kernel.sched.runqueue import cpu_online, machine, online_cpus, runqueues
+from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_PARKED, TASK_RUNNING,
                                      __set_current_state, set_current_state)

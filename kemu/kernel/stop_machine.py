@@ -28,7 +28,7 @@ from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_s
 from kemu.kernel.mutex import Mutex, mutex_trylock, mutex_unlock
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.point import point
-from kemu.kernel.sched.runqueue import check_cpu, for_each_cpu, machine, online_cpus
+from kemu.kernel.sched.cpus import check_cpu, for_each_cpu, machine, online_cpus
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,

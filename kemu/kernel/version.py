@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 from kemu.errors import UsageError, refuse
 from kemu.kernel.sched.migration import on_forced_migration
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import on_offline_idle
 from kemu.memory.views import Task
 

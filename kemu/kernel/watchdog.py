@@ -21,7 +21,7 @@ from __future__ import annotations
 from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
-from kemu.kernel.sched.runqueue import idle_tasks, machine, online_cpus, runqueues
+from kemu.kernel.sched.cpus import idle_tasks, machine, online_cpus, runqueues
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
 from kemu.kernel.sched.timer import schedule_timeout

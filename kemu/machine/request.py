@@ -28,7 +28,7 @@ from kemu.errors import (KernelPanic, MachineStopped, OutOfMemory, RemoteError, 
 from kemu.kernel.execve import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
 from kemu.kernel.panic import Kind, held, panic
-from kemu.kernel.sched.runqueue import machine, runqueues, this_rq
+from kemu.kernel.sched.cpus import machine, runqueues, this_rq
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.kernel.sched.wakeup import wake_up_new_task
 from kemu.memory import functions

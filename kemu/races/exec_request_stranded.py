@@ -21,7 +21,7 @@ request that comes in between would be lost again.
 
 from __future__ import annotations
 
-from kemu.kernel.sched.runqueue import cpu_online
+from kemu.kernel.sched.cpus import cpu_online
 from kemu.kernel.v2_6 import migration, migration_call
 from kemu.races.execer import SOURCE, execer, race_of_execs, take_down
 from kemu.races.trial import Trial

@@ -23,7 +23,7 @@ from __future__ import annotations
 
 from kemu.kernel.completion import wait_for_completion
 from kemu.kernel.point import point
-from kemu.kernel.sched.runqueue import task_rq_unlock
+from kemu.kernel.sched.cpus import task_rq_unlock
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.v2_6 import migration
 from kemu.memory.views import Cpu, Task

@@ -16,7 +16,7 @@ from typing import Any
 
 import kemu
 from kemu.kernel import sched
-from kemu.kernel.sched.runqueue import for_each_cpu, machine
+from kemu.kernel.sched.cpus import for_each_cpu, machine
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
 from kemu.kernel.v2_6.migration import sched_balance_exec, set_cpus_allowed
 from kemu.races.race import Race

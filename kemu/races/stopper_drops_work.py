@@ -28,7 +28,7 @@ from typing import cast
 
 import kemu
 from kemu.kernel import cpu, cpu_stop, kthread, stop_machine
-from kemu.kernel.sched.runqueue import cpu_online, machine
+from kemu.kernel.sched.cpus import cpu_online, machine
 from kemu.memory.views import Task
 from kemu.native import smp_processor_id
 from kemu.races.trial import Trial

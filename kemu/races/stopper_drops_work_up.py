@@ -29,7 +29,7 @@ from __future__ import annotations
 import kemu
 from kemu.kernel import cpu, cpu_stop, sched, stop_machine
 from kemu.kernel.sched import hotplug
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.machine.override import original_of
 from kemu.native import preempt_disable, preempt_enable
 from kemu.races import stopper_drops_work as down

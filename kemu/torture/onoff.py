@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kemu.kernel.sched.runqueue import cpu_online, online_cpus, runqueues
+from kemu.kernel.sched.cpus import cpu_online, online_cpus, runqueues
 from kemu.kernel.version import this_kernel
 from kemu.machine.machine import Machine
 from kemu.native import now_ns

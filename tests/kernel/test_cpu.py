@@ -12,7 +12,7 @@ from kemu.kernel.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_s
                                      cpuhp_states)
 from kemu.kernel.hotplug_audit import audit_hotplug
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
-from kemu.kernel.sched.runqueue import machine as board
+from kemu.kernel.sched.cpus import machine as board
 from kemu.kernel.smpboot import registered_threads
 from kemu.memory.struct import PerCPU, Word
 

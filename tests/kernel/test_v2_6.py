@@ -13,7 +13,7 @@ import kemu
 from kemu.kernel import cpu as modern
 from kemu.kernel import cpu_stop, sched
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
-from kemu.kernel.sched.runqueue import machine as board
+from kemu.kernel.sched.cpus import machine as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import (EBUSY, EINVAL, cpu_down, cpu_up, lock_cpu_hotplug,

@@ -34,7 +34,7 @@ from kemu.kernel.sched.audit import audit
 from kemu.kernel.sched.migration import do_set_cpus_allowed, set_cpus_allowed_ptr
 from kemu.kernel.sched.policy import (SCHED_FIFO, SCHED_NORMAL, sched_set_stop_task,
                                       sched_setscheduler)
-from kemu.kernel.sched.runqueue import (cpu_active, cpu_online, cpu_rq, cpumask_of, for_each_cpu,
+from kemu.kernel.sched.cpus import (cpu_active, cpu_online, cpu_rq, cpumask_of, for_each_cpu,
                                         idle_cpu, online_cpus, task_cpu, task_curr)
 from kemu.kernel.sched.schedule import cond_resched, schedule, yield_
 from kemu.kernel.sched.state import (TASK_DEAD, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_PARKED,

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 from kemu import native
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import machine, resched_curr
+from kemu.kernel.sched.cpus import machine, resched_curr
 from kemu.memory.views import Cpu, Task
 
 IDLE, FAIR = native.CLASS_IDLE, native.CLASS_FAIR

@@ -17,7 +17,7 @@ from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.classes import pick_next_task
 from kemu.kernel.sched.migration import move_queued_task
-from kemu.kernel.sched.runqueue import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
+from kemu.kernel.sched.cpus import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
                                         this_rq)
 from kemu.kernel.sched.wakeup import idlest_cpu, select_fallback_rq, usable_mask
 from kemu.memory.views import Cpu, Task

@@ -10,7 +10,7 @@ from __future__ import annotations
 from kemu.errors import UsageError
 from kemu.kernel.sched.classes import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, dequeue_task,
                                        enqueue_task)
-from kemu.kernel.sched.runqueue import (cpu_rq, machine, resched_curr, task_curr, task_rq_lock,
+from kemu.kernel.sched.cpus import (cpu_rq, machine, resched_curr, task_curr, task_rq_lock,
                                         task_rq_unlock)
 from kemu.memory.views import Task, check_alive
 

@@ -20,7 +20,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemu import native
-from kemu.kernel.sched.runqueue import machine, runqueues, this_rq
+from kemu.kernel.sched.cpus import machine, runqueues, this_rq
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, now_ns

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE,
                                      set_current_state)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kemu.kernel.sched.runqueue import cpu_online, machine, runqueues
+from kemu.kernel.sched.cpus import cpu_online, machine, runqueues
 from kemu.kernel.softirq import Softirq
 from kemu.kernel.v2_6.cpu import lock_cpu_hotplug
 from kemu.kernel.v2_6.migration import Migration

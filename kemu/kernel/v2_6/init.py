@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from kemu.errors import MachineError, UsageError
 from kemu.kernel.quiesce import wait_until_quiet
-from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.sched.cpus import runqueues
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, idle_dead, register_cpu_notifier,

@@ -39,7 +39,7 @@ from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.runqueue import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
+from kemu.kernel.sched.cpus import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
                                         task_rq, task_rq_lock, task_rq_unlock, this_rq)
 from kemu.kernel.sched.state import PF_MIGRATING
 from kemu.kernel.sched.wakeup import idlest_cpu, set_task_cpu, wake_up_process

@@ -25,7 +25,7 @@ from kemu.kernel.point import point
 from kemu.kernel.printk import printk, printk_ratelimit
 from kemu.kernel.sched.classes import IDLE
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.runqueue import cpu_rq, machine, online_cpus, task_cpu
+from kemu.kernel.sched.cpus import cpu_rq, machine, online_cpus, task_cpu
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_RUNNING,
                                      __set_current_state, set_current_state)

@@ -20,7 +20,7 @@ from collections.abc import Callable
 
 from kemu.errors import MachineStopped, UsageError
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.runqueue import machine
+from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.memory import functions
 from kemu.memory.struct import List, ListHead, PerCPU, Struct, Word
