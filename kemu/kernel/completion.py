@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.sched.classes import broken
+from kemu.kernel.sched.runqueue import broken
 from kemu.kernel.sched.cpus import machine, this_rq
 from kemu.kernel.sched.schedule import after_switch
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE, __set_current_state

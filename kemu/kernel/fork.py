@@ -26,7 +26,7 @@ from typing import NoReturn
 
 from kemu.errors import UsageError
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.classes import DEFAULT_PRIO, FAIR
+from kemu.kernel.sched.runqueue import DEFAULT_PRIO, FAIR
 from kemu.kernel.sched.cpus import machine, runqueues
 from kemu.kernel.sched.schedule import __schedule, finish_task_switch, on_dead_task
 from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEAD,

@@ -20,7 +20,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.sched.cpus import cpu_online, machine, runqueues, this_rq
-from kemu.kernel.sched.classes import task_tick
+from kemu.kernel.sched.runqueue import task_tick
 from kemu.kernel.sched.timer import run_timers
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions

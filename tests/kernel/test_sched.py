@@ -14,7 +14,7 @@ from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on
                                  kthread_stop, kthread_unpark)
 from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
                                set_cpus_allowed_ptr, wake_up_process)
-from kemu.kernel.sched.classes import CLASS_NAMES
+from kemu.kernel.sched.runqueue import CLASS_NAMES
 from kemu.memory.views import Header
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
 

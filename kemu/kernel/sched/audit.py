@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kemu import native
-from kemu.kernel.sched.classes import CLASS_NAMES, FAIR, IDLE, RT, STOP
+from kemu.kernel.sched.runqueue import CLASS_NAMES, FAIR, IDLE, RT, STOP
 from kemu.kernel.sched.cpus import idle_tasks, machine, runqueues
 from kemu.kernel.sched.state import PF_MIGRATING, TASK_RUNNING, TASK_WAKING
 from kemu.memory.views import Cpu, Task

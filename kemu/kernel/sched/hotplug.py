@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.classes import pick_next_task
+from kemu.kernel.sched.runqueue import pick_next_task
 from kemu.kernel.sched.migration import move_queued_task
 from kemu.kernel.sched.cpus import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
                                         this_rq)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kemu.kernel.sched.classes import activate_task, check_preempt_curr, deactivate_task
+from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, deactivate_task
 from kemu.kernel.sched.cpus import (cpu_rq, for_each_cpu,
                                         task_rq_lock, task_rq_unlock)
 from kemu.kernel.sched.state import PF_MIGRATING, PF_NO_SETAFFINITY

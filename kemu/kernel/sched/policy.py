@@ -8,7 +8,7 @@ Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; cpu_stop.
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.sched.classes import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, dequeue_task,
+from kemu.kernel.sched.runqueue import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, dequeue_task,
                                        enqueue_task)
 from kemu.kernel.sched.cpus import (cpu_rq, machine, resched_curr, task_curr, task_rq_lock,
                                         task_rq_unlock)

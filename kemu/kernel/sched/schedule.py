@@ -23,7 +23,7 @@ from typing import NoReturn
 
 from kemu import native
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.classes import broken, put_behind
+from kemu.kernel.sched.runqueue import broken, put_behind
 from kemu.kernel.sched.cpus import machine, this_rq
 from kemu.memory.views import Task
 from kemu.native import current, preempt_count, preempt_disable, smp_processor_id

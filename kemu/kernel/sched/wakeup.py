@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.classes import activate_task, broken, check_preempt_curr
+from kemu.kernel.sched.runqueue import activate_task, broken, check_preempt_curr
 from kemu.kernel.sched.cpus import cpu_rq, for_each_cpu, machine, runqueues, task_rq
 from kemu.kernel.sched.state import PF_KTHREAD, TASK_NORMAL
 from kemu.memory.views import Task

@@ -29,7 +29,7 @@ from kemu.kernel.mutex import Mutex
 from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.classes import IDLE
+from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.sched.cpus import (cpu_online, idle_cpu, machine, online_cpus, runqueues,
                                         task_cpu)
 from kemu.kernel.sched.schedule import yield_

@@ -23,7 +23,7 @@ from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.panic import BUG
 from kemu.kernel.point import point
 from kemu.kernel.printk import printk, printk_ratelimit
-from kemu.kernel.sched.classes import IDLE
+from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.cpus import cpu_rq, machine, online_cpus, task_cpu
 from kemu.kernel.sched.schedule import schedule
