@@ -15,7 +15,7 @@ import kemu
 from bench.stats import Report, summary, us
 from kemu.kernel import sched
 from kemu.kernel.sched.cpus import runqueues
-from kemu.kernel.version import VERSIONS
+from kemu.kernel.own.version import VERSIONS
 from kemu.machine.machine import Machine
 from kemu.native import now_ns
 

@@ -13,7 +13,7 @@ from statistics import median
 
 from bench.stats import Report
 from kemu.races import EXHIBITS, exhibit
-from kemu.races.runner import HOWS, Plan, run_race
+from kemu.harness.runner import HOWS, Plan, run_race
 
 TITLE = "Time to the first hit, in seconds"
 

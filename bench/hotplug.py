@@ -21,8 +21,8 @@ from bench.stats import Goal, Report, contest, ratio, summary, us
 from bench.trip import WORKER, worker
 from kemu import native
 from kemu.kernel import kthread
-from kemu.kernel.completion import Completion, completion_on_stack, wait_for_completion
-from kemu.kernel.cpu import cpu_down, cpu_up
+from kemu.kernel.sched.completion import Completion, completion_on_stack, wait_for_completion
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.machine.machine import Machine
 from kemu.memory.views import Task

@@ -13,7 +13,7 @@ from statistics import median
 from bench.host import pinned
 from bench.stats import Report, ratio
 from kemu import native
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.machine.machine import Machine
 from kemu.memory.struct import Lock, Struct, Word
 from kemu.trace import events

@@ -20,7 +20,7 @@ from typing import Any
 from bench import host
 from bench.stats import Report, contest, ratio
 from kemu import native
-from kemu.kernel.cpu import stop_machine
+from kemu.kernel.hotplug.cpu import stop_machine
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.machine.machine import Machine
 from kemu.machine.placement import place

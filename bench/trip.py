@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.kernel import kthread, sched
-from kemu.kernel.completion import Completion, complete, completion_on_stack, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, completion_on_stack, wait_for_completion
 
 WORKER = "worker/%u"
 

@@ -10,7 +10,7 @@ Boot a machine, and run a function on one of its CPUs as a task:
 
 What you hold: Machine, Handle (of a task that was started).  Shared memory: Struct,
 PerCPU, and their fields Word, Lock, ListHead, Embedded, TaskRef; Completion.  Races: Race,
-Plan, run_race, point; what an actor is given is a ``kemu.races.trial.Trial``.  In tasks:
+Plan, run_race, point; what an actor is given is a ``kemu.harness.trial.Trial``.  In tasks:
 exec, printk.
 
 In a task everything of ``kemu.kernel`` can be called, under the names it has in
@@ -38,9 +38,9 @@ from kemu.errors import (KemuError, KernelBug, KernelHang, KernelPanic, KernelWa
                          UsageError)
 
 if TYPE_CHECKING:
-    from kemu.kernel.completion import Completion as Completion
-    from kemu.kernel.execve import exec as exec
-    from kemu.kernel.point import point as point
+    from kemu.kernel.sched.completion import Completion as Completion
+    from kemu.kernel.exec import exec as exec
+    from kemu.kernel.own.point import point as point
     from kemu.kernel.printk import printk as printk
     from kemu.machine.handle import Handle as Handle
     from kemu.machine.machine import Machine as Machine
@@ -51,20 +51,20 @@ if TYPE_CHECKING:
     from kemu.memory.struct import Struct as Struct
     from kemu.memory.struct import TaskRef as TaskRef
     from kemu.memory.struct import Word as Word
-    from kemu.races.race import Race as Race
-    from kemu.races.runner import Plan as Plan
-    from kemu.races.runner import run_race as run_race
+    from kemu.harness.race import Race as Race
+    from kemu.harness.runner import Plan as Plan
+    from kemu.harness.runner import run_race as run_race
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Completion": "kemu.kernel.completion", "Embedded": "kemu.memory.struct",
+    "Completion": "kemu.kernel.sched.completion", "Embedded": "kemu.memory.struct",
     "Handle": "kemu.machine.handle", "ListHead": "kemu.memory.struct",
     "Lock": "kemu.memory.struct", "Machine": "kemu.machine.machine",
-    "PerCPU": "kemu.memory.struct", "Plan": "kemu.races.runner", "Race": "kemu.races.race",
+    "PerCPU": "kemu.memory.struct", "Plan": "kemu.harness.runner", "Race": "kemu.harness.race",
     "Struct": "kemu.memory.struct", "TaskRef": "kemu.memory.struct",
-    "Word": "kemu.memory.struct", "exec": "kemu.kernel.execve", "point": "kemu.kernel.point",
-    "printk": "kemu.kernel.printk", "run_race": "kemu.races.runner",
+    "Word": "kemu.memory.struct", "exec": "kemu.kernel.exec", "point": "kemu.kernel.own.point",
+    "printk": "kemu.kernel.printk", "run_race": "kemu.harness.runner",
 }
 
 __all__ = [

@@ -20,8 +20,8 @@ import pytest
 
 if TYPE_CHECKING:
     from kemu.machine.machine import Machine
-    from kemu.races.race import Race
-    from kemu.races.verdict import Outcome
+    from kemu.harness.race import Race
+    from kemu.harness.verdict import Outcome
 
 BEFORE_TIMEOUT = 0.8        # of the time a test has
 
@@ -56,8 +56,8 @@ def kemu_race() -> Callable[..., Outcome]:
     from rich.console import Console
 
     from kemu.races import EXHIBITS
-    from kemu.races.runner import Plan, run_race
-    from kemu.races.show import Show
+    from kemu.harness.runner import Plan, run_race
+    from kemu.harness.display import Show
 
     def run(race: Race, **plan: Any) -> Outcome:
         outcome = run_race(race, Plan(**plan))

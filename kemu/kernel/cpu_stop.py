@@ -21,10 +21,10 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from kemu import native
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import WARN
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.policy import sched_set_stop_task
 from kemu.kernel.sched.cpus import check_cpu, machine
 from kemu.kernel.sched.wakeup import wake_up_process

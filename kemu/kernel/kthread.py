@@ -30,11 +30,11 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, refuse, shown
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
                               try_get_task_struct)
 from kemu.kernel.panic import WARN
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.cpus import check_cpu, cpumask_of, machine
 from kemu.kernel.sched.schedule import schedule

@@ -28,9 +28,9 @@ from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
                                  kthread_should_park, kthread_should_stop, kthread_stop,
                                  kthread_unpark)
-from kemu.kernel.mutex import Mutex
+from kemu.kernel.locking.mutex import Mutex
 from kemu.kernel.panic import BUG, WARN
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_PARKED, TASK_RUNNING,

@@ -25,9 +25,9 @@ from kemu.errors import UsageError
 from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
                                   cpu_stop_queue_work, free_packed, on_dropped_work,
                                   pack, unpack, wake_stopper)
-from kemu.kernel.mutex import Mutex, mutex_trylock, mutex_unlock
+from kemu.kernel.locking.mutex import Mutex, mutex_trylock, mutex_unlock
 from kemu.kernel.panic import Kind, panic
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.cpus import check_cpu, for_each_cpu, machine, online_cpus
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word

@@ -25,7 +25,7 @@ from loguru import logger
 from kemu import native
 from kemu.errors import MachineError
 from kemu.kernel.sched.runqueue import IDLE
-from kemu.kernel.version import version_number
+from kemu.kernel.own.version import version_number
 from kemu.machine.helper import MESSAGE_SIZE
 from kemu.machine.override import Override
 from kemu.memory import functions

@@ -24,7 +24,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import KemuError
 from kemu.kernel.panic import Kind
-from kemu.kernel.version import VERSIONS, kernel_named
+from kemu.kernel.own.version import VERSIONS, kernel_named
 from kemu.machine import processor
 from kemu.memory.views import Cpu, Header
 

@@ -27,7 +27,7 @@ from loguru import logger
 from kemu import native
 from kemu.errors import KernelBug, MachineError, TaskTimeout, UsageError, refuse
 from kemu.kernel.sched.audit import audit
-from kemu.kernel.version import DEFAULT, kernel_named
+from kemu.kernel.own.version import DEFAULT, kernel_named
 from kemu.machine import boot, report
 from kemu.machine import inbox as inboxes
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,

@@ -29,12 +29,13 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import MachineStopped, UsageError, text_of
-from kemu.kernel import arch, fork, irq, printk, quiesce
+from kemu.kernel import arch, fork, irq, printk
+from kemu.kernel.own import quiesce
 from kemu.kernel.panic import Kind, held, panic
 from kemu.kernel.sched.cpus import idle_tasks, machine, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
-from kemu.kernel.version import install, this_kernel
+from kemu.kernel.own.version import install, this_kernel
 from kemu.machine import override, request, stacks
 from kemu.memory import space
 from kemu.memory.views import Task

@@ -25,7 +25,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import (KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError,
                          text_of)
-from kemu.kernel.execve import Execs
+from kemu.kernel.exec import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
 from kemu.kernel.panic import Kind, held, panic
 from kemu.kernel.sched.cpus import machine, runqueues, this_rq

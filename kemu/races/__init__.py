@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from kemu.errors import UsageError
 
 if TYPE_CHECKING:
-    from kemu.races.race import Race
+    from kemu.harness.race import Race
 
 EXHIBITS = {
     "lost-wakeup": "lost_wakeup",
@@ -64,7 +64,7 @@ def find(what: str) -> list[Race]:
 
 
 def _races_in(path: Path) -> list[Race]:
-    from kemu.races.race import Race
+    from kemu.harness.race import Race
 
     if not path.is_file():
         raise UsageError(f"{path}: no such file")

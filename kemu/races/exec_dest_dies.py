@@ -24,7 +24,7 @@ from __future__ import annotations
 from kemu.kernel.v2_6 import migration
 from kemu.memory.views import Task
 from kemu.races.execer import DEST, execer, race_of_execs, take_down
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = race_of_execs(
     "exec-dest-dies", {"start[control]": "cpu_down(2)",

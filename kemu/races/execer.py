@@ -19,8 +19,8 @@ from kemu.kernel import sched
 from kemu.kernel.sched.cpus import for_each_cpu, machine
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
 from kemu.kernel.v2_6.migration import sched_balance_exec, set_cpus_allowed
-from kemu.races.race import Race
-from kemu.races.trial import Trial
+from kemu.harness.race import Race
+from kemu.harness.trial import Trial
 
 SOURCE, DEST = 1, 2
 HERE, BOTH = 1 << SOURCE, 1 << SOURCE | 1 << DEST

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import kemu
 from kemu.kernel import sched
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "lost-wakeup", cpus=2,

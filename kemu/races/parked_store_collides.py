@@ -25,7 +25,7 @@ from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.sched import state as sched_state
 from kemu.native import current
 from kemu.races.idle_thread import idle_thread
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "parked-store-collides", cpus=2, fix="1cef1150ef40",

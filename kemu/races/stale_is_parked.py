@@ -18,7 +18,7 @@ import kemu
 from kemu.kernel import kthread, sched, smpboot
 from kemu.memory.views import Task
 from kemu.races.idle_thread import idle_thread
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stale-is-parked", cpus=2, mutation=True,

@@ -26,7 +26,7 @@ from kemu.kernel.fork import put_task_struct
 from kemu.memory.struct import PerCPU
 from kemu.memory.views import Task
 from kemu.races.idle_thread import idle_thread
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 CPU = 2
 

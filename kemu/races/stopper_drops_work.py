@@ -27,11 +27,12 @@ from __future__ import annotations
 from typing import cast
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, kthread, stop_machine
+from kemu.kernel import cpu_stop, kthread, stop_machine
+from kemu.kernel.hotplug import cpu
 from kemu.kernel.sched.cpus import cpu_online, machine
 from kemu.memory.views import Task
 from kemu.native import smp_processor_id
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stopper-drops-work", cpus=3, placement=(0, 1, 0), fix="233e7f267e58",

@@ -27,14 +27,15 @@ control task.  After, either both stoppers have accepted or none has, whatever t
 from __future__ import annotations
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, sched, stop_machine
-from kemu.kernel.sched import hotplug
+from kemu.kernel import cpu_stop, sched, stop_machine
+from kemu.kernel.hotplug import cpu
+from kemu.kernel.hotplug import sched_cpu as hotplug
 from kemu.kernel.sched.cpus import machine
 from kemu.machine.override import original_of
 from kemu.native import preempt_disable, preempt_enable
 from kemu.races import stopper_drops_work as down
 from kemu.races import stopper_enabled_late as late
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stopper-drops-work-up", cpus=3, placement=(0, 1, 0), fix="233e7f267e58",

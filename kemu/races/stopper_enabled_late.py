@@ -23,11 +23,12 @@ from __future__ import annotations
 from typing import cast
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, cpuhp_thread, kthread, sched
-from kemu.kernel.completion import complete, wait_for_completion
-from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel import cpu_stop, kthread, sched
+from kemu.kernel.hotplug import cpu, cpuhp_thread
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.memory.views import Task
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stopper-enabled-late", cpus=3, placement=(0, 1, 0), fix="45178ac0cea8",

@@ -28,11 +28,12 @@ from __future__ import annotations
 from typing import cast
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, kthread, sched
-from kemu.kernel.completion import complete, wait_for_completion
-from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel import cpu_stop, kthread, sched
+from kemu.kernel.hotplug import cpu
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.memory.views import Task
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "unpark-from-idle", cpus=2, fix="9cd4f1a4e7a8",

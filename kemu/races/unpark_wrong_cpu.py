@@ -20,10 +20,10 @@ from __future__ import annotations
 import kemu
 from kemu import native
 from kemu.kernel import kthread, sched, smpboot
-from kemu.kernel.completion import complete
+from kemu.kernel.sched.completion import complete
 from kemu.memory.views import Task
 from kemu.races.idle_thread import idle_thread
-from kemu.races.trial import Trial
+from kemu.harness.trial import Trial
 from kemu.trace import events
 
 race = kemu.Race(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 import kemu
 from kemu.kernel import kthread, sched
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.sched.cpus import online_cpus, runqueues
 from kemu.kernel.softirq import raise_softirq

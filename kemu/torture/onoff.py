@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kemu.kernel.sched.cpus import cpu_online, online_cpus, runqueues
-from kemu.kernel.version import this_kernel
+from kemu.kernel.own.version import this_kernel
 from kemu.machine.machine import Machine
 from kemu.native import now_ns
 from kemu.torture.load import WORKERS, Load

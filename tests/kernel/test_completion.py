@@ -6,7 +6,7 @@ import pytest
 
 from kemu.errors import KernelBug, UsageError
 from kemu.kernel import sched
-from kemu.kernel.completion import (Completion, complete, complete_all, completion_done,
+from kemu.kernel.sched.completion import (Completion, complete, complete_all, completion_done,
                                     completion_on_stack, reinit_completion, try_wait_for_completion,
                                     wait_for_completion, wait_for_completion_timeout)
 from tests.kernel.threads import Shared, note

@@ -8,9 +8,9 @@ import pytest
 
 import kemu
 from kemu.kernel import kthread, sched
-from kemu.kernel.quiesce import wait_until_quiet
+from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.sched.cpus import machine as board
-from kemu.kernel.version import VERSIONS
+from kemu.kernel.own.version import VERSIONS
 from kemu.memory.struct import Lock, PerCPU, Word
 
 EVERYWHERE = 0b1111
@@ -161,7 +161,7 @@ def exec_on_a_dying_cpu(rounds: int) -> int:
 
 
 def cycle(version: str, rounds: int) -> list[str]:
-    from kemu.kernel.version import kernel_named
+    from kemu.kernel.own.version import kernel_named
 
     kernel = kernel_named(version)
     for number in range(rounds):

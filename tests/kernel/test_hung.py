@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 
 from kemu import KernelHang
-from kemu.kernel.completion import Completion, complete, wait_for_completion
-from kemu.kernel.cpu import cpu_down, cpus_read
-from kemu.kernel.cpuhp import CpuhpState
-from kemu.kernel.cpuhp_setup import cpuhp_setup_state
-from kemu.kernel.mutex import Mutex
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.hotplug.cpu import cpu_down, cpus_read
+from kemu.kernel.hotplug.cpuhp import CpuhpState
+from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.locking.mutex import Mutex
 from kemu.memory.struct import Embedded, PerCPU
 
 

@@ -7,8 +7,8 @@ import pytest
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import irq, sched
-from kemu.kernel.completion import complete, wait_for_completion
-from kemu.kernel.cpu import cpu_down
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.hotplug.cpu import cpu_down
 from kemu.kernel.irq import smp_call_function_single
 from kemu.machine.override import make_override
 from tests.kernel.threads import Board

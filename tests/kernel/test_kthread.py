@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from kemu.errors import OutOfMemory, UsageError
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (EINTR, ENOSYS, kthread_create, kthread_create_on_cpu, kthread_is_parked,
                                  kthread_park, kthread_run, kthread_should_park, kthread_stop,

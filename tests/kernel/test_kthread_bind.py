@@ -7,7 +7,7 @@ import os
 import pytest
 
 from kemu.errors import KernelWarning
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (EINTR, kthread_bind, kthread_create, kthread_create_on_cpu,
                                  kthread_data, kthread_park, kthread_run, kthread_stop, kthread_unpark)

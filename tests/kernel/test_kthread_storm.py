@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from kemu.kernel import sched
-from kemu.kernel.completion import wait_for_completion
+from kemu.kernel.sched.completion import wait_for_completion
 from kemu.kernel.kthread import kthread_create_on_cpu, kthread_park, kthread_stop, kthread_unpark
 from kemu.kernel.sched import wake_up_process
 from tests.kernel.threads import Shared, sleeper

@@ -8,8 +8,8 @@ from kemu import native
 
 from kemu.errors import KernelBug, UsageError
 from kemu.kernel import sched
-from kemu.kernel.completion import complete, wait_for_completion
-from kemu.kernel.mutex import (Mutex, mutex_is_locked, mutex_lock, mutex_owner, mutex_trylock,
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.locking.mutex import (Mutex, mutex_is_locked, mutex_lock, mutex_owner, mutex_trylock,
                                mutex_unlock)
 from kemu.memory.struct import Embedded, Struct, Word
 from tests.kernel.threads import Shared

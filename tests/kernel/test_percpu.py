@@ -8,7 +8,7 @@ import pytest
 
 from kemu.errors import NoTask, OutOfMemory, UsageError
 from kemu.kernel import sched
-from kemu.kernel.completion import Completion
+from kemu.kernel.sched.completion import Completion
 from kemu.kernel.kthread import kthread_create, kthread_stop
 from kemu.memory.struct import Embedded, ListHead, Lock, PerCPU, Struct, Word
 from tests.kernel.threads import sleeper

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kemu.kernel.cpu import cpu_down, cpu_up
-from kemu.kernel.quiesce import wait_until_quiet
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
+from kemu.kernel.own.quiesce import wait_until_quiet
 
 
 def down_and_quiet(rounds: int) -> int:

@@ -8,7 +8,7 @@ import kemu
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import sched
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop, kthread_unpark)

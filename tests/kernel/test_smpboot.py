@@ -9,7 +9,7 @@ import pytest
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import sched, smpboot
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched import TASK_PARKED, wake_up_process
 from kemu.kernel.smpboot import (SmpHotplugThread, smpboot_park_threads,
                                  smpboot_register_percpu_thread, smpboot_unpark_threads,

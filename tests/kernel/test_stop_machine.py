@@ -6,7 +6,7 @@ import pytest
 
 from kemu import UsageError
 from kemu.kernel import sched
-from kemu.kernel.cpu import cpu_down, stop_machine
+from kemu.kernel.hotplug.cpu import cpu_down, stop_machine
 from kemu.kernel.cpu_stop import ENOENT, CpuStopper, stop_one_cpu
 from kemu.kernel.stop_machine import StopCpus, stop_cpus, stop_two_cpus, try_stop_cpus
 from kemu.memory.struct import PerCPU, Word

@@ -10,7 +10,7 @@ import time
 import pytest
 
 import kemu
-from kemu.kernel import cpu as modern
+from kemu.kernel.hotplug import cpu as modern
 from kemu.kernel import cpu_stop, sched
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.sched.cpus import machine as board

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kemu.kernel import sched
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop)
 from kemu.kernel.sched import (MAX_SCHEDULE_TIMEOUT, TASK_INTERRUPTIBLE, TASK_PARKED,

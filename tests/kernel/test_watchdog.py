@@ -9,7 +9,7 @@ import time
 import pytest
 
 from kemu import KernelHang
-from kemu.kernel.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.sched import cond_resched, schedule_timeout_uninterruptible
 from kemu.native import now_ns

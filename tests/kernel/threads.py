@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 from kemu import native
 from kemu.kernel import sched
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_parkme, kthread_should_park,
                                  kthread_should_stop, kthread_stop)

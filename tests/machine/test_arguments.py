@@ -10,7 +10,7 @@ import pytest
 
 from kemu import Machine, native
 from kemu.errors import UsageError
-from kemu.kernel.completion import Completion
+from kemu.kernel.sched.completion import Completion
 from kemu.machine.arguments import TASKS_MORE, TASKS_PER_CPU
 from kemu.memory.struct import Lock, PerCPU, Struct, Word
 

@@ -16,7 +16,7 @@ import pytest
 from kemu import Machine, native
 from kemu.errors import MachineError, UsageError
 from kemu.kernel import kthread
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched import cpu_relax
 from kemu.machine import boot
 from kemu.memory import space

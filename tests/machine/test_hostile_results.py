@@ -8,8 +8,8 @@ import pytest
 
 from kemu import MachineStopped, RemoteError, UsageError
 from kemu.kernel import sched
-from kemu.kernel.cpuhp import EIO, CpuhpState
-from kemu.kernel.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.hotplug.cpuhp import EIO, CpuhpState
+from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
 
 
 class Lie(Exception):

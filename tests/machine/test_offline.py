@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from kemu.errors import UsageError
-from kemu.kernel.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.sched.cpus import this_rq
 from kemu.kernel.v2_6 import cpu as v2_6
 from kemu.machine.request import close_mailbox

@@ -9,7 +9,7 @@ import pytest
 
 from kemu.errors import KernelBug, KernelPanic, MachineError, TaskOops
 from kemu.kernel import kthread, sched
-from kemu.kernel.completion import Completion, completion_on_stack, wait_for_completion
+from kemu.kernel.sched.completion import Completion, completion_on_stack, wait_for_completion
 from kemu.kernel.panic import BUG, WARN, Kind
 from kemu.memory import space
 from kemu.memory.struct import Lock, Struct

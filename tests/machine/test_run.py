@@ -11,7 +11,7 @@ import pytest
 
 from kemu import native
 from kemu.errors import MachineError, OutOfMemory, RemoteError, TaskTimeout, UsageError
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 
 MIB = 1 << 20
 

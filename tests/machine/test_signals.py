@@ -11,7 +11,7 @@ import pytest
 
 from kemu import Machine
 from kemu.errors import MachineError, UsageError
-from kemu.kernel.completion import Completion, wait_for_completion
+from kemu.kernel.sched.completion import Completion, wait_for_completion
 from kemu.machine import boot
 from kemu.memory import functions
 from tests.machine.test_crash import run_program

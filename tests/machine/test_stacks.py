@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from kemu.errors import KernelHang, TaskTimeout
-from kemu.kernel.completion import Completion, wait_for_completion
+from kemu.kernel.sched.completion import Completion, wait_for_completion
 from kemu.memory.struct import Lock, PerCPU, Word
 
 

@@ -12,12 +12,13 @@ from __future__ import annotations
 import pytest
 
 import kemu
-from kemu.kernel import cpu, cpu_stop, sched, stop_machine
-from kemu.kernel.sched import hotplug
+from kemu.kernel import cpu_stop, sched, stop_machine
+from kemu.kernel.hotplug import cpu
+from kemu.kernel.hotplug import sched_cpu as hotplug
 from kemu.machine.override import make_override
 from kemu.races import exhibit, stopper_drops_work, stopper_drops_work_up, stopper_enabled_late
-from kemu.races.race import KINDS, Hold, Race
-from kemu.races.runner import Plan, run_race
+from kemu.harness.race import KINDS, Hold, Race
+from kemu.harness.runner import Plan, run_race
 
 TRIALS = 5
 

@@ -10,7 +10,7 @@ from kemu.kernel import cpu_stop, kthread, sched
 from kemu.kernel.sched import state as sched_state
 from kemu.machine.override import make_override
 from kemu.races import exhibit
-from kemu.races.runner import Plan, run_race
+from kemu.harness.runner import Plan, run_race
 
 
 def __kthread_bind(p, cpu, state):

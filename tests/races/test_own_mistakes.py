@@ -8,9 +8,9 @@ import pytest
 
 import kemu
 from kemu.kernel import kthread
-from kemu.races.race import Race
-from kemu.races.runner import Plan, run_race
-from kemu.races.verdict import Outcome, Side
+from kemu.harness.race import Race
+from kemu.harness.runner import Plan, run_race
+from kemu.harness.verdict import Outcome, Side
 from tests.races.test_user_race import kemu_command, small_race
 
 FILE = '''

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemu.races import EXHIBITS, exhibit
-from kemu.races.runner import Plan, run_race
+from kemu.harness.runner import Plan, run_race
 
 TRIALS = 5
 

@@ -13,8 +13,8 @@ import pytest
 
 import kemu
 from kemu.kernel import kthread, sched
-from kemu.races import runner
-from kemu.races.runner import Plan, run_race
+from kemu.harness import runner
+from kemu.harness.runner import Plan, run_race
 from tests.races import reactor
 
 HERE = Path(__file__).parent

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.races.verdict import Exit, Outcome, Side, Verdict, interval
+from kemu.harness.verdict import Exit, Outcome, Side, Verdict, interval
 
 
 @pytest.mark.parametrize(("hits", "trials", "low", "high"), [

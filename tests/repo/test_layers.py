@@ -17,7 +17,7 @@ MODULES = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removes
 C_FILES = sorted(ROOT.rglob("*.[ch]"))
 
 STOREYS = (
-    {"native"}, {"memory"}, {"trace"}, {"kernel"}, {"machine"}, {"races", "torture"},
+    {"native"}, {"memory"}, {"trace"}, {"kernel"}, {"machine"}, {"harness"}, {"races", "torture"},
     {"cli", "__main__", "pytest_plugin"},
 )
 OPEN_TO_ALL = {"kemu.errors"}

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from kemu.races.verdict import Exit
-from kemu.torture.show import run_and_show
+from kemu.harness.verdict import Exit
+from kemu.cli.hotplug import run_and_show
 
 
 @pytest.mark.parametrize(("seconds", "cycles", "status", "word"),

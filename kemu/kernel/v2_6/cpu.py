@@ -25,9 +25,9 @@ from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
 from kemu.kernel.kthread import kthread_stop
-from kemu.kernel.mutex import Mutex
+from kemu.kernel.locking.mutex import Mutex
 from kemu.kernel.panic import BUG
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.printk import printk
 from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.sched.cpus import (cpu_online, idle_cpu, machine, online_cpus, runqueues,
@@ -40,7 +40,7 @@ from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CP
                                        NOTIFY_BAD, Notifier, notifier_call_chain,
                                        notifier_chain_register, notifier_chain_unregister)
 from kemu.kernel.v2_6.stop_machine import __stop_machine_run
-from kemu.kernel.version import only_in
+from kemu.kernel.own.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import current, local_irq_restore, smp_processor_id
@@ -66,7 +66,7 @@ def register_cpu_notifier(call: Notifier, priority: int = 0) -> None:
 
     Raises UsageError if it is registered already.
     """
-    only_in("2.6.6", "kemu.kernel.cpuhp_setup.cpuhp_setup_state")
+    only_in("2.6.6", "kemu.kernel.hotplug.cpuhp_setup.cpuhp_setup_state")
     with lock_cpu_hotplug():
         notifier_chain_register(call, priority)
 
@@ -97,7 +97,7 @@ def cpu_up(cpu: int) -> int:
     Returns 0, or -EINVAL for a CPU there is not, or that is online, or to which
     somebody objected; then those who had prepared for it have been told.
     """
-    only_in("2.6.6", "kemu.kernel.cpu")
+    only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not _exists(cpu):
         return -EINVAL
     with lock_cpu_hotplug():
@@ -133,7 +133,7 @@ def cpu_down(cpu: int) -> int:
     or -ENOMEM if there is no room for the threads that stop the machine.  A task that takes
     its own CPU down goes on on another.
     """
-    only_in("2.6.6", "kemu.kernel.cpu")
+    only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not _exists(cpu):
         return -EINVAL
     with lock_cpu_hotplug():

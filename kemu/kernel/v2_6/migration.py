@@ -33,10 +33,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kemu.errors import UsageError
-from kemu.kernel.completion import Completion, wait_for_completion
+from kemu.kernel.sched.completion import Completion, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.panic import BUG
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, deactivate_task
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.cpus import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,

@@ -18,10 +18,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from kemu.kernel.completion import complete
+from kemu.kernel.sched.completion import complete
 from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.panic import BUG
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.printk import printk, printk_ratelimit
 from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.sched.migration import do_set_cpus_allowed

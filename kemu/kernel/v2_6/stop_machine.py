@@ -20,9 +20,9 @@ from __future__ import annotations
 from typing import Any
 
 from kemu.errors import OutOfMemory
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_should_stop, kthread_stop
-from kemu.kernel.mutex import Mutex
+from kemu.kernel.locking.mutex import Mutex
 from kemu.kernel.sched.cpus import online_cpus
 from kemu.kernel.sched.schedule import schedule, yield_
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,

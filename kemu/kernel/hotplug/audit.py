@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kemu.kernel import kthread
-from kemu.kernel.cpu import cpus_read
+from kemu.kernel.hotplug.cpu import cpus_read
 from kemu.kernel.cpu_stop import CpuStopper
-from kemu.kernel.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.sched.cpus import cpu_online, machine, runqueues
 from kemu.kernel.smpboot import registered_threads
 

@@ -14,9 +14,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import kemu
-from kemu.races.race import Race
-from kemu.races.runner import placement_of
-from kemu.races.verdict import Outcome, Side, Verdict
+from kemu.harness.race import Race
+from kemu.harness.runner import placement_of
+from kemu.harness.verdict import Outcome, Side, Verdict
 
 SCHEMA = 1
 COLORS = {Verdict.HIT: "green", Verdict.CLEAN: "green", Verdict.UNKNOWN: "yellow",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from rich.console import Console
 
 from kemu.races import exhibit
-from kemu.races.runner import Plan, run_race
-from kemu.races.show import Show
-from kemu.races.verdict import Exit, worst
+from kemu.harness.runner import Plan, run_race
+from kemu.harness.display import Show
+from kemu.harness.verdict import Exit, worst
 
 FORCED = Plan("forced", trials=10)
 

@@ -13,10 +13,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from kemu.kernel.completion import complete, wait_for_completion
-from kemu.kernel.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invoke_callback,
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.hotplug.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invoke_callback,
                                cpuhp_is_atomic_state)
-from kemu.kernel.hung import waiting_for
+from kemu.kernel.own.hung import waiting_for
 from kemu.kernel.kthread import kthread_unpark
 from kemu.kernel.panic import WARN
 from kemu.kernel.sched.cpus import cpu_online

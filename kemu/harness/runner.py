@@ -22,9 +22,9 @@ from kemu.machine.patience import LOOK_SECONDS
 from kemu.machine.placement import usable_cores
 from kemu.memory import functions
 from kemu.memory.views import Header
-from kemu.races.race import Race
-from kemu.races.trial import Counters, hold_trials
-from kemu.races.verdict import Outcome, Side
+from kemu.harness.race import Race
+from kemu.harness.trial import Counters, hold_trials
+from kemu.harness.verdict import Outcome, Side
 from kemu.trace import columns
 
 HOWS = ("forced", "jitter", "free")

@@ -21,11 +21,11 @@ from rich.console import Console
 
 import kemu
 from kemu.errors import KemuError, UsageError
-from kemu.kernel.version import DEFAULT, VERSIONS
+from kemu.kernel.own.version import DEFAULT, VERSIONS
 from kemu.machine.arguments import MAX_SECONDS
 from kemu.races import EXHIBITS, exhibit, find
-from kemu.races.show import Show, as_json
-from kemu.races.verdict import Exit, worst
+from kemu.harness.display import Show, as_json
+from kemu.harness.verdict import Exit, worst
 from kemu.trace import ftrace
 
 EPILOG = ("Exit status: 0 as expected, 1 not, 2 unknown (the run proves nothing), 64 misuse, "
@@ -89,7 +89,7 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
 
     NAME is one of `kemu races`; FILE is a Python file with a kemu.Race in it.
     """
-    from kemu.races.runner import SIDES, Plan, run_race
+    from kemu.harness.runner import SIDES, Plan, run_race
 
     if bool(what) == everything:
         raise UsageError("name a race, or say --all; `kemu races` lists them")
@@ -140,7 +140,7 @@ def _write_trace(path: Path, outcome: Any) -> None:
               help="Of free running, at the end.")
 def demo(seconds: float) -> None:
     """A kernel thread wakes up on the wrong CPU, as before Linux 3.9; then the fix."""
-    from kemu.races.demo import show_demo
+    from kemu.cli.demo import show_demo
 
     raise SystemExit(show_demo(Console(), Console(stderr=True), seconds))
 
@@ -162,7 +162,7 @@ def hotplug(cpus: int, seconds: float, cycles: int | None, seed: int, kernel: st
     Prints the kernel's torture statistics: online done/tried:offline done/tried,
     shortest,longest of each, sum of each, in jiffies; then latencies.
     """
-    from kemu.torture.show import run_and_show
+    from kemu.cli.hotplug import run_and_show
 
     _begin_files(json_to)
     raise SystemExit(run_and_show(kernel, cpus, seconds, cycles, seed, json_to))

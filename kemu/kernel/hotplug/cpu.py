@@ -30,28 +30,28 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
-from kemu.kernel.completion import complete, wait_for_completion
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
-from kemu.kernel.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
+from kemu.kernel.hotplug.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
                                cpuhp_invoke_callback, set_static_step)
-from kemu.kernel.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
+from kemu.kernel.hotplug.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
                                       cpuhp_set_state)
-from kemu.kernel.cpuhp import CpuhpState as S
+from kemu.kernel.hotplug.cpuhp import CpuhpState as S
 from kemu.kernel.irq import flush_smp_call_function_queue, smp_call_function_single
 from kemu.kernel.kthread import kthread_park, kthread_unpark
 from kemu.kernel.panic import BUG, WARN
-from kemu.kernel.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
+from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
                                       percpu_up_read, percpu_up_write)
-from kemu.kernel.point import point
+from kemu.kernel.own.point import point
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.hotplug import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
+from kemu.kernel.hotplug.sched_cpu import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
                                        sched_cpu_starting)
 from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.smpboot import (smpboot_create_threads, smpboot_park_threads,
                                  smpboot_unpark_threads)
 from kemu.kernel.stop_machine import stop_machine_cpuslocked
-from kemu.kernel.version import only_in
+from kemu.kernel.own.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import local_irq_restore

@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.sched.state import PF_KTHREAD
-from kemu.kernel.version import this_kernel
+from kemu.kernel.own.version import this_kernel
 from kemu.memory import functions
 from kemu.native import current
 

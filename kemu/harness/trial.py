@@ -28,10 +28,10 @@ from typing import Any, cast
 
 from kemu import native
 from kemu.errors import UsageError, shown
-from kemu.kernel.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.kthread import kthread_create_on_node
-from kemu.kernel.point import point
-from kemu.kernel.quiesce import arm_quiescence
+from kemu.kernel.own.point import point
+from kemu.kernel.own.quiesce import arm_quiescence
 from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
@@ -39,7 +39,7 @@ from kemu.memory import functions, space
 from kemu.memory.struct import CLEARED, Embedded, PerCPU, Struct, TaskRef, Word
 from kemu.memory.views import Header, Task, comm_words
 from kemu.native import now_ns
-from kemu.races.race import DONE, START, Actor, Race
+from kemu.harness.race import DONE, START, Actor, Race
 
 
 class Counters(PerCPU, keep=True):

@@ -22,12 +22,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from kemu import native
 from kemu.errors import UsageError, refuse
-from kemu.kernel.version import DEFAULT, version_number
+from kemu.kernel.own.version import DEFAULT, version_number
 from kemu.machine.arguments import check_int
 from kemu.machine.override import Override, make_override
 
 if TYPE_CHECKING:
-    from kemu.races.trial import Trial
+    from kemu.harness.trial import Trial
 
 F = TypeVar("F", bound=Callable[..., Any])
 Step = Callable[["Trial"], Any]

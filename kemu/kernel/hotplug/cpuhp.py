@@ -29,7 +29,7 @@ from enum import IntEnum
 
 from kemu import native
 from kemu.errors import MachineStopped
-from kemu.kernel.completion import Completion
+from kemu.kernel.sched.completion import Completion
 from kemu.kernel.printk import printk
 from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import ThreadEnds

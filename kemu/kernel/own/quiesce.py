@@ -13,7 +13,7 @@ Locks: none.  Callers: races (the referee), init; the interrupt.
 from __future__ import annotations
 
 from kemu import native
-from kemu.kernel.completion import (Completion, complete, completion_on_stack,
+from kemu.kernel.sched.completion import (Completion, complete, completion_on_stack,
                                     wait_for_completion)
 from kemu.kernel.sched.cpus import machine
 from kemu.memory.struct import PerCPU, Word

@@ -12,7 +12,7 @@ cpuhp_setup; users.
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.hung import waiting_on
+from kemu.kernel.own.hung import waiting_on
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
