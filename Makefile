@@ -19,7 +19,7 @@ $(VENV)/pyvenv.cfg: FORCE
 
 # Everything is installed into .venv, editable; the stamp says from which set-up.  KEMU_DEVELOP makes
 # a warning of the compiler an error (see setup.py).
-$(VENV)/stamp: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg setup.py $(wildcard kemu/native/*.[ch])
+$(VENV)/stamp: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg setup.py $(wildcard kemu/native/*/*.[ch] kemu/kernel/*/*.[ch])
 	KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@

@@ -14,8 +14,9 @@ DEVELOP = os.environ.get("KEMU_DEVELOP") == "1"
 
 setup(ext_modules=[Extension(
     "kemu.native._hardware",
-    sorted(glob("kemu/native/*.c")),
-    depends=sorted(glob("kemu/native/*.h")),
+    sorted(glob("kemu/native/*/*.c") + glob("kemu/kernel/*/*.c")),
+    depends=sorted(glob("kemu/native/*/*.h") + glob("kemu/kernel/*/*.h")),
+    include_dirs=["kemu/native", "kemu/kernel"],
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread",
                         # Only PyInit__hardware is for others (Python.h exports it by name).
                         "-fvisibility=hidden",

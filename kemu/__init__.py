@@ -18,7 +18,7 @@ Linux: kthread_create_on_cpu, kthread_park, sched.schedule, ...
 
 Reading order: ``machine/machine.py`` (what you hold), ``machine/processor.py`` (a
 CPU), ``kernel/sched/__init__.py`` (the serialization rules), ``kernel/kthread.py``,
-``races/unpark_wrong_cpu.py`` (a race, both sides), ``native/cpu.c`` (the hardware).
+``races/unpark_wrong_cpu.py`` (a race, both sides), ``native/hardware/cpu.c`` (the hardware).
 
 What is not modelled: load balancing, memory management, signals, RCU beyond a
 grace period, cgroups, NUMA.  Rates of hits are those of Python-wide windows on

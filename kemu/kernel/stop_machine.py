@@ -95,7 +95,7 @@ def ack_state(msdata: MultiStopData) -> None:
 def multi_cpu_stop(base: int) -> int:
     """Go through the states in step with the other participants.  Runs on a stopper.
 
-    Waits by polling, or asleep where CPUs share a host core (native/watch.c).
+    Waits by polling, or asleep where CPUs share a host core (native/hardware/watch.c).
     """
     msdata = MultiStopData.at(machine.memory, base)
     fn, data = functions.load(msdata.fn.load()), unpack(msdata.data.load())

@@ -1,7 +1,7 @@
 """Views of what the hardware lays out: the header, a CPU, a task.
 
 Every field is a :class:`kemu.native.Word` of the same name as in
-``native/layout.h``, where the fields are grouped by the lock that guards them.
+``native/hardware/layout.h``, where the fields are grouped by the lock that guards them.
 """
 
 from __future__ import annotations

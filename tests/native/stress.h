@@ -7,7 +7,7 @@
 #ifndef KEMU_STRESS_H
 #define KEMU_STRESS_H
 
-#include "native.h"
+#include "sched/sched.h"
 
 #define CHECK(cond) \
 	do { if (!(cond)) check_failed(__FILE__, __LINE__, #cond); } while (0)

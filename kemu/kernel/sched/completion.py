@@ -3,7 +3,7 @@
 Linux: kernel/sched/completion.c.  Not modelled: killable waits.
 
 Waking and waiting are on every path, and no exhibit replaces them: who writes what, and
-under which lock, is in native/completion.c.
+under which lock, is in completion.c.
 
 A completion counts: complete() before wait_for_completion() is remembered, and
 each wait takes one.  complete_all() lets everybody through from then on.

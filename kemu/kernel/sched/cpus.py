@@ -142,7 +142,7 @@ def resched_curr(rq: Cpu) -> None:
     """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
 
     need_resched is stored before the kick looks for an idler, and the kick comes when
-    the caller has freed its last spinlock: see native/cpu.c.
+    the caller has freed its last spinlock: see native/hardware/cpu.c.
     """
     if rq.need_resched.load():
         return

@@ -9,7 +9,7 @@ task, and enqueue and dequeue merely count.  That is why a task must be off ever
 runqueue when it is given that class (exhibit stop-class-while-queued).
 
 The links, the counts, the bitmap of priorities and who goes first are
-native/runqueue.c's, which schedule() and try_to_wake_up() use too; what must hold of
+runqueue.c's, which schedule() and try_to_wake_up() use too; what must hold of
 a queued task is said here.
 
 Locks: rq.lock in every function here.  Callers: core functions of sched.

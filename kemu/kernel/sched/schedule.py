@@ -4,7 +4,7 @@ Linux: kernel/sched/core.c (__schedule, finish_task_switch, schedule_debug) and 
 (do_idle).  Not modelled: address spaces.
 
 The switch itself is on every path, and no exhibit replaces it: its steps, and who writes
-what in which order, are in native/schedule.c.  It comes back here with what is not the
+what in which order, are in schedule.c.  It comes back here with what is not the
 hardware's to do: a task that died is freed, a thread that is no task's any more ends, a
 broken invariant stops the machine.
 

@@ -5,7 +5,7 @@ Not modelled: the wheel; a CPU's timers are a list, for there are few.
 
 A CPU has one event pending in hardware, cpu.next_event: the earliest of its
 timers and its tick.  The tick runs only where two fair tasks share the CPU: schedule()
-starts and stops it (native/timer.c).
+starts and stops it (timer.c).
 
     task.timer_*    timer_lock of the CPU that timer_cpu names
     cpu.tick_at     that CPU, interrupts off

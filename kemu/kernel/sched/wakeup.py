@@ -12,7 +12,7 @@ The order a waker relies on, and that a sleeper must keep:
       schedule()
 
 try_to_wake_up is the dearest path there is, and no exhibit replaces it: its steps, and who
-writes what in which order, are in native/wakeup.c.
+writes what in which order, are in wakeup.c.
 
 Locks: pi_lock, then rq.lock.  Callers: everybody.
 """

@@ -1,5 +1,5 @@
 /*
- * py_point.c - points and trace points; what a thread can ask of its CPU, the time and the host.
+ * python/point.c - points and trace points; what a thread can ask of its CPU, the time and the host.
  */
 #define _GNU_SOURCE
 #include "py.h"

@@ -22,7 +22,7 @@
  * its turn comes on another CPU, it hands the idle duty to swapper's own thread
  * first (kemu_resign()).
  */
-#include "native.h"
+#include "hardware.h"
 
 #define POLL_START_NS	10000
 
@@ -97,7 +97,7 @@ int kemu_wait_turn(struct kemu_self *s, u64 *last)
 /*
  * Gives next its turn.  It may live in another process and be born only now:
  * host_core is stored before tid is read, and a newborn does the reverse
- * (py_task.c, enter), so that one of the two moves the thread.
+ * (python/task.c, enter), so that one of the two moves the thread.
  */
 static void give_turn(struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
 {

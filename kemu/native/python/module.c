@@ -1,5 +1,5 @@
 /*
- * py_module.c - the module kemu.native: errors, arguments, constants.
+ * python/module.c - the module kemu.native: errors, arguments, constants.
  */
 #include "py.h"
 

@@ -32,7 +32,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "native.h"
+#include "hardware.h"
 
 #define YIELDS		20	/* each may cost a time slice: see watch.c */
 #define NAP_NS		50000

@@ -1,5 +1,5 @@
 /*
- * py_spinlock.c - kemu.native.SpinLock: a Word that is a lock with an owner.
+ * python/spinlock.c - kemu.native.SpinLock: a Word that is a lock with an owner.
  *
  * Locking disables preemption first and unlocking enables it last, so what is
  * due (an interrupt, a reschedule) is taken inside the unlock: it may switch

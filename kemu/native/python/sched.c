@@ -1,5 +1,5 @@
 /*
- * py_sched.c - mechanisms of the kernel as Python calls them: schedule.c, wakeup.c, completion.c.
+ * python/sched.c - mechanisms of the kernel as Python calls them: schedule.c, wakeup.c, completion.c.
  *
  * A negative number is one of BUG_...: the kernel says in words what is broken, and stops.
  */

@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "native.h"
+#include "hardware.h"
 
 int kemu_pin(u64 tid, u64 core)
 {

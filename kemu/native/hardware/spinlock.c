@@ -25,7 +25,7 @@
  * The raw form guards the allocators.  It has no task for an owner, is held
  * for a few instructions and never across another lock or a wait.
  */
-#include "native.h"
+#include "hardware.h"
 
 #define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
 #define PATIENCE 2	/* times that a waiter, rung, may find the lock taken again */

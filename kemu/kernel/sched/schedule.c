@@ -28,7 +28,7 @@
  *
  * Locks: rq_lock, interrupts off.  Callers: kernel/sched/schedule.py.
  */
-#include "native.h"
+#include "sched.h"
 
 /* What the task that comes does for the one that went.  May take interrupts at its end. */
 int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)

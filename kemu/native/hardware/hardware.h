@@ -1,11 +1,11 @@
 /*
- * native.h - the one header: what each .c file offers, under its name.
+ * hardware.h - the hardware's one header: what each .c file of this folder offers.
  *
- * No file but py_*.c, through py.h, knows Python.  A function that may wait calls
- * kemu_host.release() first, and py_module.c makes that drop the interpreter's lock.
+ * Nothing here knows Python or the scheduler.  A function that may wait calls
+ * kemu_host.release() first; python/module.c makes that drop the interpreter's lock.
  */
-#ifndef KEMU_NATIVE_H
-#define KEMU_NATIVE_H
+#ifndef KEMU_HARDWARE_H
+#define KEMU_HARDWARE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,7 +33,7 @@ enum kemu_status {
 	KEMU_RAISED = -12,	/* a vector failed, and its kernel knows why */
 	KEMU_ENDS = -13,	/* the thread is no task's any more: it ends */
 
-	/* An invariant of the kernel does not hold: it says so, and stops (sched/classes.py). */
+	/* An invariant of the kernel does not hold: it says so, and stops (sched/runqueue.py). */
 	KEMU_BUG = -32,
 	KEMU_BUG_CPU = -32,	/* queued where it is not */
 	KEMU_BUG_DEAD_CPU = -33, /* queued where nobody runs */
@@ -94,7 +94,7 @@ struct kemu_self {
 extern __thread struct kemu_self kemu_self;
 
 /*
- * Set by py_module.c: drop and retake the interpreter's lock round a wait; take, with it
+ * Set by python/module.c: drop and retake the interpreter's lock round a wait; take, with it
  * held, the interrupts and the reschedule that are due, as far as they are not masked.
  */
 struct kemu_host {
@@ -185,35 +185,6 @@ void kemu_list_init(struct kemu *k, u64 head);
 int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail);
 int kemu_list_del(struct kemu *k, u64 node);
 int kemu_list_next(struct kemu *k, u64 node, u64 *next);
-
-/* runqueue.c: the queues of a CPU's classes */
-int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
-int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
-int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot);
-int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
-int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
-int kemu_pick_next(struct kemu *k, struct kemu_cpu *cpu, u64 *slot);
-void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
-
-/* timer.c: a CPU's next event */
-int kemu_program_event(struct kemu *k, struct kemu_cpu *cpu);
-int kemu_update_tick(struct kemu_self *s, struct kemu_cpu *cpu);
-
-/* schedule.c: the switch from task to task, and idling in place */
-int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead);
-int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead);
-int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead);
-
-/* wakeup.c: try_to_wake_up */
-int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask);
-int kemu_set_special_state(struct kemu_self *s, u64 state);
-enum kemu_look { LOOK_RUNNING = 1, LOOK_QUEUED = 2, LOOK_OTHER_STATE = 4 };
-int kemu_look_inactive(struct kemu_self *s, struct kemu_task *p, u64 state, u64 *what, u64 *switches);
-int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu);
-
-/* completion.c */
-int kemu_complete(struct kemu_self *s, u64 off, bool all);
-int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 *dead);
 
 /* gate.c: what stands between an operation and its effect when something is armed */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "native.h"
+#include "hardware.h"
 
 __thread struct kemu_self kemu_self;
 

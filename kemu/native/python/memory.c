@@ -1,5 +1,5 @@
 /*
- * py_memory.c - kemu.native.Memory: the mapping, and the allocators in it.
+ * python/memory.c - kemu.native.Memory: the mapping, and the allocators in it.
  *
  * Anybody who holds the descriptor may map it and look: the controller, the
  * helper, the CPUs.  It stays mapped while a Word of it lives; nothing of it is

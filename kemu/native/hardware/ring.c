@@ -9,7 +9,7 @@
  * An event is written before head counts it (release), so a reader sees whole
  * events, but for those that are overwritten while it reads: it reads head again.
  */
-#include "native.h"
+#include "hardware.h"
 
 struct kemu_event *kemu_ring_of(struct kemu *k, u64 cpu)
 {

@@ -11,7 +11,7 @@
  */
 #include <string.h>
 
-#include "native.h"
+#include "hardware.h"
 
 #define SMALLEST	64
 #define IN_USE		0x6b656d7500000100ULL

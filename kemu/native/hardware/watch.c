@@ -20,7 +20,7 @@
  * then nobody rings: a full barrier in every store of the kernel would be dear.  So the
  * sleep is a nap, after which the waiter looks again; a ring makes it short.
  */
-#include "native.h"
+#include "hardware.h"
 
 #define SPINS		200		/* polls with the interpreter's lock still held */
 #define NAP_NS		500000

@@ -15,9 +15,9 @@
  * news: the waiter looks at done again.
  *
  * Locks: the completion's, interrupts off; pi_lock nests inside.
- * Callers: kernel/completion.py, which does the waits with a time-out in Python.
+ * Callers: kernel/sched/completion.py, which does the waits with a time-out in Python.
  */
-#include "native.h"
+#include "sched.h"
 
 /* The completion at an offset, or NULL if it would not lie in the memory. */
 static struct kemu_completion *completion_at(struct kemu *k, u64 off)

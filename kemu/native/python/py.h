@@ -1,5 +1,5 @@
 /*
- * py.h - what the Python-facing files (py_*.c) share; the one file that names Python.h.
+ * py.h - what the files of this folder share; the one file that names Python.h.
  *
  * Nothing that Python passes can crash the interpreter: offsets, slots and
  * sizes are checked, and wrong ones raise kemu.errors.
@@ -10,7 +10,8 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 
-#include "native.h"
+#include "hardware/hardware.h"
+#include "sched/sched.h"
 
 /* A mapping.  Words of it keep it alive, and so mapped. */
 typedef struct {
@@ -30,7 +31,7 @@ typedef struct {
 extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type, RunQueue_Type;
 extern PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, *MachineStopped;
 
-/* py_module.c: errors and arguments */
+/* python/module.c: errors and arguments */
 Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other);
 bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value);
 PyObject *fail(int status);
@@ -51,7 +52,7 @@ static inline PyObject *from_word(u64 value)
 	return PyLong_FromLongLong((long long)value);
 }
 
-/* py_task.c: what the calling thread is, and what is due on its CPU */
+/* python/task.c: what the calling thread is, and what is due on its CPU */
 extern PyMethodDef task_functions[];
 void show(PyObject **slot, PyObject *view);
 bool is_task(void);
@@ -59,11 +60,11 @@ bool take_pending(void);
 PyObject *then_pending(void);
 PyObject *py_leave(PyObject *module, PyObject *unused);
 
-/* py_sched.c: schedule() and try_to_wake_up() */
+/* python/sched.c: schedule() and try_to_wake_up() */
 extern PyMethodDef sched_functions[];
 PyObject *verdict(int status);
 
-/* py_list.c */
+/* python/list.c */
 PyObject *view_in(PyObject *tasks, struct kemu *k, u64 slot);
 
 static inline bool is_due(void)
@@ -73,10 +74,10 @@ static inline bool is_due(void)
 	return kemu_irq_pending(cpu) || kemu_resched_due(&kemu_self, cpu);
 }
 
-/* py_point.c */
+/* python/point.c */
 extern PyMethodDef point_functions[];
 
-/* py_ring.c: what Memory's method table has from there */
+/* python/ring.c: what Memory's method table has from there */
 PyObject *Memory_kick(Memory *m, PyObject *arg);
 PyObject *Memory_send_reschedule(Memory *m, PyObject *arg);
 PyObject *Memory_ring_monitor(Memory *m, PyObject *arg);
@@ -85,7 +86,7 @@ PyObject *Memory_ring_task(Memory *m, PyObject *arg);
 PyObject *Memory_wake_all(Memory *m, PyObject *unused);
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 
-/* py_word.c */
+/* python/word.c */
 int word_gate(Word *w, enum kemu_op op, u64 value);
 
 /* The gate: one branch when nothing is armed. */

@@ -1,6 +1,6 @@
 /*
  * layout.h - every word two processes can see.  Spelled once: Python reads the
- * offsets from the tables that py_module.c builds out of these lists.
+ * offsets from the tables that python/module.c builds out of these lists.
  *
  * The memory is a memfd: a header, the CPUs, the tasks, the symbols, the trace
  * rings, the heap, the arena of published functions.  Each field is one 64-bit

@@ -11,11 +11,11 @@
  *	need_resched	<- 1 by kemu_check_preempt; the kick comes when the caller holds
  *			   no spinlock any more (kemu_send_reschedule)
  *
- * KEMU_BUG_...: an invariant does not hold; kernel/sched/classes.py says which.
+ * KEMU_BUG_...: an invariant does not hold; kernel/sched/runqueue.py says which.
  *
  * No lock here: the caller holds rq_lock.
  */
-#include "native.h"
+#include "sched.h"
 
 #define HALF	(KEMU_MAX_RT_PRIO / 2)	/* the bitmap is in two words */
 

@@ -1,5 +1,5 @@
 /*
- * py_runqueue.c - kemu.native.RunQueue: the queues of one CPU (runqueue.c).
+ * python/runqueue.c - kemu.native.RunQueue: the queues of one CPU (runqueue.c).
  *
  * Caller of every method holds the CPU's rq_lock.
  */

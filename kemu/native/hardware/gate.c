@@ -17,7 +17,7 @@
 #include <sched.h>
 #include <string.h>
 
-#include "native.h"
+#include "hardware.h"
 
 #define HOLD_POLL_NS	20000
 #define SCALES		10	/* of delays: from max down to max / 512 */

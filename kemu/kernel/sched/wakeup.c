@@ -34,7 +34,7 @@
  *
  * Locks: pi_lock, then rq_lock; interrupts off.  Callers: kernel/sched/{wakeup,state,wait}.py.
  */
-#include "native.h"
+#include "sched.h"
 
 static struct kemu_name matched = { "point:ttwu:matched", 0 };
 static struct kemu_name remote = { "point:ttwu:remote", 0 };

@@ -1,5 +1,5 @@
 /*
- * py_ring.c - the methods of kemu.native.Memory that ring bells and read the trace rings.
+ * python/ring.c - the methods of kemu.native.Memory that ring bells and read the trace rings.
  */
 #include "py.h"
 

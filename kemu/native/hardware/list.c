@@ -7,7 +7,7 @@
  *
  * No ordering and no lock here: the caller holds the lock of the list.
  */
-#include "native.h"
+#include "hardware.h"
 
 void kemu_list_init(struct kemu *k, u64 head)
 {

@@ -6,7 +6,7 @@
  *
  * The tick runs only where two fair tasks share the CPU.
  */
-#include "native.h"
+#include "sched.h"
 
 /* The caller has interrupts off on that CPU, and holds timer_lock. */
 int kemu_program_event(struct kemu *k, struct kemu_cpu *cpu)

@@ -1,5 +1,5 @@
 /*
- * py_task.c - what the calling thread does as a task of a machine.
+ * python/task.c - what the calling thread does as a task of a machine.
  *
  * After an operation that opens the CPU to interrupts or preemption (unlock,
  * enable, wait_while), what is due is taken through the vectors, which the

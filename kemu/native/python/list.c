@@ -1,5 +1,5 @@
 /*
- * py_list.c - kemu.native.List and kemu.native.Tasks: queues, and the views of what is in them.
+ * python/list.c - kemu.native.List and kemu.native.Tasks: queues, and the views of what is in them.
  *
  * A List is a view of a list head (list.c); its caller holds the list's lock.
  * Tasks is a process's table of views: one object for each life of a slot, made

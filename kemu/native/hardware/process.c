@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 
-#include "native.h"
+#include "hardware.h"
 
 int kemu_die_with_parent(void)
 {

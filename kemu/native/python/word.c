@@ -1,5 +1,5 @@
 /*
- * py_word.c - kemu.native.Word: one shared word, and the operations on it.
+ * python/word.c - kemu.native.Word: one shared word, and the operations on it.
  *
  * A Word is checked once, when it is made, and keeps its Memory mapped for as
  * long as it lives: the operations themselves need no check.  What the
