@@ -17,9 +17,10 @@ MODULES = {".".join(path.relative_to(ROOT.parent).with_suffix("").parts).removes
 C_FILES = sorted(ROOT.rglob("*.[ch]"))
 
 STOREYS = (
-    {"native"}, {"memory"}, {"trace"}, {"kernel"}, {"machine"}, {"harness"}, {"races", "torture"},
-    {"cli", "__main__", "pytest_plugin"},
+    {"native"}, {"memory"}, {"trace"}, {"kernel"}, {"machine"}, {"harness"}, {"races"}, {"explore"},
+    {"latency", "torture"}, {"cli", "__main__", "pytest_plugin"},
 )
+C_STOREYS = ("native/hardware", "kernel", "native/python")
 OPEN_TO_ALL = {"kemu.errors"}
 LEAF = "kemu.trace.events"          # what the kernel writes into the rings
 LINUX_FILE = re.compile(r"[\w/{},-]+\.[chS]\b|kemu's own", re.IGNORECASE)
@@ -31,9 +32,16 @@ def storey(module: str) -> int:
     return next(number for number, parts in enumerate(STOREYS) if part in parts)
 
 
-def imported(path: Path, module: str) -> Iterator[str]:
-    """Every module of kemu that a file imports, at its head or later."""
-    for node in ast.walk(ast.parse(path.read_text())):
+def imported(path: Path, module: str, types: bool = True) -> Iterator[str]:
+    """Every module of kemu that a file imports, at its head or later.
+
+    types: also what is imported under ``if TYPE_CHECKING``, which never runs.
+    """
+    tree = ast.parse(path.read_text())
+    if not types:
+        tree.body = [node for node in tree.body
+                     if not (isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING")]
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name.startswith("kemu."))
         elif isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] == "kemu":
@@ -112,8 +120,63 @@ def test_function_length(path):
     assert [found for found in functions(path) if found[1] > MAX_FUNCTION] == []
 
 
-@pytest.mark.parametrize("path", [p for p in C_FILES if p.parent.name != "python"],
-                         ids=lambda path: path.name)
-def test_hardware_knows_no_python(path):
-    """Python.h is for the files that are named after it."""
+def c_storey(path: Path) -> int:
+    folder = path.relative_to(ROOT).parent.as_posix()
+    return next(number for number, room in enumerate(C_STOREYS) if folder.startswith(room))
+
+
+def included(path: Path) -> Iterator[Path]:
+    """Every header of kemu that a C file includes."""
+    code = re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+    for name in re.findall(r'^#include "([^"]+)"', code, re.MULTILINE):
+        found = [there / name for there in (path.parent, ROOT / "native", ROOT / "kernel")
+                 if (there / name).is_file()]
+        assert found, f"{path} includes {name}, which is not in the tree"
+        yield found[0]
+
+
+@pytest.mark.parametrize("path", C_FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_includes_point_down(path):
+    """A C file includes headers of its own storey or of those below."""
+    assert [str(header) for header in included(path) if c_storey(header) > c_storey(path)] == []
+
+
+@pytest.mark.parametrize("path", [p for p in C_FILES if p.parent != ROOT / "native/python"],
+                         ids=lambda path: str(path.relative_to(ROOT)))
+def test_only_the_glue_knows_python(path):
+    """Python.h is included in native/python only, so that the rest builds without Python."""
     assert "Python.h" not in re.sub(r"/\*.*?\*/", "", path.read_text(), flags=re.DOTALL)
+
+
+def circles(arrows: dict[str, set[str]]) -> list[list[str]]:
+    """Every strongly connected part of more than one file."""
+    reach: dict[str, set[str]] = {}
+    for start, first in arrows.items():
+        seen: set[str] = set()
+        stack = list(first)
+        while stack:
+            there = stack.pop()
+            if there not in seen:
+                seen.add(there)
+                stack += arrows.get(there, ())
+        reach[start] = seen
+    return sorted({tuple(sorted(b for b in reach[a] if a in reach.get(b, ())))
+                   for a in arrows if a in reach[a]})
+
+
+def test_circles_finds_a_circle():
+    """The search finds a circle of two and one of three, and nothing in a chain."""
+    assert circles({"a": {"b"}, "b": {"a"}, "c": {"d"}, "d": {"e"}, "e": {"c"}, "f": {"a"}}) == [
+        ("a", "b"), ("c", "d", "e")]
+    assert circles({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+
+
+def test_no_import_circles():
+    """No Python file imports itself by way of others, not even late."""
+    assert circles({module: set(imported(path, module, types=False)) - {"kemu", module}
+                    for module, path in MODULES.items()}) == []
+
+
+def test_no_include_circles():
+    """No header includes itself by way of others."""
+    assert circles({str(path): set(map(str, included(path))) for path in C_FILES}) == []
