@@ -1,9 +1,11 @@
 """The table of trace points: number, name, and what its three words a, b, c mean.
 
-Linux: include/trace/events/{sched,cpuhp}.h.  Some are written by the hardware (gate.c,
-schedule.c, wakeup.c in native/); the rest by kernel code through ``native.trace``.
-Each event carries who (pid and comm of the current task) and, where it has one,
-to whom (the subject), copied at the time.
+Linux: include/trace/events/{sched,cpuhp}.h, for the events whose names begin with sched_ or
+cpuhp_.  The other events are kemu's own; Linux has no tracepoints for them.
+
+The hardware writes some events (gate.c, schedule.c and wakeup.c in native/).  Kernel code writes
+the rest through ``native.trace``.  Each event holds copies of the current task's pid and comm and,
+if the event is about another task (the subject), of that task's pid and comm.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ SCHED_KTHREAD_STOP = 9  # subject: whom
 SCHED_KTHREAD_STOP_RET = 10     # a: what it returned
 KTHREAD_PARK = 11       # subject: whom
 KTHREAD_UNPARK = 12     # subject: whom
-KTHREAD_BIND = 13       # subject: whom; a: CPU, b: whether it was done
+KTHREAD_BIND = 13       # subject: whom; a: CPU
 KTHREAD_PARKED = 14     # (by itself) a: 1 entering, 0 leaving
 SCHED_PROCESS_EXIT = 15  # subject: who
 PANIC = 16              # a: kind
@@ -43,7 +45,7 @@ NAMES = {
 
 PREEMPTED = 1024        # in SCHED_SWITCH's a: TASK_STATE_MAX, printed as "+"
 STATE_LETTERS = "RSDTtZXxKWP"
-"""The letters of seed 000 (TASK_STATE_TO_CHAR_STR, Linux 3.9): R, then one per bit."""
+"""TASK_STATE_TO_CHAR_STR of Linux 3.9: R, then one letter for each bit."""
 
 _STATE_NAMES = {
     "R": "running", "S": "sleeping", "D": "disk sleep", "T": "stopped", "t": "tracing stop",
@@ -52,7 +54,7 @@ _STATE_NAMES = {
 
 
 def state_letters(state: int) -> str:
-    """A state as sched_switch prints it: letters joined by ``|``, ``R`` if none, ``+`` if preempted."""
+    """A state as sched_switch prints it: letters joined by ``|``, ``R`` without any, ``+`` if preempted."""
     letters = [letter for bit, letter in enumerate(STATE_LETTERS[1:]) if state >> bit & 1]
     return ("|".join(letters) or "R") + ("+" if state & PREEMPTED else "")
 

@@ -1,8 +1,17 @@
-"""Events as the kernel's ftrace prints them.
+"""Events as text, in the form of the kernel's ftrace.
 
-Linux: kernel/trace/trace.c and include/trace/events/{sched,cpuhp}.h, as of seed
-000.  Perfetto and trace-cmd's readers take the text; what they do not know
-(points, parking) is printed as tracing_mark_write would be: an event by name.
+Linux: kernel/trace/trace.c and include/trace/events/{sched,cpuhp}.h.  A line has the form that
+ftrace prints with the option irq-info off.  The sched events have the fields of Linux 4.3, where
+sched_waking came, and the state letters of Linux 3.9.  Left out: the priority in
+sched_process_exit; in cpuhp_enter the step's function; in cpuhp_exit the step.
+
+Linux has no tracepoints for points, operations, parking, binding, panics and stoppers.  kemu
+prints each of these under a name of its own, from the table in events.  They are not
+tracing_mark_write events.
+
+Readers: Perfetto opens the text as a systrace.  It draws sched_switch and sched_waking, and skips
+the events that it does not know, so it draws no point.  trace-cmd cannot read the text, because
+it reads binary trace.dat files only.
 """
 
 from __future__ import annotations
@@ -59,7 +68,7 @@ FORMATS: dict[int, Callable[[Event], str]] = {
 
 
 def arguments(e: Event) -> str:
-    """What stands behind the event's name."""
+    """What follows the event's name on its line."""
     form = FORMATS.get(e.id)
     return form(e) if form else f"a={e.a} b={e.b} c={e.c}"
 
@@ -71,7 +80,10 @@ def line(e: Event) -> str:
 
 
 def text(trace: Trace, tail: int = 0) -> str:
-    """A whole trace, or its last ``tail`` events; how many events each CPU lost comes first."""
+    """A whole trace, or its last ``tail`` events.
+
+    Comment lines come first: ftrace's header, then how many events each CPU lost.
+    """
     lost = [f"# CPU {cpu}: {nr} events lost, oldest first\n"
             for cpu, nr in trace.lost.items() if nr]
     shown = trace.events[-tail:] if tail else trace.events

@@ -1,4 +1,4 @@
-"""ftrace text: the kernel's words, which other tools read."""
+"""ftrace text: the form of the kernel's lines, which Perfetto reads."""
 
 from __future__ import annotations
 
@@ -16,6 +16,12 @@ from kemu.trace.reader import Event, Trace
 IMPORTER = re.compile(r"-(\d+)\s+\(?\s*(\d+|-+)?\)?\s?\[(\d+)\]\s*([a-zA-Z.]{3}[0-9a-f.]{1,2}\s*)?"
                       r"(\d+\.\d+):\s+(\S+):")
 
+# Those of kemu that include/trace/events/{sched,cpuhp}.h have, and ftrace's own for a marker.
+LINUX_EVENTS = {
+    "sched_switch", "sched_waking", "sched_wakeup", "sched_wakeup_new", "sched_migrate_task",
+    "sched_wait_task", "sched_kthread_stop", "sched_kthread_stop_ret", "sched_process_exit",
+    "cpuhp_enter", "cpuhp_exit", "tracing_mark_write"}
+
 
 def switch(state: int) -> Event:
     return Event(100_000_123_000, ev.SCHED_SWITCH, 0, 18, "migration/0", 0, "swapper/0", state, 0, 120)
@@ -25,7 +31,7 @@ def switch(state: int) -> Event:
     (0, "R"), (1, "S"), (2, "D"), (512, "P"), (64, "x"), (1024, "R+"), (512 + 1024, "P+"),
     (2 + 128, "D|K")])
 def test_sched_switch(state, letters):
-    """State letters as in seed 000, + for preempted."""
+    """State letters as in Linux 3.9, + for preempted."""
     assert ftrace.line(switch(state)) == (
         "     migration/0-18    [000]   100.000123: sched_switch: prev_comm=migration/0 prev_pid=18 "
         f"prev_prio=0 prev_state={letters} ==> next_comm=swapper/0 next_pid=0 next_prio=120")
@@ -54,6 +60,18 @@ def test_a_real_trace_reads(machine):
     assert times == sorted(times)
     assert {"sched_kthread_stop", "kthread_park", "sched_migrate_task"} <= {
         e.name for e in m.trace().events}
+
+
+def test_perfetto_opens_the_text():
+    """Perfetto takes a file for a systrace if it begins so."""
+    assert ftrace.text(Trace([], {})).startswith("# tracer")
+
+
+def test_linux_has_the_events_that_are_said_to_be_its():
+    """An event has a name of Linux, or one that no event of Linux has."""
+    linux = {name for name in ev.NAMES.values() if name.startswith(("sched_", "cpuhp_"))}
+    assert linux <= LINUX_EVENTS
+    assert not (set(ev.NAMES.values()) - linux) & LINUX_EVENTS
 
 
 def test_lost_events_are_said():
