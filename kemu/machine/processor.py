@@ -179,14 +179,26 @@ def _no_terminal(*args: object, **kwargs: object) -> Any:
                      "only.  print() does arrive; m.report() shows where every task is")
 
 
-def _in_a_fork() -> None:
-    """A task has forked.  The copy is no task, and would be one beside the original.
+_forking = 0    # the process that forks, which the copy compares with its parent
 
-    It may do what it likes but kernel functions (NoTask); one that leaves the task's
-    function ends (_oops).  It does not outlive the thread that forked it.
+
+def _before_a_fork() -> None:
+    global _forking
+    _forking = os.getpid()
+
+
+def _in_a_fork() -> None:
+    """A task has forked.  The copy is not a task, so that no task runs twice.
+
+    The copy may call everything but kernel functions (NoTask).  If it leaves the
+    task's function, it ends (_oops).  It does not outlive the thread that forked it:
+    the kernel kills it with that thread, and if the CPU died before the copy could
+    ask for this, the copy has another parent by now and ends here.
     """
     native.leave()
     native.die_with_parent()
+    if os.getppid() != _forking:
+        os._exit(1)
 
 
 def _set_up_python(processor: Processor) -> None:
@@ -223,7 +235,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.answer)
         arch.on_power_off(request.close_mailbox)
-        os.register_at_fork(after_in_child=_in_a_fork)
+        os.register_at_fork(before=_before_a_fork, after_in_child=_in_a_fork)
         runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)
         _thread.start_new_thread(swapper_main, (processor,))

@@ -6,7 +6,9 @@ import os
 import time
 
 import psutil
+import pytest
 
+from kemu import Machine, native
 from kemu.errors import NoTask
 from kemu.kernel import kthread, sched
 from kemu.native import preempt_disable
@@ -49,6 +51,19 @@ def fork_and_forget():
     return pid
 
 
+def fork_and_ask_late():
+    """The copy asks to die with its parent when its parent is dead."""
+    ask, parent = native.die_with_parent, os.getpid()
+
+    def ask_late():
+        while os.getppid() == parent:
+            time.sleep(0.001)
+        ask()
+
+    native.die_with_parent = ask_late
+    return fork_and_forget()
+
+
 def audited(m):
     m.audit()
     return m.run(sched.smp_processor_id, timeout=30) == 0
@@ -68,11 +83,10 @@ def test_copy_calls_the_kernel(machine):
     assert audited(m)
 
 
-def test_copy_goes_with_the_machine():
-    """It does not outlive the CPU."""
-    from kemu import Machine
-
+@pytest.mark.parametrize("function", [fork_and_forget, fork_and_ask_late])
+def test_copy_goes_with_the_machine(function):
+    """The copy does not outlive the CPU, however soon after the fork the CPU dies."""
     with Machine(2) as m:
-        pid = m.run(fork_and_forget)
+        pid = m.run(function)
     assert left_of([pid]) == []
     assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
