@@ -22,7 +22,7 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import functions, space
+from kemu.memory import pickler, space
 
 COUNT = "override:"
 ARMED = "overrides-armed"
@@ -59,7 +59,7 @@ def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -
         raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: "
                          f"{replacement.__qualname__}{given} takes other parameters")
     return Override(target.__module__, target.__qualname__, replacement,
-                    functions.goes_by_value(target.__module__))
+                    pickler.goes_by_value(target.__module__))
 
 
 def _shape(signature: inspect.Signature) -> list[tuple[str, Any]]:

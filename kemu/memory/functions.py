@@ -1,77 +1,35 @@
 """Functions and arguments that another process will load.
 
 A function is published once into an append-only arena of the shared memory and
-named by its offset there.  What every process can import (kemu's own code,
-installed packages, the standard library) travels by name; everything else by
-value, so that scripts without a ``__main__`` guard, notebooks and test modules
-work.  A closure that travels by value is a copy: what its cells hold is not
-shared.  Share words, completions and tasks; their handles mean the same everywhere.
+named by its offset there.  What every process can import travels by name, and the
+rest by value (memory/pickler.py), so that scripts without a ``__main__`` guard,
+notebooks and test modules work.  A closure that travels by value is a copy: the
+processes do not share what its cells hold.  Share words, completions and tasks:
+their handles mean the same everywhere.
 
-The arguments of one call are no functions to keep: they travel in a block of
-the heap, which the reader frees (:func:`post`, :func:`take`).
+The arguments of one call are read once.  They travel in a block of the heap, which
+the reader frees (:func:`post`, :func:`take`).
 """
 
 from __future__ import annotations
 
 import io
-import os
 import pickle
-import site
-import sys
-import sysconfig
-import threading
-from types import ModuleType
 from typing import Any
-
-import cloudpickle  # type: ignore[import-untyped]
 
 from kemu.errors import UsageError, shown, text_of
 from kemu.memory import space
+from kemu.memory.pickler import Pickler
 
 _loaded: dict[tuple[int, int], Any] = {}
 _published: dict[tuple[int, int], tuple[Any, int]] = {}
-_by_value_lock = threading.RLock()
-_looked_at: set[str] = set()
-
-
-def _installed_places() -> tuple[str, ...]:
-    paths = [*sysconfig.get_paths().values(), *site.getsitepackages(), site.getusersitepackages(),
-             os.path.dirname(os.path.dirname(os.path.abspath(__file__))), sys.base_prefix + "/lib"]
-    return tuple(os.path.join(os.path.realpath(path), "") for path in paths)
-
-
-_PLACES = _installed_places()
-
-
-def _travels_by_value(module: ModuleType) -> bool:
-    file = getattr(module, "__file__", None)
-    if not isinstance(file, str):
-        return False        # built in, or __main__, which cloudpickle knows
-    return not os.path.realpath(file).startswith(_PLACES)
-
-
-def goes_by_value(module: str) -> bool:
-    """Whether functions of the module of that name travel by value."""
-    return module == "__main__" or (module in sys.modules
-                                    and _travels_by_value(sys.modules[module]))
-
-
-def _register_user_modules() -> None:
-    for name, module in list(sys.modules.items()):
-        if name in _looked_at or not isinstance(module, ModuleType):
-            continue
-        _looked_at.add(name)
-        if name != "__main__" and module.__name__ == name and _travels_by_value(module):
-            cloudpickle.register_pickle_by_value(module)
 
 
 def dumps(thing: Any) -> bytes:
     """Pickle; raises UsageError that names what cannot travel, and why."""
-    with _by_value_lock:
-        _register_user_modules()
     try:
         out = io.BytesIO()
-        cloudpickle.Pickler(out, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
+        Pickler(out, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
         return out.getvalue()
     except Exception as error:
         raise UsageError(
