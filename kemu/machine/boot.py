@@ -148,7 +148,13 @@ def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
 
 
 def init_idle(memory: native.Memory, views: Tasks, cpu: int, core: int, sharers: int) -> None:
-    """A CPU and its swapper, which is what it runs (Linux: init_idle)."""
+    """A CPU and its swapper, which is what it runs (Linux: init_idle).
+
+    on_rq is 1 although no queue links an idle task, and stays 1.  A waker therefore takes it
+    for a task that has not left its runqueue, and stores TASK_RUNNING only.  With on_rq 0 the
+    waker would wait until swapper leaves its CPU, and an interrupt that wakes swapper on that
+    CPU would wait for itself (Linux: 77177856e3bf).
+    """
     idle = views.at(memory.task_alloc())
     idle.set_comm(f"swapper/{cpu}")
     idle.cpu.store(cpu)
@@ -157,6 +163,7 @@ def init_idle(memory: native.Memory, views: Tasks, cpu: int, core: int, sharers:
     idle.cpus_allowed.store(1 << cpu)
     idle.sched_class.store(IDLE)
     idle.prio.store(120)
+    idle.on_rq.store(1)
     idle.on_cpu.store(1)
     idle.preempt_count.store(1)
     rq = Cpu(memory, cpu)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from kemu import native
-from kemu.kernel.sched.runqueue import CLASS_NAMES
+from kemu.kernel.sched.runqueue import CLASS_NAMES, IDLE
 from kemu.memory.views import Cpu, Header, Task, tasks_of
 from kemu.trace import ftrace, reader
 from kemu.trace.events import state_letters, state_name
@@ -25,7 +25,8 @@ def tasks_text(memory: native.Memory) -> str:
     lines = [f"{'task':<16} {'pid':>5} {'state':<16} {'cpu':>3} {'class':<5} {'locks':>5}  waits for"]
     for task in tasks_of(memory).used():
         state = task.state.load()
-        running = "running" if task.on_cpu.load() else "queued" if task.on_rq.load() else ""
+        queued = task.on_rq.load() and task.sched_class.load() != IDLE      # swapper's on_rq is always 1
+        running = "running" if task.on_cpu.load() else "queued" if queued else ""
         lines.append(f"{task.comm:<16} {task.pid.load():>5} "
                      f"{state_name(state) if state or not running else running:<16} "
                      f"{task.cpu.load():>3} {CLASS_NAMES[task.sched_class.load() & 3]:<5} "

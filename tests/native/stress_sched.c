@@ -189,7 +189,7 @@ static void lay_out(void)
 		t->cpu = slot % CPUS;
 		t->cpus_allowed = (1 << CPUS) - 1;
 		t->preempt_count = slot < CPUS ? 1 : 2;
-		t->on_cpu = slot < CPUS;
+		t->on_rq = t->on_cpu = slot < CPUS;
 		t->sched_class = slot < CPUS ? CLASS_IDLE : slot == CPUS ? CLASS_RT : CLASS_FAIR;
 		t->prio = slot == CPUS ? 50 : 120;
 		if (slot >= CPUS)

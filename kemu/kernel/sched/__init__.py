@@ -16,7 +16,8 @@ interrupts off (run_timers); others hold it for a list's links and take nothing 
 
 p->state      <- a mask: by p without a lock (set_current_state); by p under pi_lock for
                  PARKED and DEAD (set_special_state); by wakers under pi_lock
-p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is preempted
+p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is preempted;
+                 swapper's is always 1
 p->on_cpu     <- { 0, 1 }: 1 by the switch to p, under rq->lock; 0 by whoever p was
                  switched to (release), after everything p did: wakers wait for it (acquire)
 p->cpu        <- under pi_lock (WAKING) or rq->lock (queued)

@@ -64,6 +64,8 @@ def _audit_cpu(rq: Cpu) -> Iterator[str]:
     idle = idle_tasks[rq.cpu]
     if idle.state.load() != TASK_RUNNING or idle.sched_class.load() != IDLE:
         yield f"S11: {idle} is not in TASK_RUNNING or not of the idle class"
+    if not idle.on_rq.load():
+        yield f"S11: {idle} has on_rq 0: an interrupt that wakes it would wait for itself"
 
 
 def _audit_tasks(linked: dict[int, int]) -> Iterator[str]:

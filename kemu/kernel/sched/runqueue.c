@@ -7,7 +7,8 @@
  * and dequeue merely count.  A later class goes before an earlier one, a lower
  * priority number before a higher; equals in order of arrival.
  *
- *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate, nobody else
+ *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate, nobody else; swapper's is
+ *			   always 1, and no queue links it
  *	need_resched	<- 1 by kemu_check_preempt; the kick comes when the caller holds
  *			   no spinlock any more (kemu_send_reschedule)
  *
