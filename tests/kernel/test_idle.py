@@ -7,10 +7,11 @@ import re
 import pytest
 
 from kemu.errors import KernelBug
-from kemu.kernel import cpu, sched
-from kemu.kernel.completion import wait_for_completion
+from kemu.kernel import sched
+from kemu.kernel.hotplug import cpu
 from kemu.kernel.irq import smp_call_function_single
-from kemu.kernel.sched.runqueue import idle_tasks
+from kemu.kernel.sched.completion import wait_for_completion
+from kemu.kernel.sched.cpus import idle_tasks
 from kemu.machine.override import make_override
 from tests.kernel.threads import Board, Shared, spin
 
@@ -80,3 +81,15 @@ def test_report_does_not_call_an_idle_task_queued(machine):
     assert spins.result() == 7
     assert re.search(r"(?m)^spin .* running ", report)
     assert re.search(r"(?m)^swapper/1 ", report) and not re.search(r"(?m)^swapper/1 .* queued ", report)
+
+
+def wake_itself() -> None:
+    sched.current().on_rq.store(0)
+    sched.set_current_state(sched.TASK_INTERRUPTIBLE)
+    sched.wake_up_process(sched.current())
+
+
+def test_wake_up_that_would_wait_for_itself(machine):
+    """A task that wakes itself while it is off its runqueue is a BUG with its name."""
+    with pytest.raises(KernelBug, match=r"wake_itself .*wakes itself on cpu0 while it is off its runqueue"):
+        machine(2).run(wake_itself, timeout=PATIENCE)

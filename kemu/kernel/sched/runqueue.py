@@ -51,6 +51,9 @@ def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
             text = "use after free: a wake-up of a task that is gone"
         case native.BUG_NOWHERE:
             text = f"no CPU at all for {p}"
+        case native.BUG_ITSELF:
+            text = (f"{p} wakes itself on cpu{rq.cpu} while it is off its runqueue: the wake-up "
+                    "would wait, with interrupts off, until its own task leaves the CPU")
         case _:
             text = f"{p} on cpu{rq.cpu}: {why}"
     BUG(text, depth=2)

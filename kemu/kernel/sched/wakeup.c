@@ -21,6 +21,7 @@
  *			is taken back (remote)
  *	on_cpu		read after on_rq was 0, acquire: p is on its way out of schedule()
  *			until who came after it stores 0 (release, kemu_finish_switch())
+ *			If p is the waker itself, the wait would never end: KEMU_BUG_ITSELF
  *	state		WAKING: p is in no queue, and nobody else's business
  *	cpu		under pi_lock, p being WAKING; then its rq_lock
  *	on_rq		1, linked: under rq_lock
@@ -141,6 +142,8 @@ static int wake(struct kemu_self *s, struct kemu_task *p)
 		status = wake_remote(s, p);
 	if (status)		/* failed, or 1: it was still queued */
 		return status < 0 ? status : KEMU_OK;
+	if (p == s->task)	/* interrupts are off: nothing can end the wait for its own on_cpu */
+		return KEMU_BUG_ITSELF;
 	status = kemu_wait_while(s->k, &p->on_cpu, 1, p);
 	if (status >= 0)
 		status = kemu_step(s, OP_STORE, &p->state, TASK_WAKING);

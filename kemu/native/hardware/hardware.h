@@ -44,6 +44,7 @@ enum kemu_status {
 	KEMU_BUG_ATOMIC = -38,	/* schedule() with preemption off */
 	KEMU_BUG_GONE = -39,	/* a wake-up of a freed task */
 	KEMU_BUG_NOWHERE = -40,	/* no CPU at all for a task */
+	KEMU_BUG_ITSELF = -41,	/* a wake-up that would wait until its own task leaves its CPU */
 };
 
 /* Operations, as the gate counts and delays them. */
