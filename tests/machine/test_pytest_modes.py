@@ -66,17 +66,33 @@ class TestMethods:
 '''
 
 
-@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
-@pytest.mark.parametrize("package", [False, True], ids=["module", "package"])
-def test_import_mode(tmp_path, mode, package):
-    """Under every import mode, in a package or not."""
+@pytest.fixture
+def suite(tmp_path):
+    """A folder with the user's test module."""
     directory = tmp_path / "suite"
     directory.mkdir()
     (directory / "test_theirs.py").write_text(MODULE)
+    return directory
+
+
+def run_theirs(suite, *options):
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", suite.parent,
+         "-c", "/dev/null", *options, suite],
+        check=False, capture_output=True, text=True, timeout=60, cwd=suite.parent)
+
+
+@pytest.mark.parametrize("mode", ["prepend", "append", "importlib"])
+@pytest.mark.parametrize("package", [False, True], ids=["module", "package"])
+def test_import_mode(suite, mode, package):
+    """Under every import mode, in a package or not."""
     if package:
-        (directory / "__init__.py").touch()
-    result = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", tmp_path,
-         "-c", "/dev/null", f"--import-mode={mode}", directory],
-        check=False, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+        (suite / "__init__.py").touch()
+    result = run_theirs(suite, f"--import-mode={mode}")
+    assert result.returncode == 0, result.stdout
+
+
+def test_under_xdist(suite):
+    """In two workers at once, each with a helper of its own."""
+    result = run_theirs(suite, "-n", "2")
     assert result.returncode == 0, result.stdout
