@@ -36,7 +36,8 @@ from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
 from kemu.memory import functions, space
-from kemu.memory.struct import CLEARED, Embedded, PerCPU, Struct, TaskRef, Word
+from kemu.memory.cleared import ClearedVariables
+from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
 from kemu.memory.views import Header, Task, comm_words
 from kemu.native import now_ns
 from kemu.harness.race import DONE, START, Actor, Race
@@ -155,22 +156,6 @@ def _start_actor(offset: int, index: int, actor: Actor, stages: list[Stage]) -> 
     wait_for_completion(Ring.on(0).over)
 
 
-def _clear_user_variables(memory: native.Memory) -> None:
-    """Zero every per-CPU variable that is not kept."""
-    header = Header(memory)
-    first = header.symbols.load()
-    step = native.SYMBOL_NAME + 8
-    for index in range(header.nr_symbols.load()):
-        symbol = first + index * step
-        name = memory.symbol_name(symbol)
-        if not name.startswith(CLEARED):
-            continue
-        base = native.Word(memory, symbol).load()
-        size = native.Word(memory, base).load() if base else 0
-        for offset in range(0, size, 8):
-            native.Word(memory, base + 8 + offset).store(0)
-
-
 def _arm(race: Race, memory: native.Memory) -> None:
     for number, hold in enumerate(race.holds):
         _write_hold(memory, number, hold)
@@ -204,6 +189,7 @@ class Referee:
         self.forced = forced
         self.memory = space.this()
         self.header = Header(self.memory)
+        self.variables = ClearedVariables(self.memory)
         self.counters, self.ring = Counters.on(0), Ring.on(0)
         self.stages = [Stage.alloc() for _ in self.race.actors]
         for index, actor in enumerate(self.race.actors):
@@ -219,7 +205,7 @@ class Referee:
         """One trial; what it hit, or "" for nothing."""
         race, ring = self.race, self.ring
         self.trial.number += 1
-        _clear_user_variables(self.memory)
+        self.variables.clear()
         for step in race.prepares:
             step(self.trial)
         for word in (ring.ended, ring.windows, ring.inside, ring.met):
