@@ -18,6 +18,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from loguru import logger
@@ -32,6 +33,10 @@ from kemu.memory import functions
 from kemu.memory.views import Cpu, Header, Tasks
 
 logger.disable("kemu")      # a library is silent; the command line enables it
+
+HERE = str(Path(__file__).absolute().parents[2])
+"""The folder that holds this kemu.  The helper takes kemu from there, because sys.path may have
+come to hold another kemu first: a clone where the tests of an installed kemu run."""
 
 MIB = 1 << 20
 HZ = 1000
@@ -60,7 +65,7 @@ class HelperLink:
         self.machines: dict[int, Callable[[], Told | None]] = {}
         self.numbers = itertools.count(1)
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (f"import sys; sys.path[:] = {search_path()!r}; "
+        code = (f"import sys; sys.path[:] = {[HERE, *search_path()]!r}; import kemu; del sys.path[0]; "
                 f"from kemu.machine.helper import main; main({its.fileno()}, {self.owner})")
         self.process = subprocess.Popen(
             [sys.executable or "", "-c", code], pass_fds=[its.fileno()], start_new_session=True,

@@ -9,6 +9,7 @@ import pytest
 
 from kemu import Machine, native
 from kemu.errors import UsageError
+from tests.machine.test_crash import run_program
 
 
 def where():
@@ -38,6 +39,11 @@ def test_one_after_another(machine):
         with machine(2) as m:
             found.append(m.run(squared, n, cpu=1))
     assert found == [n * n for n in range(10)]
+
+
+def test_the_helper_takes_the_controllers_kemu():
+    """Another kemu that comes first on sys.path later does not reach the helper."""
+    assert run_program("other_kemu.py") == "42\n"
 
 
 def test_side_by_side(machine):
