@@ -55,6 +55,16 @@ def test_idle_task_that_is_woken_before_it_sleeps(machine):
         m.run(down_and_up, 1, timeout=PATIENCE)
 
 
+def make_idle_fifo() -> None:
+    sched.sched_setscheduler(idle_tasks[1], sched.SCHED_FIFO, 1)
+
+
+def test_idle_task_leaves_no_queue(machine):
+    """A policy would take swapper out of its queue, in which it is not: Linux's words for it."""
+    with pytest.raises(KernelBug, match="bad: scheduling from the idle thread!"):
+        machine(2).run(make_idle_fifo, timeout=PATIENCE)
+
+
 def clear_on_rq() -> list[str]:
     """What the audit finds when an idle task is off its runqueue."""
     on_rq = idle_tasks[1].on_rq
