@@ -14,8 +14,8 @@ from statistics import median
 import kemu
 from bench.stats import Report, summary, us
 from kemu.kernel import sched
-from kemu.kernel.sched.cpus import runqueues
 from kemu.kernel.own.version import VERSIONS
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.machine.machine import Machine
 from kemu.native import now_ns
 

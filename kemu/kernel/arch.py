@@ -19,7 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemu import native
-from kemu.kernel.sched.cpus import machine, runqueues
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import local_irq_save
 
@@ -34,8 +35,8 @@ def __cpu_up(cpu: int) -> None:
     """Power the CPU on, and wait until it is online.  Polls."""
     ArchCpu.on(cpu).dead.store(0)
     runqueues[cpu].ipi.fetch_or(native.IPI_INIT)
-    machine.memory.kick(cpu)
-    online = machine.header.online_mask
+    system.memory.kick(cpu)
+    online = system.header.online_mask
     while not online.test_bit(cpu):
         online.wait_while(online.load() & ~(1 << cpu))
 

@@ -21,12 +21,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from kemu import native
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.cpumask import check_cpu
 from kemu.kernel.kthread import kthread_park, kthread_unpark
-from kemu.kernel.panic import WARN
 from kemu.kernel.own.point import point
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import WARN
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched.policy import sched_set_stop_task
-from kemu.kernel.sched.cpus import check_cpu, machine
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory import functions
@@ -81,7 +82,7 @@ def unpack(word: int) -> Any:
 
 def free_packed(word: int) -> None:
     if not word & 1:
-        machine.memory.heap_free(word)
+        system.memory.heap_free(word)
 
 
 _spare: list[tuple[CpuStopDone, CpuStopWork]] = []
@@ -147,7 +148,7 @@ def cpu_stop_drop(work: CpuStopWork) -> None:
         tell(work)
     done = work.done.load()
     if done:
-        cpu_stop_signal_done(CpuStopDone.at(machine.memory, done), False)
+        cpu_stop_signal_done(CpuStopDone.at(system.memory, done), False)
 
 
 _on_drop: list[Callable[[CpuStopWork], None]] = []
@@ -214,12 +215,12 @@ def cpu_stopper_thread(cpu: int) -> None:
         flags = stopper.lock.lock_irqsave()
         node = stopper.works.first()
         if node:
-            machine.memory.list_del(node)
+            system.memory.list_del(node)
         stopper.lock.unlock_irqrestore(flags)
         if not node:
             point("stopper:empty")
             return
-        _run_work(CpuStopWork.at(machine.memory, node))
+        _run_work(CpuStopWork.at(system.memory, node))
 
 
 def _run_work(work: CpuStopWork) -> None:
@@ -229,7 +230,7 @@ def _run_work(work: CpuStopWork) -> None:
     preempt_disable()
     ret = fn(arg) or 0
     if done:
-        stop_done = CpuStopDone.at(machine.memory, done)
+        stop_done = CpuStopDone.at(system.memory, done)
         if ret:
             stop_done.ret.store(ret)
         cpu_stop_signal_done(stop_done, True)

@@ -17,8 +17,8 @@ from typing import Any, NoReturn
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel.sched.state import PF_KTHREAD
 from kemu.kernel.own.version import this_kernel
+from kemu.kernel.sched.state import PF_KTHREAD
 from kemu.memory import functions
 from kemu.native import current
 

@@ -25,9 +25,9 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from kemu.errors import UsageError
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import DEFAULT_PRIO, FAIR
-from kemu.kernel.sched.cpus import machine, runqueues
+from kemu.kernel.sched.runqueue import DEFAULT_PRIO, FAIR, runqueues
 from kemu.kernel.sched.schedule import __schedule, finish_task_switch, on_dead_task
 from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEAD,
                                      TASK_UNINTERRUPTIBLE, set_special_state)
@@ -47,8 +47,8 @@ def copy_process(entry: Callable[[Task], None], argument: int, comm: str, *, hom
     mask.  Raises OutOfMemory if there is no slot.
     """
     published = functions.publish(entry)
-    p = machine.tasks.at(machine.memory.task_alloc())
-    p.pid.store(machine.header.next_pid.add(1) - 1)
+    p = system.tasks.at(system.memory.task_alloc())
+    p.pid.store(system.header.next_pid.add(1) - 1)
     p.set_comm(comm)
     p.home.store(home)
     p.cpu.store(home)
@@ -73,7 +73,7 @@ def _bear(p: Task, home: int) -> None:
         if seen == head:
             break
         head = seen
-    machine.memory.ring_monitor(home)
+    system.memory.ring_monitor(home)
 
 
 def rehome(p: Task, home: int) -> None:
@@ -85,7 +85,7 @@ def rehome(p: Task, home: int) -> None:
     p.home.store(home)
     p.flags.fetch_or(PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
-    machine.memory.ring_task(p.slot)
+    system.memory.ring_task(p.slot)
     p.turn.wait_while(TURN_REHOME)
     p.tid.store(0)      # the old thread has taken its turn, and touches p no more
     _bear(p, home)
@@ -118,7 +118,7 @@ def try_get_task_struct(p: Task) -> bool:
     if p.generation.load() == p.birth:
         return bool(got)
     if got:
-        put_task_struct(machine.tasks.at(p.slot))
+        put_task_struct(system.tasks.at(p.slot))
     raise UsageError("the task is gone, and its slot is another's: keep a reference "
                      "(get_task_struct) for as long as you use the handle")
 
@@ -131,7 +131,7 @@ def put_task_struct(p: Task) -> None:
     if not left:
         for free in _on_free:
             free(p)
-        machine.memory.task_free(p.slot)
+        system.memory.task_free(p.slot)
 
 
 _on_free: list[Callable[[Task], None]] = []

@@ -8,16 +8,16 @@ Runs as the first task of CPU 0, when every CPU's process is there and plays dea
 from __future__ import annotations
 
 from kemu.errors import MachineError
-from kemu.kernel.hotplug.cpu import (arch_cpu_idle_dead, boot_cpu_init, cpu_down, cpu_up,
-                             start_secondary)
 from kemu.kernel.cpu_stop import cpu_stop_init
-from kemu.kernel.hotplug.cpuhp_thread import cpuhp_threads_init
 from kemu.kernel.hotplug.audit import audit_hotplug
-from kemu.kernel.own.quiesce import wait_until_quiet
+from kemu.kernel.hotplug.cpu import (arch_cpu_idle_dead, boot_cpu_init, cpu_down, cpu_up,
+                                     start_secondary)
+from kemu.kernel.hotplug.cpuhp_thread import cpuhp_threads_init
 from kemu.kernel.hotplug.sched_cpu import migrate_running, sched_exec
-from kemu.kernel.sched.cpus import runqueues
-from kemu.kernel.softirq import spawn_ksoftirqd
+from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.own.version import Kernel
+from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.softirq import spawn_ksoftirqd
 from kemu.kernel.watchdog import lockup_detector_init
 
 

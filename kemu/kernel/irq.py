@@ -19,8 +19,9 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel.sched.cpus import cpu_online, machine, runqueues, this_rq
-from kemu.kernel.sched.runqueue import task_tick
+from kemu.kernel.cpumask import cpu_online
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import runqueues, task_tick, this_rq
 from kemu.kernel.sched.timer import run_timers
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions
@@ -64,7 +65,7 @@ def _timer_interrupt() -> None:
     now = now_ns()
     if 0 < rq.tick_at.load() <= now:
         rq.lock.lock()
-        task_tick(rq, machine.tasks.at(rq.curr.load()))
+        task_tick(rq, system.tasks.at(rq.curr.load()))
         rq.lock.unlock()
     run_timers(now, wake_up_process)
 
@@ -75,11 +76,11 @@ def _run_calls() -> None:
         rq.call_lock.lock()
         node = rq.calls.first()
         if node:
-            machine.memory.list_del(node)
+            system.memory.list_del(node)
         rq.call_lock.unlock()
         if not node:
             return
-        call = CallSingleData.at(machine.memory, node)
+        call = CallSingleData.at(system.memory, node)
         function = functions.load(call.function.load())
         argument = call.argument.load()
         waits = call.waits.load()
@@ -94,7 +95,7 @@ def raise_ipi(cpu: int, bit: int) -> None:
     """Raise an interrupt at a CPU.  Any context."""
     rq = runqueues[cpu]
     rq.ipi.fetch_or(bit)
-    machine.memory.kick(cpu)
+    system.memory.kick(cpu)
 
 
 def flush_smp_call_function_queue() -> None:
@@ -145,7 +146,7 @@ def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument:
     if cpu == smp_processor_id():
         native.cpu_relax()
     if wait:
-        call.pending.wait_while(1, machine.tasks.at(runqueues[cpu].curr.load()).slot)
+        call.pending.wait_while(1, system.tasks.at(runqueues[cpu].curr.load()).slot)
         call.free()
 
 

@@ -30,13 +30,14 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, refuse, shown
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.cpumask import check_cpu, cpumask_of
 from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
                               try_get_task_struct)
-from kemu.kernel.panic import WARN
 from kemu.kernel.own.point import point
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import WARN
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.cpus import check_cpu, cpumask_of, machine
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, TASK_PARKED,
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state,
@@ -85,7 +86,7 @@ def to_kthread(k: Task) -> KThread:
         base = k.kthread.load()
         if not base:
             raise NoTask(f"{k} is no kernel thread: create it with kthread_create_on_cpu()")
-        k.kt = KThread(machine.memory, base)
+        k.kt = KThread(system.memory, base)
     kthread: KThread = k.kt
     return kthread
 
@@ -158,7 +159,7 @@ def kthread(me: Task) -> None:
         __kthread_parkme(self)
         ret = threadfn(data)
     if block:
-        machine.memory.heap_free(block)
+        system.memory.heap_free(block)
         self.data.store(0)
     sys.stdout.flush()          # half a line that it printed
     me.exit_code.store(_as_result(ret))
@@ -170,7 +171,7 @@ def kthread(me: Task) -> None:
 
 def _report(me: Task) -> None:
     """Tell the creator that the thread is there, and get ready to sleep."""
-    create = KThreadCreate.at(machine.memory, me.arg.load())
+    create = KThreadCreate.at(system.memory, me.arg.load())
     self = KThread.alloc()
     self.function.store(create.function.load())
     self.data.store(create.data.load())
@@ -203,7 +204,7 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
     with _create_info(function, data) as create:
         k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
                          home=native.smp_processor_id() if home is None else home,
-                         allowed=machine.header.possible_mask.load())
+                         allowed=system.header.possible_mask.load())
         wake_up_new_task(k)
         wait_for_completion(create.done)
     return k
@@ -232,7 +233,7 @@ def _create_info(function: int, data: Any) -> Iterator[KThreadCreate]:
         yield create
     except OutOfMemory:
         if create.data.load():
-            machine.memory.heap_free(create.data.load())
+            system.memory.heap_free(create.data.load())
         raise
     finally:
         create.free()

@@ -24,14 +24,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from kemu.errors import OutOfMemory, UsageError, refuse
+from kemu.kernel.cpumask import cpu_online, online_cpus
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
                                  kthread_should_park, kthread_should_stop, kthread_stop,
                                  kthread_unpark)
 from kemu.kernel.locking.mutex import Mutex
-from kemu.kernel.panic import BUG, WARN
 from kemu.kernel.own.point import point
-from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import BUG, WARN
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_PARKED, TASK_RUNNING,
                                      __set_current_state, set_current_state)
@@ -39,9 +41,8 @@ from kemu.kernel.sched.wait import wait_task_inactive
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, Word
 from kemu.memory.views import Task
-from kemu.native import Word as Word_
-from kemu.native import (current, preempt_disable, preempt_enable, preempt_enable_no_resched,
-                         smp_processor_id)
+from kemu.native import (Word as Word_, current, preempt_disable, preempt_enable,
+                         preempt_enable_no_resched, smp_processor_id)
 
 HP_THREAD_NONE, HP_THREAD_ACTIVE, HP_THREAD_PARKED = range(3)
 
@@ -107,7 +108,7 @@ def _globals() -> SmpbootGlobals:
 
 def _registered() -> list[HotplugThread]:
     """Caller holds smpboot_threads_lock."""
-    return [HotplugThread(machine.memory, node) for node in _globals().threads.nodes()]
+    return [HotplugThread(system.memory, node) for node in _globals().threads.nodes()]
 
 
 def _descriptor(ht: HotplugThread) -> SmpHotplugThread:
@@ -227,7 +228,7 @@ def smpboot_create_threads(cpu: int) -> int:
 
 def _thread(ht: HotplugThread, cpu: int) -> Task | None:
     slot = ht.thread(cpu).load()
-    return machine.tasks.at(slot - 1) if slot else None
+    return system.tasks.at(slot - 1) if slot else None
 
 
 def smpboot_unpark_thread(ht: HotplugThread, cpu: int) -> None:
@@ -278,8 +279,8 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
     with _globals().lock:
         if _find(plug_thread.thread_comm):
             raise UsageError(f"{plug_thread.thread_comm!r} is registered already")
-        base = machine.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))
-        ht = HotplugThread(machine.memory, base)
+        base = system.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))
+        ht = HotplugThread(system.memory, base)
         try:
             ht.descriptor.store(functions.publish(plug_thread))
             for cpu in online_cpus():
@@ -302,7 +303,7 @@ def smpboot_unregister_percpu_thread(plug_thread: SmpHotplugThread) -> None:
         ht = _find(plug_thread.thread_comm)
         if ht is None:
             raise UsageError(f"{plug_thread.thread_comm!r} is not registered")
-        machine.memory.list_del(ht.base)
+        system.memory.list_del(ht.base)
         smpboot_destroy_threads(ht)
         ht.free()
 

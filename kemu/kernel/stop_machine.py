@@ -23,12 +23,13 @@ from typing import Any
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
-                                  cpu_stop_queue_work, free_packed, on_dropped_work,
-                                  pack, unpack, wake_stopper)
+                                  cpu_stop_queue_work, free_packed, on_dropped_work, pack, unpack,
+                                  wake_stopper)
+from kemu.kernel.cpumask import check_cpu, for_each_cpu, online_cpus
 from kemu.kernel.locking.mutex import Mutex, mutex_trylock, mutex_unlock
-from kemu.kernel.panic import Kind, panic
 from kemu.kernel.own.point import point
-from kemu.kernel.sched.cpus import check_cpu, for_each_cpu, machine, online_cpus
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import Kind, panic
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
@@ -97,7 +98,7 @@ def multi_cpu_stop(base: int) -> int:
 
     Waits by polling, or asleep where CPUs share a host core (native/hardware/watch.c).
     """
-    msdata = MultiStopData.at(machine.memory, base)
+    msdata = MultiStopData.at(system.memory, base)
     fn, data = functions.load(msdata.fn.load()), unpack(msdata.data.load())
     active = msdata.active_cpus.load() >> smp_processor_id() & 1
     msdata.entered.add(1)
@@ -122,7 +123,7 @@ def count_dropped(work: CpuStopWork) -> None:
     That is reported here, or by them, whichever comes second.
     """
     if functions.load(work.fn.load()) is multi_cpu_stop:
-        msdata = MultiStopData.at(machine.memory, unpack(work.arg.load()))
+        msdata = MultiStopData.at(system.memory, unpack(work.arg.load()))
         msdata.dropped.add(1)
         report_missing_participant(msdata)
 

@@ -18,10 +18,12 @@ Locks: none.  Callers: init.
 
 from __future__ import annotations
 
+from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import Kind, panic
 from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
-from kemu.kernel.sched.cpus import idle_tasks, machine, online_cpus, runqueues
+from kemu.kernel.sched.runqueue import idle_tasks, runqueues
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
 from kemu.kernel.sched.timer import schedule_timeout
@@ -61,7 +63,7 @@ def watchdog(cpu: int) -> None:
         check_soft_lockup(_next_online(cpu), thresh)    # who is late itself cannot tell
     set_current_state(TASK_INTERRUPTIBLE)
     if not (kthread_should_park() or kthread_should_stop()):
-        schedule_timeout(max(1, thresh // SAMPLES // machine.header.tick_ns.load()))
+        schedule_timeout(max(1, thresh // SAMPLES // system.header.tick_ns.load()))
     __set_current_state(TASK_RUNNING)
 
 
@@ -78,7 +80,7 @@ def check_soft_lockup(cpu: int, thresh: int) -> None:
     """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched
-    curr = machine.tasks.at(runqueues[cpu].curr.load())
+    curr = system.tasks.at(runqueues[cpu].curr.load())
     if touched and stuck > thresh and curr is not idle_tasks[cpu]:
         panic(Kind.HANG, f"watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck // 10**9}s! "
                          f"[{curr.comm}:{curr.pid.load()}]")

@@ -31,11 +31,12 @@ from kemu import native
 from kemu.errors import MachineStopped, UsageError, text_of
 from kemu.kernel import arch, fork, irq, printk
 from kemu.kernel.own import quiesce
+from kemu.kernel.own.system import system
+from kemu.kernel.own.version import install, this_kernel
 from kemu.kernel.panic import Kind, held, panic
-from kemu.kernel.sched.cpus import idle_tasks, machine, runqueues
+from kemu.kernel.sched.runqueue import idle_tasks, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
-from kemu.kernel.own.version import install, this_kernel
 from kemu.machine import override, request, stacks
 from kemu.memory import space
 from kemu.memory.views import Task
@@ -60,7 +61,7 @@ class Processor:
         """Have the main thread send a message.  Any thread; does not wait."""
         data = pickle.dumps(message)
         self.outbox.append(LENGTH.pack(len(data)) + data)
-        machine.memory.ring_monitor(self.cpu)
+        system.memory.ring_monitor(self.cpu)
 
     def answer(self, message: tuple[Any, ...]) -> None:
         """Post a task's result, after the half line that it printed."""
@@ -74,17 +75,17 @@ class Processor:
     def run(self) -> None:
         """Serve until the machine stops, and the controller has been told all."""
         rq = runqueues[self.cpu]
-        while not machine.header.gate.load() & native.GATE_PANIC:     # set after the report
+        while not system.header.gate.load() & native.GATE_PANIC:     # set after the report
             slot = rq.births.xchg(0)
             while slot:
-                p = machine.tasks.at(slot - 1)
+                p = system.tasks.at(slot - 1)
                 slot = p.birth_next.load()
                 _thread.start_new_thread(task_main, (p,))
             if rq.tell_stacks.load():
                 self.post(("result", rq.tell_stacks.xchg(0), True, pickle.dumps(stacks.stacks(self.cpu))))
             self.flush()
-            machine.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
-        hang = machine.header.panic.load() == Kind.HANG
+            system.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
+        hang = system.header.panic.load() == Kind.HANG
         self.post(("stopped", stacks.stacks(self.cpu) if hang else ""))
         self.flush()
 
@@ -93,7 +94,7 @@ def task_main(p: Task) -> None:
     """A task's thread, from its first turn to its last."""
     stacks.begins(p)
     try:
-        native.enter(machine.memory, p.slot, p)
+        native.enter(system.memory, p.slot, p)
         fork.schedule_tail(native.wait_turn())
         fork.run_entry(p)
     except ThreadEnds:
@@ -130,7 +131,7 @@ def swapper_main(processor: Processor) -> None:
     idle = idle_tasks[processor.cpu]
     stacks.begins(idle)
     try:
-        native.enter(machine.memory, idle.slot, idle)
+        native.enter(system.memory, idle.slot, idle)
         processor.post(("up", processor.cpu))
         if processor.cpu:       # powered on by the boot CPU
             arch.play_dead(processor.cpu)

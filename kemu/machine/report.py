@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from kemu import native
-from kemu.kernel.sched.runqueue import CLASS_NAMES, IDLE
+from kemu.kernel.sched.bug import CLASS_NAMES
+from kemu.kernel.sched.runqueue import IDLE
 from kemu.memory.views import Cpu, Header, Task, tasks_of
 from kemu.trace import ftrace, reader
 from kemu.trace.events import state_letters, state_name

@@ -23,12 +23,12 @@ from collections.abc import Callable
 from typing import Any
 
 from kemu import native
-from kemu.errors import (KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError,
-                         text_of)
+from kemu.errors import KernelPanic, MachineStopped, OutOfMemory, RemoteError, UsageError, text_of
 from kemu.kernel.exec import Execs
 from kemu.kernel.fork import copy_process, do_exit, start_over
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import Kind, held, panic
-from kemu.kernel.sched.cpus import machine, runqueues, this_rq
+from kemu.kernel.sched.runqueue import runqueues, this_rq
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.kernel.sched.wakeup import wake_up_new_task
 from kemu.memory import functions
@@ -137,7 +137,7 @@ def send_results_with(send: Callable[[tuple[Any, ...]], None]) -> None:
 
 def user_task(me: Task) -> None:
     """What a task made of a request runs."""
-    request = Request(machine.memory, me.arg.load())
+    request = Request(system.memory, me.arg.load())
     ident, published, arguments = (word.load() for word in (request.ident, request.function,
                                                             request.arguments))
     request.free()
@@ -153,7 +153,7 @@ def user_task(me: Task) -> None:
         _check_clean(me, successor)
         start_over(_next_request(ident, successor).base, successor.comm)
     except BaseException as error:
-        if machine.header.panic.load():
+        if system.header.panic.load():
             raise MachineStopped from error
         _check_clean(me, error)
         answer = ("result", ident, False, _dump_error(error))

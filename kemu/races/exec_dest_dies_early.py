@@ -19,12 +19,12 @@ the request is made, which saves waking MT1 for nothing.
 
 from __future__ import annotations
 
-from kemu.kernel.sched.cpus import task_rq_lock, task_rq_unlock
+from kemu.harness.trial import Trial
+from kemu.kernel.sched.runqueue import task_rq_lock, task_rq_unlock
 from kemu.kernel.v2_6 import migration
 from kemu.memory.views import Task
 from kemu.races.exec_dest_dies import __migrate_task
 from kemu.races.execer import DEST, execer, race_of_execs, take_down
-from kemu.harness.trial import Trial
 
 race = race_of_execs(
     "exec-dest-dies-early", {"start[control]": "cpu_down(2)",

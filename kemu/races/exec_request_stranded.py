@@ -21,10 +21,10 @@ request that comes in between would be lost again.
 
 from __future__ import annotations
 
-from kemu.kernel.sched.cpus import cpu_online
+from kemu.harness.trial import Trial
+from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.v2_6 import migration, migration_call
 from kemu.races.execer import SOURCE, execer, race_of_execs, take_down
-from kemu.harness.trial import Trial
 
 race = race_of_execs(
     "exec-request-stranded", {"start[control]": "cpu_down(1)",

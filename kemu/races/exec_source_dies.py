@@ -21,14 +21,14 @@ under which the request was queued: then CPU1 is alive.
 
 from __future__ import annotations
 
-from kemu.kernel.sched.completion import wait_for_completion
+from kemu.harness.trial import Trial
 from kemu.kernel.own.point import point
-from kemu.kernel.sched.cpus import task_rq_unlock
+from kemu.kernel.sched.completion import wait_for_completion
+from kemu.kernel.sched.runqueue import task_rq_unlock
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.v2_6 import migration
 from kemu.memory.views import Cpu, Task
 from kemu.races.execer import SOURCE, execer, race_of_execs, take_down
-from kemu.harness.trial import Trial
 
 race = race_of_execs(
     "exec-source-dies", {"start[control]": "cpu_down(1)",

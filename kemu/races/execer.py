@@ -15,12 +15,13 @@ from __future__ import annotations
 from typing import Any
 
 import kemu
-from kemu.kernel import sched
-from kemu.kernel.sched.cpus import for_each_cpu, machine
-from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
-from kemu.kernel.v2_6.migration import sched_balance_exec, set_cpus_allowed
 from kemu.harness.race import Race
 from kemu.harness.trial import Trial
+from kemu.kernel import sched
+from kemu.kernel.cpumask import for_each_cpu
+from kemu.kernel.own.system import system
+from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
+from kemu.kernel.v2_6.migration import sched_balance_exec, set_cpus_allowed
 
 SOURCE, DEST = 1, 2
 HERE, BOTH = 1 << SOURCE, 1 << SOURCE | 1 << DEST
@@ -67,7 +68,7 @@ def put_on_source(t: Trial) -> None:
 
 
 def bring_up(t: Trial) -> None:
-    for cpu in for_each_cpu(machine.header.possible_mask.load() & ~machine.header.online_mask.load()):
+    for cpu in for_each_cpu(system.header.possible_mask.load() & ~system.header.online_mask.load()):
         cpu_up(cpu)
 
 

@@ -27,12 +27,13 @@ from __future__ import annotations
 from typing import cast
 
 import kemu
+from kemu.harness.trial import Trial
 from kemu.kernel import cpu_stop, kthread, stop_machine
+from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug import cpu
-from kemu.kernel.sched.cpus import cpu_online, machine
+from kemu.kernel.own.system import system
 from kemu.memory.views import Task
 from kemu.native import smp_processor_id
-from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stopper-drops-work", cpus=3, placement=(0, 1, 0), fix="233e7f267e58",
@@ -56,8 +57,8 @@ def cpu_stop_park(cpu: int) -> None:
     stopper = cpu_stop.CpuStopper.on(cpu)
     flags = stopper.lock.lock_irqsave()
     for node in stopper.works.nodes():
-        machine.memory.list_del(node)
-        cpu_stop.cpu_stop_drop(cpu_stop.CpuStopWork(machine.memory, node))
+        system.memory.list_del(node)
+        cpu_stop.cpu_stop_drop(cpu_stop.CpuStopWork(system.memory, node))
     stopper.enabled.store(0)
     stopper.lock.unlock_irqrestore(flags)
 

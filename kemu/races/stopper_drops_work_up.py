@@ -27,15 +27,13 @@ control task.  After, either both stoppers have accepted or none has, whatever t
 from __future__ import annotations
 
 import kemu
+from kemu.harness.trial import Trial
 from kemu.kernel import cpu_stop, sched, stop_machine
-from kemu.kernel.hotplug import cpu
-from kemu.kernel.hotplug import sched_cpu as hotplug
-from kemu.kernel.sched.cpus import machine
+from kemu.kernel.hotplug import cpu, sched_cpu as hotplug
+from kemu.kernel.own.system import system
 from kemu.machine.override import original_of
 from kemu.native import preempt_disable, preempt_enable
-from kemu.races import stopper_drops_work as down
-from kemu.races import stopper_enabled_late as late
-from kemu.harness.trial import Trial
+from kemu.races import stopper_drops_work as down, stopper_enabled_late as late
 
 race = kemu.Race(
     "stopper-drops-work-up", cpus=3, placement=(0, 1, 0), fix="233e7f267e58",
@@ -80,7 +78,7 @@ race.before(cpu_stop.cpu_stop_park)(down.cpu_stop_park)
 @race.before(hotplug.sched_cpu_starting)
 def sched_cpu_starting(cpu: int) -> int:
     """Active before it is online even."""
-    machine.header.active_mask.set_bit(cpu)
+    system.header.active_mask.set_bit(cpu)
     kemu.point("starting:active")
     ret: int = original_of(hotplug.sched_cpu_starting)(cpu)
     return ret

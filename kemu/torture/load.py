@@ -13,9 +13,10 @@ from collections.abc import Callable
 
 import kemu
 from kemu.kernel import kthread, sched
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_one_cpu
-from kemu.kernel.sched.cpus import online_cpus, runqueues
+from kemu.kernel.cpumask import online_cpus
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_two_cpus
 from kemu.memory.struct import PerCPU, Word

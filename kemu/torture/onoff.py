@@ -16,8 +16,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from kemu.kernel.sched.cpus import cpu_online, online_cpus, runqueues
+from kemu.kernel.cpumask import cpu_online, online_cpus
 from kemu.kernel.own.version import this_kernel
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.machine.machine import Machine
 from kemu.native import now_ns
 from kemu.torture.load import WORKERS, Load

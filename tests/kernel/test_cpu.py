@@ -6,13 +6,13 @@ import pytest
 
 from kemu import UsageError
 from kemu.kernel import sched
+from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import EAGAIN, EBUSY, EINVAL, EIO, CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
-                                     cpuhp_states)
-from kemu.kernel.hotplug.audit import audit_hotplug
+                                             cpuhp_states)
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
-from kemu.kernel.sched.cpus import machine as board
+from kemu.kernel.own.system import system as board
 from kemu.kernel.smpboot import registered_threads
 from kemu.memory.struct import PerCPU, Word
 

@@ -11,7 +11,7 @@ from kemu import MachineError
 from kemu.kernel.hotplug import cpuhp
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState as S
-from kemu.kernel.sched.cpus import cpu_rq
+from kemu.kernel.sched.runqueue import cpu_rq
 from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
 

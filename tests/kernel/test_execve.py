@@ -9,7 +9,7 @@ import pytest
 import kemu
 from kemu.kernel import kthread, sched
 from kemu.kernel.own.quiesce import wait_until_quiet
-from kemu.kernel.sched.cpus import machine as board
+from kemu.kernel.own.system import system as board
 from kemu.kernel.own.version import VERSIONS
 from kemu.memory.struct import Lock, PerCPU, Word
 

@@ -11,7 +11,7 @@ from kemu.kernel import sched
 from kemu.kernel.hotplug import cpu
 from kemu.kernel.irq import smp_call_function_single
 from kemu.kernel.sched.completion import wait_for_completion
-from kemu.kernel.sched.cpus import idle_tasks
+from kemu.kernel.sched.runqueue import idle_tasks
 from kemu.machine.override import make_override
 from tests.kernel.threads import Board, Shared, spin
 

@@ -6,8 +6,8 @@ import pytest
 
 from kemu.errors import NoTask, OutOfMemory
 from kemu.kernel import kthread, smpboot
+from kemu.kernel.own.system import system as this_machine
 from kemu.kernel.sched import current
-from kemu.kernel.sched.cpus import machine as this_machine
 from tests.kernel.threads import sleeper
 
 TIMES = 20

@@ -8,13 +8,13 @@ import kemu
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import sched
-from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop, kthread_unpark)
 from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
                                set_cpus_allowed_ptr, wake_up_process)
-from kemu.kernel.sched.runqueue import CLASS_NAMES
+from kemu.kernel.sched.bug import CLASS_NAMES
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.memory.views import Header
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
 

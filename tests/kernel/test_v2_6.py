@@ -10,17 +10,17 @@ import time
 import pytest
 
 import kemu
-from kemu.kernel.hotplug import cpu as modern
 from kemu.kernel import cpu_stop, sched
+from kemu.kernel.hotplug import cpu as modern
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
-from kemu.kernel.sched.cpus import machine as board
+from kemu.kernel.own.system import system as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import (EBUSY, EINVAL, cpu_down, cpu_up, lock_cpu_hotplug,
                                   register_cpu_notifier, unregister_cpu_notifier)
-from kemu.kernel.v2_6.stop_machine import ENOMEM
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
+from kemu.kernel.v2_6.stop_machine import ENOMEM
 from kemu.memory.struct import PerCPU, Word
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from kemu.errors import UsageError
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
-from kemu.kernel.sched.cpus import this_rq
+from kemu.kernel.sched.runqueue import this_rq
 from kemu.kernel.v2_6 import cpu as v2_6
 from kemu.machine.request import close_mailbox
 from kemu.memory.struct import Struct, Word

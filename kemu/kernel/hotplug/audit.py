@@ -11,15 +11,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kemu.kernel import kthread
-from kemu.kernel.hotplug.cpu import cpus_read
 from kemu.kernel.cpu_stop import CpuStopper
+from kemu.kernel.cpumask import cpu_online
+from kemu.kernel.hotplug.cpu import cpus_read
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
-from kemu.kernel.sched.cpus import cpu_online, machine, runqueues
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.smpboot import registered_threads
 
 
 def _audit_masks() -> Iterator[str]:
-    header = machine.header
+    header = system.header
     active, online = header.active_mask.load(), header.online_mask.load()
     present, possible = header.present_mask.load(), header.possible_mask.load()
     if active & ~online or online & ~present or present & ~possible:

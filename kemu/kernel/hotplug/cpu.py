@@ -30,28 +30,27 @@ from contextlib import contextmanager
 from typing import Any, cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
-from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
-from kemu.kernel.hotplug.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpStep,
-                               cpuhp_invoke_callback, set_static_step)
+from kemu.kernel.cpumask import cpu_online, is_cpu, online_cpus
+from kemu.kernel.hotplug.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpState as S,
+                                       CpuhpStep, cpuhp_invoke_callback, set_static_step)
 from kemu.kernel.hotplug.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
-                                      cpuhp_set_state)
-from kemu.kernel.hotplug.cpuhp import CpuhpState as S
+                                              cpuhp_set_state)
+from kemu.kernel.hotplug.sched_cpu import (sched_cpu_activate, sched_cpu_deactivate,
+                                           sched_cpu_dying, sched_cpu_starting)
 from kemu.kernel.irq import flush_smp_call_function_queue, smp_call_function_single
 from kemu.kernel.kthread import kthread_park, kthread_unpark
-from kemu.kernel.panic import BUG, WARN
 from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
-                                      percpu_up_read, percpu_up_write)
+                                              percpu_up_read, percpu_up_write)
 from kemu.kernel.own.point import point
-from kemu.kernel.printk import printk
-from kemu.kernel.hotplug.sched_cpu import (sched_cpu_activate, sched_cpu_deactivate, sched_cpu_dying,
-                                       sched_cpu_starting)
-from kemu.kernel.sched.cpus import cpu_online, machine, online_cpus, runqueues
-from kemu.kernel.sched.timer import timers_dead_cpu
-from kemu.kernel.smpboot import (smpboot_create_threads, smpboot_park_threads,
-                                 smpboot_unpark_threads)
-from kemu.kernel.stop_machine import stop_machine_cpuslocked
+from kemu.kernel.own.system import system
 from kemu.kernel.own.version import only_in
+from kemu.kernel.panic import BUG, WARN
+from kemu.kernel.printk import printk
+from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.sched.timer import timers_dead_cpu
+from kemu.kernel.smpboot import smpboot_create_threads, smpboot_park_threads, smpboot_unpark_threads
+from kemu.kernel.stop_machine import stop_machine_cpuslocked
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import local_irq_restore
@@ -144,7 +143,7 @@ def cpuhp_online_idle(cpu: int) -> None:
 def start_secondary(cpu: int) -> None:
     """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
     notify_cpu_starting(cpu)
-    machine.header.online_mask.set_bit(cpu)
+    system.header.online_mask.set_bit(cpu)
     local_irq_restore(0)
     cpuhp_online_idle(cpu)
 
@@ -188,7 +187,7 @@ def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
     target there is not, else what a callback returned, everything being as before.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
-    if not _exists(cpu) or not _is_target(target):
+    if not is_cpu(cpu) or not _is_target(target):
         return -EINVAL
     return _cpu_up(cpu, target)
 
@@ -199,7 +198,7 @@ def take_cpu_down(cpu: int) -> int:
     """The CPU leaves.  Runs on its stopper, all CPUs stopped, interrupts off."""
     st = CpuhpCpuState.on(cpu)
     target = max(st.target.load(), S.CPUHP_AP_OFFLINE)
-    machine.header.online_mask.clear_bit(cpu)
+    system.header.online_mask.clear_bit(cpu)
     if st.state.load() != S.CPUHP_TEARDOWN_CPU:
         WARN(f"cpu{cpu} is taken down from state {st.state.load()}")
     while st.state.add(-1) > target:
@@ -290,13 +289,9 @@ def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
     A task that takes its own CPU down goes on on another.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
-    if not _exists(cpu) or not _is_target(target):
+    if not is_cpu(cpu) or not _is_target(target):
         return -EINVAL
     return _cpu_down(cpu, target)
-
-
-def _exists(cpu: object) -> bool:
-    return isinstance(cpu, int) and not isinstance(cpu, bool) and 0 <= cpu < len(runqueues)
 
 
 def _is_target(target: object) -> bool:

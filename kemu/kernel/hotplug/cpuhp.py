@@ -29,9 +29,9 @@ from enum import IntEnum
 
 from kemu import native
 from kemu.errors import MachineStopped
-from kemu.kernel.sched.completion import Completion
+from kemu.kernel.own.system import system
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.cpus import machine
+from kemu.kernel.sched.completion import Completion
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
@@ -126,7 +126,7 @@ def set_static_step(state: CpuhpState, step: CpuhpStep) -> None:
 
 def _dynamic(state: int) -> DynamicStep | None:
     base = Steps.on(0).table.load()
-    return DynamicStep(machine.memory, base + DynamicStep.size * state) if base else None
+    return DynamicStep(system.memory, base + DynamicStep.size * state) if base else None
 
 
 def cpuhp_get_step(state: int) -> CpuhpStep | None:
@@ -137,7 +137,7 @@ def cpuhp_get_step(state: int) -> CpuhpStep | None:
     if step is None or not step.name.load():
         return None
     startup, teardown = step.startup.load(), step.teardown.load()
-    return CpuhpStep(machine.memory.symbol_name(step.name.load()).removeprefix("cpuhp:"),
+    return CpuhpStep(system.memory.symbol_name(step.name.load()).removeprefix("cpuhp:"),
                      functions.load(startup) if startup else None,
                      functions.load(teardown) if teardown else None)
 
@@ -150,7 +150,7 @@ def cpuhp_store_callbacks(state: int, name: str, startup: Callback | None,
     """
     steps = Steps.on(0)
     if not steps.table.load():
-        steps.table.store(machine.memory.heap_alloc(DynamicStep.size * (S.CPUHP_ONLINE + 1)))
+        steps.table.store(system.memory.heap_alloc(DynamicStep.size * (S.CPUHP_ONLINE + 1)))
     last = DYNAMIC.get(CpuhpState(state), state) if state in set(S) else state
     for at in range(state, last + 1):
         step = _dynamic(at)
@@ -158,7 +158,7 @@ def cpuhp_store_callbacks(state: int, name: str, startup: Callback | None,
         if at not in _static and not step.name.load():
             step.startup.store(functions.publish(startup) if startup else 0)
             step.teardown.store(functions.publish(teardown) if teardown else 0)
-            step.name.store(machine.memory.symbol("cpuhp:" + name))
+            step.name.store(system.memory.symbol("cpuhp:" + name))
             return at
     return -ENOSPC if last > state else -EBUSY
 

@@ -13,13 +13,13 @@ from __future__ import annotations
 
 from typing import cast
 
-from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invoke_callback,
-                               cpuhp_is_atomic_state)
-from kemu.kernel.own.hung import waiting_for
+                                       cpuhp_is_atomic_state)
 from kemu.kernel.kthread import kthread_unpark
+from kemu.kernel.own.hung import waiting_for
 from kemu.kernel.panic import WARN
-from kemu.kernel.sched.cpus import cpu_online
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory.views import Task

@@ -14,11 +14,11 @@ Locks: pi_lock, rq.lock.  Callers: cpu (the hotplug states), migration, exec.
 from __future__ import annotations
 
 from kemu.kernel.cpu_stop import stop_one_cpu
+from kemu.kernel.cpumask import cpu_online, online_cpus
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import pick_next_task
 from kemu.kernel.sched.migration import move_queued_task
-from kemu.kernel.sched.cpus import (cpu_online, cpu_rq, machine, online_cpus, task_cpu, task_rq,
-                                        this_rq)
+from kemu.kernel.sched.runqueue import cpu_rq, pick_next_task, task_cpu, task_rq, this_rq
 from kemu.kernel.sched.wakeup import idlest_cpu, select_fallback_rq, usable_mask
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, smp_processor_id
@@ -41,13 +41,13 @@ def synchronize_sched() -> None:
 
 def sched_cpu_activate(cpu: int) -> int:
     """The last step up: user tasks may come.  Runs on the CPU's own thread."""
-    machine.header.active_mask.set_bit(cpu)
+    system.header.active_mask.set_bit(cpu)
     return 0
 
 
 def sched_cpu_deactivate(cpu: int) -> int:
     """The first step down: no new user tasks.  Runs on the CPU's own thread.  May sleep."""
-    machine.header.active_mask.clear_bit(cpu)
+    system.header.active_mask.clear_bit(cpu)
     synchronize_sched()
     return 0
 

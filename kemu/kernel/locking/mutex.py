@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from kemu.errors import UsageError
 from kemu.kernel.own.hung import waiting_on
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
 from kemu.memory.struct import Embedded, Struct, Word
@@ -66,4 +66,4 @@ def mutex_is_locked(lock: Mutex) -> bool:
 def mutex_owner(lock: Mutex) -> object:
     """The task that holds it, or None."""
     owner = lock.owner.load()
-    return machine.tasks.at(owner - 1) if owner else None
+    return system.tasks.at(owner - 1) if owner else None

@@ -16,8 +16,8 @@ Locks: a mutex between writers; the wait queue's own.  Callers: cpu (hotplug).
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.own.hung import waiting_on
 from kemu.kernel.locking.mutex import Mutex, mutex_lock, mutex_unlock
+from kemu.kernel.own.hung import waiting_on
 from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
 from kemu.memory.struct import Embedded, Struct, Word
 from kemu.native import current

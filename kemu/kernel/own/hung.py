@@ -21,8 +21,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import Kind, panic
-from kemu.kernel.sched.cpus import machine
 from kemu.memory.views import Task
 from kemu.native import Word, current
 
@@ -60,7 +60,7 @@ def _check(me: Task, what: str) -> None:
 def _following(task: Task) -> int:
     """Slot + 1 of the task that this one waits for; 0 if it waits for none."""
     word = task.waits_on.load()
-    slot: int = Word(machine.memory, word).load() if word else task.waits_for.load()
+    slot: int = Word(system.memory, word).load() if word else task.waits_for.load()
     return slot
 
 
@@ -68,12 +68,12 @@ def _cycle_from(me: Task) -> list[tuple[Task, int]]:
     """The tasks on the way from me back to me, with their counts of switches; [] if it ends elsewhere."""
     way: list[tuple[Task, int]] = []
     task = me
-    while len(way) <= machine.tasks.nr:
+    while len(way) <= system.tasks.nr:
         way.append((task, task.nvcsw.load()))
         following = _following(task)
-        if not 0 < following <= machine.tasks.nr:
+        if not 0 < following <= system.tasks.nr:
             return []
-        task = machine.tasks.at(following - 1)
+        task = system.tasks.at(following - 1)
         if task.slot == me.slot:
             return way
         if any(task.slot == seen.slot for seen, _ in way):

@@ -13,9 +13,9 @@ Locks: none.  Callers: races (the referee), init; the interrupt.
 from __future__ import annotations
 
 from kemu import native
+from kemu.kernel.own.system import system
 from kemu.kernel.sched.completion import (Completion, complete, completion_on_stack,
-                                    wait_for_completion)
-from kemu.kernel.sched.cpus import machine
+                                          wait_for_completion)
 from kemu.memory.struct import PerCPU, Word
 
 
@@ -28,7 +28,7 @@ class Quiescence(PerCPU, keep=True):
 def arm_quiescence(waiter: Completion) -> None:
     """Complete the waiter once, when every task is blocked.  Any context."""
     Quiescence.on(0).waiter.store_release(waiter.base)
-    machine.header.gate.fetch_or(native.GATE_QUIESCE)
+    system.header.gate.fetch_or(native.GATE_QUIESCE)
 
 
 def wait_until_quiet() -> None:
@@ -43,4 +43,4 @@ def quiescent() -> None:
     """The interrupt.  Interrupts are off."""
     base = Quiescence.on(0).waiter.load_acquire()
     if base:
-        complete(Completion.at(machine.memory, base))
+        complete(Completion.at(system.memory, base))

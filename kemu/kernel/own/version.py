@@ -16,8 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kemu.errors import UsageError, refuse
+from kemu.kernel.own.system import system
 from kemu.kernel.sched.migration import on_forced_migration
-from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import on_offline_idle
 from kemu.memory.views import Task
 
@@ -56,7 +56,7 @@ def kernel_named(version: str) -> Kernel:
 
 def this_version() -> str:
     """The version of the machine that this process is a CPU of."""
-    era: int = machine.header.era.load()
+    era: int = system.header.era.load()
     return list(VERSIONS)[era]
 
 

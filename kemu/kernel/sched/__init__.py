@@ -31,24 +31,24 @@ rq->need_resched <- 1 by anybody under rq->lock, before a kick; 0 by this CPU in
 
 from __future__ import annotations
 
+from kemu.kernel.cpumask import cpu_active, cpu_online, cpumask_of, for_each_cpu, online_cpus
 from kemu.kernel.sched.audit import audit
 from kemu.kernel.sched.migration import do_set_cpus_allowed, set_cpus_allowed_ptr
 from kemu.kernel.sched.policy import (SCHED_FIFO, SCHED_NORMAL, sched_set_stop_task,
                                       sched_setscheduler)
-from kemu.kernel.sched.cpus import (cpu_active, cpu_online, cpu_rq, cpumask_of, for_each_cpu,
-                                        idle_cpu, online_cpus, task_cpu, task_curr)
+from kemu.kernel.sched.runqueue import cpu_rq, idle_cpu, task_cpu, task_curr
 from kemu.kernel.sched.schedule import cond_resched, schedule, yield_
 from kemu.kernel.sched.state import (TASK_DEAD, TASK_INTERRUPTIBLE, TASK_NORMAL, TASK_PARKED,
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, TASK_WAKING,
                                      __set_current_state, set_current_state, set_special_state)
 from kemu.kernel.sched.timer import (MAX_SCHEDULE_TIMEOUT, schedule_timeout,
                                      schedule_timeout_uninterruptible)
-from kemu.kernel.sched.wait import (WaitQueue, wait_event, wait_task_inactive, waiting, wake_up)
+from kemu.kernel.sched.wait import WaitQueue, wait_event, wait_task_inactive, waiting, wake_up
 from kemu.kernel.sched.wakeup import (select_fallback_rq, try_to_wake_up, wake_up_new_task,
                                       wake_up_process, wake_up_state)
 from kemu.native import (cpu_relax, current, irqs_disabled, local_irq_restore, local_irq_save,
-                         need_resched, preempt_count, preempt_disable, preempt_enable,
-                         smp_mb, smp_processor_id)
+                         need_resched, preempt_count, preempt_disable, preempt_enable, smp_mb,
+                         smp_processor_id)
 
 __all__ = [
     "MAX_SCHEDULE_TIMEOUT", "SCHED_FIFO", "SCHED_NORMAL", "TASK_DEAD", "TASK_INTERRUPTIBLE",

@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from kemu import native
-from kemu.kernel.sched.runqueue import CLASS_NAMES, FAIR, IDLE, RT, STOP
-from kemu.kernel.sched.cpus import idle_tasks, machine, runqueues
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.bug import CLASS_NAMES
+from kemu.kernel.sched.runqueue import FAIR, IDLE, RT, STOP, idle_tasks, runqueues
 from kemu.kernel.sched.state import PF_MIGRATING, TASK_RUNNING, TASK_WAKING
 from kemu.memory.views import Cpu, Task
 
@@ -23,13 +24,13 @@ from kemu.memory.views import Cpu, Task
 def _queued(rq: Cpu) -> Iterator[tuple[int, Task]]:
     """Every task linked on rq, with the class of the queue it is linked in."""
     for node in rq.fair.nodes():
-        yield FAIR, machine.tasks.owning(node)
+        yield FAIR, system.tasks.owning(node)
     for queue in rq.rt:
         for node in queue.nodes():
-            yield RT, machine.tasks.owning(node)
+            yield RT, system.tasks.owning(node)
     stop = rq.stop.load()
-    if stop and machine.tasks.at(stop - 1).on_rq.load():
-        yield STOP, machine.tasks.at(stop - 1)
+    if stop and system.tasks.at(stop - 1).on_rq.load():
+        yield STOP, system.tasks.at(stop - 1)
 
 
 def _audit_queue(rq: Cpu, seen: dict[int, int]) -> Iterator[str]:
@@ -53,7 +54,7 @@ def _audit_queue(rq: Cpu, seen: dict[int, int]) -> Iterator[str]:
 
 
 def _audit_cpu(rq: Cpu) -> Iterator[str]:
-    curr = machine.tasks.at(rq.curr.load())
+    curr = system.tasks.at(rq.curr.load())
     if not curr.used.load():
         yield f"S5: cpu{rq.cpu} runs a task that is gone"
     elif curr.cpu.load() != rq.cpu:
@@ -70,7 +71,7 @@ def _audit_cpu(rq: Cpu) -> Iterator[str]:
 
 def _audit_tasks(linked: dict[int, int]) -> Iterator[str]:
     running = {rq.curr.load() for rq in runqueues}
-    for p in machine.tasks.used():
+    for p in system.tasks.used():
         if p.sched_class.load() == IDLE:
             continue
         if p.on_rq.load() and p.slot not in linked:

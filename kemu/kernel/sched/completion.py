@@ -19,8 +19,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.sched.runqueue import broken
-from kemu.kernel.sched.cpus import machine, this_rq
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.bug import broken
+from kemu.kernel.sched.runqueue import this_rq
 from kemu.kernel.sched.schedule import after_switch
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE, __set_current_state
 from kemu.kernel.sched.timer import schedule_timeout
@@ -93,7 +94,7 @@ def wait_for_completion_timeout(x: Completion, jiffies: int) -> int:
         x.lock.unlock_irq()
         left = schedule_timeout(left)
         x.lock.lock_irq()
-    machine.memory.list_del(me.wait_node)
+    system.memory.list_del(me.wait_node)
     came = x.done.load()
     if came and came < FOREVER:
         x.done.store(came - 1)

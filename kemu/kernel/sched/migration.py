@@ -11,8 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, deactivate_task
-from kemu.kernel.sched.cpus import (cpu_rq, for_each_cpu,
+from kemu.kernel.cpumask import for_each_cpu
+from kemu.kernel.sched.runqueue import (activate_task, check_preempt_curr, cpu_rq, deactivate_task,
                                         task_rq_lock, task_rq_unlock)
 from kemu.kernel.sched.state import PF_MIGRATING, PF_NO_SETAFFINITY
 from kemu.kernel.sched.wakeup import set_task_cpu, usable_mask

@@ -8,10 +8,10 @@ Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; cpu_stop.
 from __future__ import annotations
 
 from kemu.errors import UsageError
-from kemu.kernel.sched.runqueue import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, dequeue_task,
-                                       enqueue_task)
-from kemu.kernel.sched.cpus import (cpu_rq, machine, resched_curr, task_curr, task_rq_lock,
-                                        task_rq_unlock)
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import (DEFAULT_PRIO, FAIR, MAX_RT_PRIO, RT, STOP, cpu_rq,
+                                        dequeue_task, enqueue_task, resched_curr, task_curr,
+                                        task_rq_lock, task_rq_unlock)
 from kemu.memory.views import Task, check_alive
 
 SCHED_NORMAL = 0
@@ -38,7 +38,7 @@ def sched_setscheduler(p: Task, policy: int, priority: int = 0) -> None:
     p.prio.store(MAX_RT_PRIO - 1 - priority if policy == SCHED_FIFO else DEFAULT_PRIO)
     if queued:
         enqueue_task(rq, p)
-        if task_curr(p) or p.prio.load() < machine.tasks.at(rq.curr.load()).prio.load():
+        if task_curr(p) or p.prio.load() < system.tasks.at(rq.curr.load()).prio.load():
             resched_curr(rq)
     task_rq_unlock(rq, p, flags)
 
@@ -57,4 +57,4 @@ def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
     rq.stop.store(stop.slot + 1 if stop is not None else 0)
     if old:
         # Back to where it can be scheduled normally, so that it can exit.
-        machine.tasks.at(old - 1).sched_class.store(RT)
+        system.tasks.at(old - 1).sched_class.store(RT)

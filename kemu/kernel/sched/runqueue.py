@@ -17,56 +17,103 @@ Locks: rq.lock in every function here.  Callers: core functions of sched.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import TypeVar
 
 from kemu import native
-from kemu.kernel.panic import BUG
-from kemu.kernel.sched.cpus import machine, resched_curr
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.bug import broken
+from kemu.memory import space
 from kemu.memory.views import Cpu, Task
+from kemu.native import smp_processor_id
 
 IDLE, FAIR = native.CLASS_IDLE, native.CLASS_FAIR
 RT, STOP = native.CLASS_RT, native.CLASS_STOP
-CLASS_NAMES = ("idle", "fair", "fifo", "stop")
 
 MAX_RT_PRIO = native.MAX_RT_PRIO
 DEFAULT_PRIO = 120
 
-
-def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
-    """The hardware found an invariant broken while it queued, unqueued, picked or woke p: say which."""
-    match why:
-        case native.BUG_CPU:
-            text = f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}"
-        case native.BUG_DEAD_CPU:
-            text = f"S8: {p} queued on dead cpu{rq.cpu}"
-        case native.BUG_CLASS:
-            text = "S11: an idle task is never queued"
-        case native.BUG_QUEUE:
-            text = _not_queued(rq, p)
-        case native.BUG_COUNT:
-            text = f"S3: cpu{rq.cpu} counts fifo tasks and has none queued"
-        case native.BUG_SLEEPS:
-            text = f"S6: cpu{rq.cpu} picked {machine.tasks.at(rq.queue.first())}, which sleeps"
-        case native.BUG_GONE:
-            text = "use after free: a wake-up of a task that is gone"
-        case native.BUG_NOWHERE:
-            text = f"no CPU at all for {p}"
-        case native.BUG_ITSELF:
-            text = (f"{p} wakes itself on cpu{rq.cpu} while it is off its runqueue: the wake-up "
-                    "would wait, with interrupts off, until its own task leaves the CPU")
-        case _:
-            text = f"{p} on cpu{rq.cpu}: {why}"
-    BUG(text, depth=2)
+T = TypeVar("T")
 
 
-def _not_queued(rq: Cpu, p: Task) -> str:
-    sched_class = p.sched_class.load()
-    if sched_class == IDLE:
-        return "bad: scheduling from the idle thread!"
-    if sched_class == STOP:
-        return (f"S4: the stop class dequeues {p} on cpu{rq.cpu}, which stays linked "
-                "in the queue of another class: it was given the class while it was queued")
-    return f"S4: {p} is of class {CLASS_NAMES[sched_class]} but in no queue of it"
+class _PerProcess(list[T]):
+    """A list that each process fills for itself: in another it means the one there."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __reduce__(self) -> str:
+        return self.name
+
+
+runqueues: list[Cpu] = _PerProcess("runqueues")
+idle_tasks: list[Task] = _PerProcess("idle_tasks")
+
+
+@space.on_attach
+def _attach(memory: native.Memory) -> None:
+    runqueues[:] = [Cpu(memory, cpu) for cpu in range(system.nr_cpus)]
+    idle_tasks[:] = [system.tasks.at(rq.idle.load()) for rq in runqueues]
+
+
+def cpu_rq(cpu: int) -> Cpu:
+    return runqueues[cpu]
+
+
+def this_rq() -> Cpu:
+    return runqueues[smp_processor_id()]
+
+
+def task_rq(p: Task) -> Cpu:
+    rq: Cpu = runqueues[p.cpu.load()]
+    return rq
+
+
+def task_cpu(p: Task) -> int:
+    """The CPU p holds; for a sleeper, the one it last held."""
+    cpu: int = p.cpu.load()
+    return cpu
+
+
+def task_curr(p: Task) -> bool:
+    """Whether p is what its CPU's runqueue calls current."""
+    return bool(task_rq(p).curr.load() == p.slot)
+
+
+def idle_cpu(cpu: int) -> bool:
+    """Whether that CPU runs its idle task and has nothing queued."""
+    rq = runqueues[cpu]
+    return rq.curr.load() == rq.idle.load() and not rq.nr_running.load()
+
+
+def task_rq_lock(p: Task) -> tuple[Cpu, int]:
+    """Lock p's pi_lock and the runqueue it is on, whichever that is by then."""
+    while True:
+        flags = p.pi_lock.lock_irqsave()
+        rq = task_rq(p)
+        rq.lock.lock()
+        if rq is task_rq(p):
+            return rq, flags
+        rq.lock.unlock()
+        p.pi_lock.unlock_irqrestore(flags)
+
+
+def task_rq_unlock(rq: Cpu, p: Task, flags: int) -> None:
+    """Pairs with task_rq_lock()."""
+    rq.lock.unlock()
+    p.pi_lock.unlock_irqrestore(flags)
+
+
+def resched_curr(rq: Cpu) -> None:
+    """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
+
+    need_resched is stored before the kick looks for an idler, and the kick comes when
+    the caller has freed its last spinlock: see native/hardware/cpu.c.
+    """
+    if rq.need_resched.load():
+        return
+    rq.need_resched.store(1)
+    if rq.cpu != smp_processor_id():
+        system.memory.send_reschedule(rq.cpu)
 
 
 def enqueue_task(rq: Cpu, p: Task) -> None:
@@ -99,8 +146,8 @@ def pick_next_task(rq: Cpu) -> Task:
     """The best queued task; the idle task if there is none."""
     slot = rq.queue.pick_next()
     if slot < 0:
-        broken(slot, rq, machine.tasks.at(rq.curr.load()))
-    return machine.tasks.at(slot)
+        broken(slot, rq, system.tasks.at(rq.curr.load()))
+    return system.tasks.at(slot)
 
 
 def check_preempt_curr(rq: Cpu, p: Task) -> None:

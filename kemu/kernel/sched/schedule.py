@@ -22,9 +22,10 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from kemu import native
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import broken, put_behind
-from kemu.kernel.sched.cpus import machine, this_rq
+from kemu.kernel.sched.bug import broken
+from kemu.kernel.sched.runqueue import put_behind, this_rq
 from kemu.memory.views import Task
 from kemu.native import current, preempt_count, preempt_disable, smp_processor_id
 
@@ -42,7 +43,7 @@ def schedule_debug(prev: Task) -> NoReturn:
 def after_switch(news: int) -> None:
     """A task came back from a switch with news: see native.schedule()."""
     if news > 0:
-        _free_dead(machine.tasks.at(news - 1))
+        _free_dead(system.tasks.at(news - 1))
     elif news == native.ENDS:
         raise ThreadEnds
     elif news == native.BUG_ATOMIC:
@@ -90,7 +91,7 @@ def on_offline_idle(run: Callable[[int], None]) -> None:
 def do_idle() -> None:
     """One round of swapper's own loop."""
     cpu = smp_processor_id()
-    if not machine.header.online_mask.test_bit(cpu):
+    if not system.header.online_mask.test_bit(cpu):
         _offline_idle(cpu)
     native.idle()
     while native.need_resched():

@@ -20,7 +20,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from kemu import native
-from kemu.kernel.sched.cpus import machine, runqueues, this_rq
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import runqueues, this_rq
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, now_ns
@@ -52,7 +53,7 @@ def _lock_timer(me: Task) -> tuple[Cpu, int]:
 
 def _del_timer(me: Task) -> None:
     rq, flags = _lock_timer(me)
-    machine.memory.list_del(me.timer_node)
+    system.memory.list_del(me.timer_node)
     if rq is this_rq():
         native.program_event()  # another CPU finds out when its event comes and nothing is due
     rq.timer_lock.unlock_irqrestore(flags)
@@ -66,8 +67,8 @@ def timers_dead_cpu(cpu: int) -> int:
     dead.timer_lock.lock()
     rq.timer_lock.lock()
     for node in dead.timers.nodes():
-        machine.memory.list_del(node)
-        machine.tasks.owning(node).timer_cpu.store(rq.cpu)
+        system.memory.list_del(node)
+        system.tasks.owning(node).timer_cpu.store(rq.cpu)
         rq.timers.add_tail(node)
     dead.tick_at.store(0)
     dead.next_event.store(native.NEVER)
@@ -83,12 +84,12 @@ def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
     rq = this_rq()
     rq.timer_lock.lock()
     for node in rq.timers.nodes():
-        p = machine.tasks.owning(node)
+        p = system.tasks.owning(node)
         if p.timer_expires.load() <= now:
-            machine.memory.list_del(node)
+            system.memory.list_del(node)
             wake_up(p)
     if 0 < rq.tick_at.load() <= now:
-        rq.tick_at.store(now + machine.header.tick_ns.load())
+        rq.tick_at.store(now + system.header.tick_ns.load())
     native.program_event()
     rq.timer_lock.unlock()
 
@@ -103,7 +104,7 @@ def schedule_timeout(jiffies: int) -> int:
     if jiffies == MAX_SCHEDULE_TIMEOUT:
         schedule()
         return jiffies
-    tick: int = machine.header.tick_ns.load()
+    tick: int = system.header.tick_ns.load()
     expires: int = now_ns() + jiffies * tick
     me = current()
     _add_timer(me, expires)

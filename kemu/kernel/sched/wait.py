@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.sched.cpus import machine
+from kemu.kernel.own.system import system
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE,
                                      set_current_state)
@@ -39,7 +39,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
         while p.on_cpu.load_acquire():
             if match_state and p.state.load() != match_state:
                 return 0
-            machine.memory.waited_for(p.slot)
+            system.memory.waited_for(p.slot)
             p.on_cpu.relax_while(1)
         seen = native.look_inactive(p.slot, match_state)
         if seen >= 0:
@@ -48,7 +48,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             return 0
         if -seen & native.LOOK_RUNNING:
             continue
-        machine.memory.waited_for(p.slot)
+        system.memory.waited_for(p.slot)
         me = current()
         me.waits_for.store(p.slot + 1)
         set_current_state(TASK_UNINTERRUPTIBLE)
@@ -89,7 +89,7 @@ def waiting(queue: WaitQueue, state: int) -> Iterator[Callable[[], None]]:
     finally:
         set_current_state(TASK_RUNNING)
         flags = queue.lock.lock_irqsave()
-        machine.memory.list_del(me.wait_node)
+        system.memory.list_del(me.wait_node)
         queue.lock.unlock_irqrestore(flags)
 
 
@@ -109,7 +109,7 @@ def wake_up(queue: WaitQueue, nr: int = 1) -> int:
     for node in queue.waiters.nodes():
         if nr and woken == nr:
             break
-        machine.memory.list_del(node)
-        woken += try_to_wake_up(machine.tasks.owning(node), TASK_NORMAL)
+        system.memory.list_del(node)
+        woken += try_to_wake_up(system.tasks.owning(node), TASK_NORMAL)
     queue.lock.unlock_irqrestore(flags)
     return woken

@@ -20,9 +20,11 @@ Locks: pi_lock, then rq.lock.  Callers: everybody.
 from __future__ import annotations
 
 from kemu import native
+from kemu.kernel.cpumask import for_each_cpu
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
-from kemu.kernel.sched.runqueue import activate_task, broken, check_preempt_curr
-from kemu.kernel.sched.cpus import cpu_rq, for_each_cpu, machine, runqueues, task_rq
+from kemu.kernel.sched.bug import broken
+from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, cpu_rq, runqueues, task_rq
 from kemu.kernel.sched.state import PF_KTHREAD, TASK_NORMAL
 from kemu.memory.views import Task
 from kemu.native import smp_processor_id
@@ -41,7 +43,7 @@ def set_task_cpu(p: Task, cpu: int) -> None:
 
 def usable_mask(p: Task) -> int:
     """The CPUs p may run on: kernel threads wherever it is online, others where it is active."""
-    header = machine.header
+    header = system.header
     usable = header.online_mask if p.flags.load() & PF_KTHREAD else header.active_mask
     mask: int = usable.load()
     return mask

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from kemu.kernel.sched.cpus import cpu_online, machine, runqueues
+from kemu.kernel.cpumask import cpu_online
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import Softirq
 from kemu.kernel.v2_6.cpu import lock_cpu_hotplug
 from kemu.kernel.v2_6.migration import Migration
@@ -36,7 +38,7 @@ def _audit_cpu(cpu: int) -> Iterator[str]:
 def audit_hotplug() -> list[str]:
     """Every violation, in words; empty if there is none.  May sleep."""
     found: list[str] = []
-    header = machine.header
+    header = system.header
     with lock_cpu_hotplug():
         if header.online_mask.load() != header.active_mask.load():
             found.append(f"S60: online {header.online_mask.load():#x}, "

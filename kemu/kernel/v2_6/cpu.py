@@ -24,14 +24,15 @@ from contextlib import contextmanager
 from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
+from kemu.kernel.cpumask import cpu_online, is_cpu, online_cpus
 from kemu.kernel.kthread import kthread_stop
 from kemu.kernel.locking.mutex import Mutex
-from kemu.kernel.panic import BUG
 from kemu.kernel.own.point import point
+from kemu.kernel.own.system import system
+from kemu.kernel.own.version import only_in
+from kemu.kernel.panic import BUG
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.runqueue import IDLE
-from kemu.kernel.sched.cpus import (cpu_online, idle_cpu, machine, online_cpus, runqueues,
-                                        task_cpu)
+from kemu.kernel.sched.runqueue import IDLE, idle_cpu, runqueues, task_cpu
 from kemu.kernel.sched.schedule import yield_
 from kemu.kernel.v2_6.kthread import kthread_bind
 from kemu.kernel.v2_6.migration import set_cpus_allowed
@@ -40,7 +41,6 @@ from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CP
                                        NOTIFY_BAD, Notifier, notifier_call_chain,
                                        notifier_chain_register, notifier_chain_unregister)
 from kemu.kernel.v2_6.stop_machine import __stop_machine_run
-from kemu.kernel.own.version import only_in
 from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import current, local_irq_restore, smp_processor_id
@@ -81,7 +81,7 @@ def start_secondary(cpu: int) -> None:
     """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
     if runqueues[cpu].nr_running.load():
         BUG(f"S63: cpu{cpu} comes up with {runqueues[cpu].nr_running.load()} tasks queued")
-    machine.header.online_mask.set_bit(cpu)
+    system.header.online_mask.set_bit(cpu)
     local_irq_restore(0)
 
 
@@ -98,7 +98,7 @@ def cpu_up(cpu: int) -> int:
     somebody objected; then those who had prepared for it have been told.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
-    if not _exists(cpu):
+    if not is_cpu(cpu):
         return -EINVAL
     with lock_cpu_hotplug():
         return -EINVAL if cpu_online(cpu) else _cpu_up(cpu)
@@ -113,15 +113,15 @@ def _cpu_up(cpu: int) -> int:
     __cpu_up(cpu)
     if not cpu_online(cpu):
         BUG(f"cpu{cpu} was brought up and is not online")
-    machine.header.active_mask.set_bit(cpu)     # here: who waits for online must not miss it
+    system.header.active_mask.set_bit(cpu)     # here: who waits for online must not miss it
     notifier_call_chain(CPU_ONLINE, cpu)
     return 0
 
 
 def take_cpu_down(cpu: int) -> int:
     """The CPU leaves.  Runs on it, in kstopmachine, all others standing still."""
-    machine.header.active_mask.clear_bit(cpu)
-    machine.header.online_mask.clear_bit(cpu)
+    system.header.active_mask.clear_bit(cpu)
+    system.header.online_mask.clear_bit(cpu)
     migrate_all_tasks()
     return 0
 
@@ -134,7 +134,7 @@ def cpu_down(cpu: int) -> int:
     its own CPU down goes on on another.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
-    if not _exists(cpu):
+    if not is_cpu(cpu):
         return -EINVAL
     with lock_cpu_hotplug():
         if not cpu_online(cpu):
@@ -148,7 +148,7 @@ def _cpu_down(cpu: int) -> int:
     """Off the CPU oneself, then stop the machine; the caller's mask is as before in the end."""
     me = current()
     old_allowed = me.cpus_allowed.load()
-    set_cpus_allowed(me, machine.header.possible_mask.load() & ~(1 << cpu))
+    set_cpus_allowed(me, system.header.possible_mask.load() & ~(1 << cpu))
     p, err = __stop_machine_run(take_cpu_down, cpu, cpu)
     if not err:
         _bury(cpu, cast(Task, p))
@@ -173,10 +173,6 @@ def _bury(cpu: int, p: Task) -> None:
 
 def check_for_tasks(cpu: int) -> None:
     """S64: nobody may think that it is on the dead CPU, and be about to run."""
-    for p in machine.tasks.used():
+    for p in system.tasks.used():
         if task_cpu(p) == cpu and p.on_rq.load() and p.sched_class.load() != IDLE:
             BUG(f"S64: {p} is left on dead cpu{cpu}")
-
-
-def _exists(cpu: object) -> bool:
-    return isinstance(cpu, int) and not isinstance(cpu, bool) and 0 <= cpu < len(runqueues)

@@ -9,16 +9,15 @@ from __future__ import annotations
 
 from kemu.errors import MachineError, UsageError
 from kemu.kernel.own.quiesce import wait_until_quiet
-from kemu.kernel.sched.cpus import runqueues
+from kemu.kernel.own.version import Kernel
+from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.v2_6.audit import audit_hotplug
-from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, idle_dead, register_cpu_notifier,
-                                  start_secondary)
+from kemu.kernel.v2_6.cpu import cpu_down, cpu_up, idle_dead, register_cpu_notifier, start_secondary
 from kemu.kernel.v2_6.migration import sched_balance_exec, sched_migrate_task
 from kemu.kernel.v2_6.migration_call import MIGRATION_CALL_PRIORITY, migration_call
 from kemu.kernel.v2_6.notifier import CPU_DEAD, CPU_ONLINE, CPU_UP_PREPARE, NOTIFY_OK, Notifier
 from kemu.kernel.v2_6.softirq import softirq_call
-from kemu.kernel.own.version import Kernel
 
 
 def timer_call(action: int, cpu: int) -> int:

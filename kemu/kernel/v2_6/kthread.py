@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from kemu.kernel.cpumask import cpumask_of
 from kemu.kernel.kthread import ThreadFn, kthread_create_on_node
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
-from kemu.kernel.sched.cpus import cpumask_of
 from kemu.kernel.sched.wait import wait_task_inactive
 from kemu.memory.views import Task
 

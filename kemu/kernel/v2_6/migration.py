@@ -33,14 +33,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kemu.errors import UsageError
-from kemu.kernel.sched.completion import Completion, wait_for_completion
+from kemu.kernel.cpumask import check_cpu, cpu_online, for_each_cpu
 from kemu.kernel.fork import get_task_struct, put_task_struct
-from kemu.kernel.panic import BUG
 from kemu.kernel.own.point import point
-from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, deactivate_task
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import BUG
+from kemu.kernel.sched.completion import Completion, wait_for_completion
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.cpus import (check_cpu, cpu_online, cpu_rq, for_each_cpu, machine, task_cpu,
-                                        task_rq, task_rq_lock, task_rq_unlock, this_rq)
+from kemu.kernel.sched.runqueue import (activate_task, check_preempt_curr, cpu_rq, deactivate_task,
+                                        task_cpu, task_rq, task_rq_lock, task_rq_unlock, this_rq)
 from kemu.kernel.sched.state import PF_MIGRATING
 from kemu.kernel.sched.wakeup import idlest_cpu, set_task_cpu, wake_up_process
 from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, TaskRef, Word
@@ -85,7 +86,7 @@ def cpu_is_offline(cpu: int) -> bool:
 
 def any_online_cpu(mask: int) -> int:
     """The first online CPU of a mask; -1 if there is none."""
-    online = for_each_cpu(mask & machine.header.online_mask.load())
+    online = for_each_cpu(mask & system.header.online_mask.load())
     return online[0] if online else -1
 
 

@@ -18,14 +18,15 @@ from __future__ import annotations
 
 from typing import cast
 
-from kemu.kernel.sched.completion import complete
+from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_should_stop, kthread_stop
-from kemu.kernel.panic import BUG
 from kemu.kernel.own.point import point
+from kemu.kernel.own.system import system
+from kemu.kernel.panic import BUG
 from kemu.kernel.printk import printk, printk_ratelimit
-from kemu.kernel.sched.runqueue import IDLE
+from kemu.kernel.sched.completion import complete
 from kemu.kernel.sched.migration import do_set_cpus_allowed
-from kemu.kernel.sched.cpus import cpu_rq, machine, online_cpus, task_cpu
+from kemu.kernel.sched.runqueue import IDLE, cpu_rq, task_cpu
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_RUNNING,
                                      __set_current_state, set_current_state)
@@ -63,8 +64,8 @@ def _serve_one(rq: Cpu, mine: Migration) -> bool:
     if not node:
         rq.lock.unlock_irq()
         return False
-    req = MigrationReq.at(machine.memory, node)
-    machine.memory.list_del(node)
+    req = MigrationReq.at(system.memory, node)
+    system.memory.list_del(node)
     rq.lock.unlock()
     __migrate_task(req.task.get(), req.dest_cpu.load())
     local_irq_restore(0)
@@ -78,12 +79,12 @@ def migrate_all_tasks() -> None:
     Kernel threads as well, whatever they are bound to.
     """
     here = smp_processor_id()
-    for p in machine.tasks.used():
+    for p in system.tasks.used():
         if p == current() or task_cpu(p) != here or p.sched_class.load() == IDLE:
             continue
         dest_cpu = any_online_cpu(p.cpus_allowed.load())
         if dest_cpu < 0:
-            do_set_cpus_allowed(p, machine.header.possible_mask.load())
+            do_set_cpus_allowed(p, system.header.possible_mask.load())
             dest_cpu = any_online_cpu(p.cpus_allowed.load())
             if not p.flags.load() & PF_KTHREAD and printk_ratelimit():
                 printk(f"process {p.pid.load()} ({p.comm}) no longer affine to cpu{here}")
@@ -131,11 +132,11 @@ def drain_requests(cpu: int) -> None:
         flags = rq.lock.lock_irqsave()
         node = mine.queue.first()
         if node:
-            machine.memory.list_del(node)
+            system.memory.list_del(node)
         rq.lock.unlock_irqrestore(flags)
         if not node:
             return
-        req = MigrationReq.at(machine.memory, node)
+        req = MigrationReq.at(system.memory, node)
         if req.type.load() != REQ_MOVE_TASK:
             BUG(f"S84: a request of type {req.type.load()} on dead cpu{cpu}")
         complete(req.done)      # outside rq.lock: a wake-up takes a pi_lock, which comes first

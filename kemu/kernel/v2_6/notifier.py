@@ -19,8 +19,8 @@ import traceback
 from collections.abc import Callable
 
 from kemu.errors import MachineStopped, UsageError
+from kemu.kernel.own.system import system
 from kemu.kernel.printk import printk
-from kemu.kernel.sched.cpus import machine
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.memory import functions
 from kemu.memory.struct import List, ListHead, PerCPU, Struct, Word
@@ -54,7 +54,7 @@ class CpuChain(PerCPU, keep=True):
 
 
 def _blocks() -> list[NotifierBlock]:
-    return [NotifierBlock.at(machine.memory, node) for node in CpuChain.on(0).blocks.nodes()]
+    return [NotifierBlock.at(system.memory, node) for node in CpuChain.on(0).blocks.nodes()]
 
 
 def _find(call: Notifier) -> NotifierBlock | None:
@@ -75,7 +75,7 @@ def notifier_chain_register(call: Notifier, priority: int) -> None:
     block.priority.store(priority)
     for other in _blocks():
         if other.priority.load() < priority:
-            List(machine.memory, other.base).add_tail(block.base)   # in front of it
+            List(system.memory, other.base).add_tail(block.base)   # in front of it
             return
     CpuChain.on(0).blocks.add_tail(block.base)
 
@@ -85,7 +85,7 @@ def notifier_chain_unregister(call: Notifier) -> None:
     block = _find(call)
     if block is None:
         raise UsageError(f"{call.__name__} is not registered")
-    machine.memory.list_del(block.base)
+    system.memory.list_del(block.base)
     block.free()
 
 

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from typing import cast
 
+from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_create_on_node, kthread_should_stop, kthread_stop
-from kemu.kernel.sched.cpus import online_cpus
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)

@@ -20,10 +20,10 @@ from __future__ import annotations
 from typing import Any
 
 from kemu.errors import OutOfMemory
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.locking.mutex import Mutex
-from kemu.kernel.sched.cpus import online_cpus
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched.schedule import schedule, yield_
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
@@ -32,8 +32,8 @@ from kemu.kernel.v2_6.kthread import create_bound
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.memory.views import Task
-from kemu.native import (local_irq_restore, local_irq_save, preempt_disable,
-                         preempt_enable, smp_processor_id)
+from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
+                         smp_processor_id)
 
 ENOMEM = 12
 
