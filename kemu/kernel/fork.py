@@ -73,7 +73,7 @@ def _bear(p: Task, home: int) -> None:
         if seen == head:
             break
         head = seen
-    system.memory.ring_monitor(home)
+    system.memory.notify_monitor(home)
 
 
 def rehome(p: Task, home: int) -> None:
@@ -85,7 +85,7 @@ def rehome(p: Task, home: int) -> None:
     p.home.store(home)
     p.flags.fetch_or(PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
-    system.memory.ring_task(p.slot)
+    system.memory.notify_task(p.slot)
     p.turn.wait_while(TURN_REHOME)
     p.tid.store(0)      # the old thread has taken its turn, and touches p no more
     _bear(p, home)

@@ -79,7 +79,7 @@ def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     memory.write(native.HEADER["report"], data)
     header.report_len.store_release(len(data))
     header.gate.fetch_or(native.GATE_PANIC)
-    memory.wake_all()
+    memory.notify_all()
     raise MachineStopped
 
 

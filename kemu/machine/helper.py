@@ -146,7 +146,7 @@ class Helper:
         # One that dies in its panic, before the gate is shut, has told nobody.
         if not brood.closing and (not kind or (status and kind != SHUTDOWN)):
             header.gate.fetch_or(native.GATE_PANIC)
-            brood.memory.wake_all()
+            brood.memory.notify_all()
             self.say(died=machine, cpu=cpu, status=os.waitstatus_to_exitcode(status),
                      task=Cpu(brood.memory, cpu).curr.load())
         self.forget_if_empty(machine)

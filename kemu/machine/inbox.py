@@ -88,7 +88,7 @@ class Inbox:
                 return []
             for cpu, ident, _ in asked:
                 cpu.tell_stacks.store(ident)
-                self.memory.ring_monitor(cpu.cpu)
+                self.memory.notify_monitor(cpu.cpu)
             concurrent.futures.wait([future for _, _, future in asked], REPORT_SECONDS)
             return [future.result() if self.forget(ident) is None and not future.exception()
                     else f"CPU {cpu.cpu}'s process does not answer" for cpu, ident, future in asked]

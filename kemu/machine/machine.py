@@ -193,7 +193,7 @@ class Machine:
         """May be interrupted, and called again."""
         self._header.panic.cmpxchg(0, SHUTDOWN)
         self._header.gate.fetch_or(native.GATE_PANIC)
-        self._memory.wake_all()
+        self._memory.notify_all()
         self._inbox.last_look()
         self._inbox.fail(MachineError("the machine was closed while the task ran"),
                          MachineError("the machine is closed: boot another"))

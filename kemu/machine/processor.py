@@ -61,7 +61,7 @@ class Processor:
         """Have the main thread send a message.  Any thread; does not wait."""
         data = pickle.dumps(message)
         self.outbox.append(LENGTH.pack(len(data)) + data)
-        system.memory.ring_monitor(self.cpu)
+        system.memory.notify_monitor(self.cpu)
 
     def answer(self, message: tuple[Any, ...]) -> None:
         """Post a task's result, after the half line that it printed."""

@@ -65,17 +65,17 @@ class Memory:
         """After a store to need_resched or ipi.  Full barrier."""
     def send_reschedule(self, cpu: int, /) -> None:
         """kick(), put off until the caller holds no spinlock."""
-    def ring_monitor(self, cpu: int, /) -> None:
+    def notify_monitor(self, cpu: int, /) -> None:
         """Wake the CPU process's main thread."""
     def wait_monitor(self, cpu: int, timeout_ns: int, /) -> None:
         """Sleep until rung, or for nothing: look at everything afterwards."""
-    def ring_task(self, slot: int, /) -> None:
+    def notify_task(self, slot: int, /) -> None:
         """Wake the task's thread, to look at its turn."""
-    def wake_all(self) -> None:
+    def notify_all(self) -> None:
         """Ring every bell, after a panic."""
     def all_blocked(self) -> bool:
         """Whether no CPU has anything to do."""
-    def waited_for(self, slot: int, /) -> None:
+    def end_hold_of(self, slot: int, /) -> None:
         """Let the task go if a script holds it."""
     def events(self, cpu: int, since: int, /) -> tuple[int, list[_Event]]:
         """The number of events ever, and those from number ``since`` that are left."""

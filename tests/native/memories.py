@@ -53,7 +53,7 @@ def new_lock(memory: Memory) -> SpinLock:
 def stop(memory: Memory) -> None:
     """What a panic does: nobody sleeps through it."""
     header(memory, "gate").fetch_or(native.GATE_PANIC)
-    memory.wake_all()
+    memory.notify_all()
 
 
 def as_task(memory: Memory, function: Callable[[], T], slot: int = 0) -> Callable[[], T]:

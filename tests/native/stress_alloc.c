@@ -64,13 +64,13 @@ static void slot_user(u64 number, void *arg)
 		struct kemu_task *t;
 
 		if (kemu_task_alloc(k, &slot)) {
-			kemu_wake_all(k);
+			kemu_notify_all(k);
 			continue;
 		}
 		t = &k->tasks[slot];
 		CHECK(!load(&t->pid));
 		store(&t->pid, number + 1);
-		kemu_ring(&k->tasks[dice(&seed) % k->nr_tasks].bell);
+		kemu_notify(&k->tasks[dice(&seed) % k->nr_tasks].bell);
 		CHECK(load(&t->pid) == number + 1);
 		CHECK(kemu_task_free(k, slot) == KEMU_OK);
 	}

@@ -89,7 +89,7 @@ static void waiter(u64 number, void *arg)
 		break;
 	default:
 		fetch_or(&k->hdr->gate, GATE_PANIC);
-		kemu_wake_all(k);
+		kemu_notify_all(k);
 	}
 }
 

@@ -131,8 +131,8 @@ static void player(u64 number, void *arg)
 				       mine, &s) == KEMU_OK);
 		t->hits++;
 		store_release(&t->ball, next);
-		kemu_ring(&t->k->tasks[next].bell);
-		kemu_ring(&t->k->tasks[(next + 1) % THREADS].bell);	/* a needless ring */
+		kemu_notify(&t->k->tasks[next].bell);
+		kemu_notify(&t->k->tasks[(next + 1) % THREADS].bell);	/* a needless ring */
 	}
 }
 

@@ -35,7 +35,7 @@ static void make_token(struct kemu_cpu *cpu, u64 *seed)
 	CHECK(!load(&token));
 	if (++rounds == ROUNDS) {
 		fetch_or(&k->hdr->gate, GATE_PANIC);
-		kemu_wake_all(k);
+		kemu_notify_all(k);
 		return;
 	}
 	store(&token, 1);

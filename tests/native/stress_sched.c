@@ -32,7 +32,7 @@ static void free_dead(u64 dead)
 	CHECK(!(fetch_or(&freed, 1ULL << (dead - 1)) & 1ULL << (dead - 1)));
 	if (__builtin_popcountll(load(&freed)) == TASKS) {
 		fetch_or(&k->hdr->gate, GATE_PANIC);
-		kemu_wake_all(k);
+		kemu_notify_all(k);
 	}
 }
 
@@ -73,7 +73,7 @@ static void run_on(struct kemu_self *s)
 	CHECK(load(&s->task->on_rq) && load(&s->task->on_cpu));
 	CHECK(load(&kemu_this_cpu(s)->curr) == (u64)(s->task - k->tasks));
 	store(&s->task->preempt_count, s->task->preempt_count - 1);
-	CHECK(kemu_open(s) >= 0);
+	CHECK(kemu_take_due(s) >= 0);
 }
 
 /* Every other token of a task comes by its completion. */
@@ -103,7 +103,7 @@ static void wait_for_token(struct kemu_self *s, u64 me, u64 *seed)
 		xchg(&s->task->state, SLEEPS);
 		if (!(dice(seed) & 3))		/* preempted here, it stays queued */
 			store(&kemu_this_cpu(s)->need_resched, 1);
-		CHECK(kemu_open(s) >= 0);
+		CHECK(kemu_take_due(s) >= 0);
 		if (load(&given[me]) != taken[me])
 			break;
 		CHECK(kemu_schedule(s, false, &dead) >= 0);

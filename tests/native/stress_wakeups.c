@@ -143,7 +143,7 @@ static void waker(void)
 		CHECK(kemu_wait_while(k, &runs, i, NULL) == KEMU_OK);
 	}
 	fetch_or(&k->hdr->gate, GATE_PANIC);
-	kemu_wake_all(k);
+	kemu_notify_all(k);
 }
 
 static void part(u64 number, void *arg)

@@ -168,7 +168,7 @@ class World:
             args[0] = 0
         if call.name == "Memory.wait_monitor":      # there is a ring to be heard
             for cpu in range(2):
-                self.memory.ring_monitor(cpu)
+                self.memory.notify_monitor(cpu)
         try:
             self.function(call.name)(*args)
         except TYPED:

@@ -101,7 +101,7 @@ def test_a_header_scribbled_on_later(name: str) -> None:
     """Who is attached keeps to the shape it saw: nothing is looked up beyond it."""
     memory = small()
     header(memory, name).store(1 << 45)
-    memory.wake_all()
+    memory.notify_all()
     assert not memory.all_blocked()
     assert memory.events(0, 0) == (0, [])
     assert memory.symbol_name(memory.symbol("a name")) == "a name"
@@ -109,7 +109,7 @@ def test_a_header_scribbled_on_later(name: str) -> None:
     memory.heap_free(memory.heap_alloc(8))
     memory.task_free(memory.task_alloc())
     with pytest.raises(UsageError):
-        memory.ring_task(1 << 30)
+        memory.notify_task(1 << 30)
 
 
 @pytest.mark.parametrize("sizes", [
@@ -281,7 +281,7 @@ def test_a_ring_keeps_the_last_events() -> None:
 @pytest.mark.parametrize("cpu", [2, -1, 1 << 40])
 def test_there_is_no_such_cpu(cpu: int) -> None:
     memory = small()
-    for call in (memory.kick, memory.ring_monitor, lambda nr: memory.wait_monitor(nr, 0),
+    for call in (memory.kick, memory.notify_monitor, lambda nr: memory.wait_monitor(nr, 0),
                  lambda nr: memory.events(nr, 0)):
         with pytest.raises(UsageError):
             call(cpu)
@@ -290,7 +290,7 @@ def test_there_is_no_such_cpu(cpu: int) -> None:
 def test_a_rung_monitor_does_not_sleep() -> None:
     """A ring that comes before the sleep is not lost."""
     memory = small()
-    memory.ring_monitor(1)
+    memory.notify_monitor(1)
     memory.wait_monitor(1, native.NEVER)
     memory.wait_monitor(1, 0)       # quiet again: until the deadline
 

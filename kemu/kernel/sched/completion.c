@@ -44,7 +44,7 @@ static int unlock_irq(struct kemu_self *s, struct kemu_completion *x)
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, 0);
-	return kemu_open(s);
+	return kemu_take_due(s);
 }
 
 /* KEMU_PENDING: nobody waits. */
@@ -92,7 +92,7 @@ int kemu_complete(struct kemu_self *s, u64 off, bool all)
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, flags);
-	return kemu_open(s);
+	return kemu_take_due(s);
 }
 
 /* Sleeps once.  The lock is held, and held again afterwards, unless a dead task is to be freed. */

@@ -52,7 +52,7 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 	kemu_irq_put(s, 0);
 	if (died)
 		*dead = last + 1;
-	return kemu_open(s);
+	return kemu_take_due(s);
 }
 
 /* Its turn has come elsewhere, or its CPU went offline and swapper has duties there. */
@@ -156,7 +156,7 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 		if (status < 0)
 			return status;
 		kemu_irq_put(s, 0);
-		return kemu_open(s);
+		return kemu_take_due(s);
 	}
 	if (preempt)
 		store(&prev->nivcsw, load(&prev->nivcsw) + 1);

@@ -39,7 +39,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
         while p.on_cpu.load_acquire():
             if match_state and p.state.load() != match_state:
                 return 0
-            system.memory.waited_for(p.slot)
+            system.memory.end_hold_of(p.slot)
             p.on_cpu.relax_while(1)
         seen = native.look_inactive(p.slot, match_state)
         if seen >= 0:
@@ -48,7 +48,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             return 0
         if -seen & native.LOOK_RUNNING:
             continue
-        system.memory.waited_for(p.slot)
+        system.memory.end_hold_of(p.slot)
         me = current()
         me.waits_for.store(p.slot + 1)
         set_current_state(TASK_UNINTERRUPTIBLE)

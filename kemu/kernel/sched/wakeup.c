@@ -188,7 +188,7 @@ int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask)
 	kemu_irq_put(s, flags);
 	if (state == KEMU_POISON)
 		return KEMU_BUG_GONE;
-	status = kemu_open(s);
+	status = kemu_take_due(s);
 	return status < 0 ? status : woken;
 }
 
@@ -213,7 +213,7 @@ int kemu_set_special_state(struct kemu_self *s, u64 state)
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, flags);
-	return kemu_open(s);
+	return kemu_take_due(s);
 }
 
 /* Locks p's pi_lock and the runqueue it is on, whichever that is by then. */
@@ -258,5 +258,5 @@ int kemu_look_inactive(struct kemu_self *s, struct kemu_task *p, u64 state, u64 
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, flags);
-	return kemu_open(s);
+	return kemu_take_due(s);
 }

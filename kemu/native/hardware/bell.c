@@ -56,12 +56,12 @@ static bool futex_wait(u64 *word, u32 value, u64 deadline)
 	       errno == EINTR;
 }
 
-void kemu_ring(u64 *bell)
+void kemu_notify(u64 *bell)
 {
 	smp_mb();		/* what changed is stored: pairs with kemu_sleep_once() */
-	if (load(bell) == BELL_RUNG)
+	if (load(bell) == BELL_NOTIFIED)
 		return;
-	if (xchg(bell, BELL_RUNG) == BELL_ASLEEP)
+	if (xchg(bell, BELL_NOTIFIED) == BELL_ASLEEP)
 		syscall(SYS_futex, (u32 *)bell, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
@@ -69,7 +69,7 @@ void kemu_ring(u64 *bell)
 void *kemu_begin_wait(void)
 {
 	if (kemu_self.reschedules)
-		kemu_deliver(&kemu_self);
+		kemu_deliver_kicks(&kemu_self);
 	return kemu_host.release();
 }
 
@@ -123,11 +123,11 @@ void kemu_backoff(unsigned int round)
 }
 
 /* After header.gate has GATE_PANIC: nobody sleeps through it. */
-void kemu_wake_all(struct kemu *k)
+void kemu_notify_all(struct kemu *k)
 {
 	for (u64 i = 0; i < k->nr_tasks; i++)
 		if (load(&k->tasks[i].used))
-			kemu_ring(&k->tasks[i].bell);
+			kemu_notify(&k->tasks[i].bell);
 	for (u64 i = 0; i < k->nr_cpus; i++)
-		kemu_ring(&k->cpus[i].monitor_bell);
+		kemu_notify(&k->cpus[i].monitor_bell);
 }

@@ -61,7 +61,7 @@ void kemu_irq_put(struct kemu_self *s, u64 flags)
 }
 
 /* The CPU is open again: what became due is taken, which may switch tasks. */
-int kemu_open(struct kemu_self *s)
+int kemu_take_due(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 
@@ -136,7 +136,7 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 	}
 	give_turn(cpu, next, from + 1);
 	host = kemu_begin_wait();
-	kemu_ring(&next->bell);
+	kemu_notify(&next->bell);
 	status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
 	kemu_host.acquire(host);
 	if (status == KEMU_OK)
@@ -150,11 +150,11 @@ void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	u64 from = kemu_slot(s->k, s->task);
 
-	kemu_deliver(s);
+	kemu_deliver_kicks(s);
 	hand_lock(s, cpu, next);
 	s->task = s->thread = NULL;
 	give_turn(cpu, next, from + 1);
-	kemu_ring(&next->bell);
+	kemu_notify(&next->bell);
 }
 
 /* From here the thread runs as swapper, which its CPU's runqueue says already. */
@@ -173,7 +173,7 @@ int kemu_resign(struct kemu_self *s, u64 *last)
 	struct kemu_task *swapper = s->task;
 
 	give_turn(kemu_this_cpu(s), swapper, KEMU_TURN_IDLE + 1);
-	kemu_ring(&swapper->bell);
+	kemu_notify(&swapper->bell);
 	return kemu_wait_turn(s, last);
 }
 
@@ -182,7 +182,7 @@ int kemu_resign(struct kemu_self *s, u64 *last)
  * plays dead, the only interrupt that does is the one that powers it on: any other stays
  * pending, and would else keep the idle task running in circles.
  */
-bool kemu_wanted(struct kemu_cpu *cpu)
+bool kemu_idle_must_end(struct kemu_cpu *cpu)
 {
 	u64 ipi = load(&cpu->ipi);
 
@@ -194,7 +194,7 @@ bool kemu_wanted(struct kemu_cpu *cpu)
  * idled counts them: it is stored with release order, so that who sees the new count,
  * or the new idling, also sees what the CPU did before (kemu_all_blocked()).
  */
-void kemu_says_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how)
+void kemu_mark_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how)
 {
 	store(&cpu->idler, kemu_slot(s->k, s->thread) + 1);
 	store_release(&cpu->idled, cpu->idled + 1);
@@ -202,7 +202,7 @@ void kemu_says_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling 
 	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */
 }
 
-void kemu_says_busy(struct kemu_cpu *cpu)
+void kemu_mark_busy(struct kemu_cpu *cpu)
 {
 	store(&cpu->idling, CPU_BUSY);
 	store(&cpu->idler, 0);
@@ -218,7 +218,7 @@ static bool idle_over(void *arg)
 {
 	struct idler *i = arg;
 
-	return kemu_wanted(i->cpu) || load_acquire(&i->me->turn);
+	return kemu_idle_must_end(i->cpu) || load_acquire(&i->me->turn);
 }
 
 /* As haltpoll does: longer after a wake-up that polling would have caught, else shorter. */
@@ -241,12 +241,12 @@ int kemu_idle(struct kemu_self *s, u64 *why)
 	void *host = kemu_begin_wait();
 	int status;
 
-	kemu_says_idle(s, cpu, CPU_IDLE);
+	kemu_mark_idle(s, cpu, CPU_IDLE);
 	if (load(&s->k->hdr->gate) & (GATE_HOLD | GATE_QUIESCE) && !idle_over(&me))
 		kemu_went_idle(s->k);
 	status = kemu_sleep_until(s->k, &s->thread->bell, max ? cpu->poll_ns : 0,
 				  load(&cpu->irqs_off) ? KEMU_NEVER : cpu->next_event, idle_over, &me);
-	kemu_says_busy(cpu);
+	kemu_mark_busy(cpu);
 	kemu_host.acquire(host);
 	if (max)
 		adapt_poll(cpu, kemu_now() - began, max);
@@ -264,7 +264,7 @@ void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 	smp_mb();		/* pairs with kemu_idle() */
 	idler = load(&cpu->idler);
 	if (idler && idler <= k->nr_tasks)
-		kemu_ring(&k->tasks[idler - 1].bell);
+		kemu_notify(&k->tasks[idler - 1].bell);
 }
 
 /*
@@ -288,7 +288,7 @@ void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu)
 		kemu_kick(k, cpu);
 }
 
-void kemu_deliver(struct kemu_self *s)
+void kemu_deliver_kicks(struct kemu_self *s)
 {
 	while (s->reschedules) {
 		int cpu = __builtin_ctzll(s->reschedules);

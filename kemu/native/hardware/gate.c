@@ -83,11 +83,11 @@ static bool is_named(struct kemu_task *t, u64 comm0, u64 comm1)
 static void end_hold(struct kemu *k, struct kemu_hold *h, enum kemu_hold_state how)
 {
 	if (cmpxchg(&h->state, HOLD_HELD, how) == HOLD_HELD)
-		kemu_ring(&kemu_task_at(k, load(&h->task))->bell);
+		kemu_notify(&kemu_task_at(k, load(&h->task))->bell);
 }
 
 /* Another task is about to sleep until this one acts: if it is held it must be let go. */
-void kemu_waited_for(struct kemu *k, struct kemu_task *whom)
+void kemu_end_hold_of(struct kemu *k, struct kemu_task *whom)
 {
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
@@ -103,13 +103,13 @@ void kemu_waited_for(struct kemu *k, struct kemu_task *whom)
  * One that was preempted there does not: it may be in the middle of a switch, the lock of
  * its runqueue in its hands, and will free it.
  */
-void kemu_polled_for(struct kemu *k, struct kemu_task *whom)
+void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom)
 {
 	u64 cpu = load(&whom->cpu);
 
 	if (cpu < k->nr_cpus && load(&k->cpus[cpu].idling) == CPU_HELD &&
 	    load(&k->cpus[cpu].idler) == kemu_slot(k, whom) + 1)
-		kemu_waited_for(k, whom);
+		kemu_end_hold_of(k, whom);
 }
 
 static void passed(struct kemu_self *s, u64 point)
@@ -160,14 +160,14 @@ static bool stands_still(struct kemu *k, struct kemu_cpu *cpu)
  * times: how often they have begun to idle, together.
  *
  * What is due is read first: a CPU says that it is busy before it takes what woke it
- * (kemu_says_busy()), so if it is found taken, idling is found changed.
+ * (kemu_mark_busy()), so if it is found taken, idling is found changed.
  */
 static bool each_blocked(struct kemu *k, u64 *times)
 {
 	*times = 0;
 	for (u64 i = 0; i < k->nr_cpus; i++) {
 		struct kemu_cpu *cpu = &k->cpus[i];
-		bool due = kemu_wanted(cpu) ||
+		bool due = kemu_idle_must_end(cpu) ||
 			   (load(&cpu->next_event) < KEMU_NEVER && !load(&cpu->irqs_off));
 		bool still = stands_still(k, cpu);
 		u64 idling;
@@ -270,7 +270,7 @@ static bool let_go(void *arg)
 }
 
 /* KEMU_PENDING: still held, but the CPU is wanted; call again after that. */
-int kemu_held(struct kemu_self *s)
+int kemu_wait_while_held(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	struct held h = { s, cpu, NULL };
@@ -288,12 +288,12 @@ int kemu_held(struct kemu_self *s)
 		return KEMU_OK;
 	interruptible = h.hold->kind == HOLD_PREEMPTIBLE && !load(&cpu->irqs_off);
 	host = kemu_begin_wait();
-	kemu_says_idle(s, cpu, CPU_HELD);
+	kemu_mark_idle(s, cpu, CPU_HELD);
 	kemu_went_idle(s->k);
 	status = kemu_sleep_until(s->k, &s->thread->bell, cpu->sharers > 1 ? 0 : HOLD_POLL_NS,
 				  interruptible ? cpu->next_event : KEMU_NEVER,
 				  let_go, &h);
-	kemu_says_busy(cpu);
+	kemu_mark_busy(cpu);
 	kemu_host.acquire(host);
 	if (status)
 		return status;
@@ -334,10 +334,10 @@ int kemu_point(struct kemu_self *s, u64 point)
 				return KEMU_ATOMIC;
 			/* The claim first: a namesake that comes too late must not sign. */
 			if (cmpxchg(&h->state, HOLD_ARMED, HOLD_HELD) == HOLD_ARMED) {
-				/* kemu_held() has a full barrier: who ends the hold finds
+				/* kemu_wait_while_held() has a full barrier: who ends the hold finds
 				 * this to ring, or is found to have ended it. */
 				store(&h->task, (u64)(s->thread - s->k->tasks));
-				return kemu_held(s);
+				return kemu_wait_while_held(s);
 			}
 		}
 	}

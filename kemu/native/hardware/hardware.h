@@ -126,12 +126,12 @@ u64 kemu_heap_usable(struct kemu *k, u64 off);
 u64 kemu_now(void);
 void *kemu_begin_wait(void);
 typedef bool (*kemu_cond)(void *arg);
-void kemu_ring(u64 *bell);
+void kemu_notify(u64 *bell);
 bool kemu_sleep_once(u64 *bell, u64 deadline);
 int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
 		     kemu_cond cond, void *arg);
 void kemu_backoff(unsigned int round);
-void kemu_wake_all(struct kemu *k);
+void kemu_notify_all(struct kemu *k);
 
 /* watch.c: waiting for a word to change */
 u64 kemu_poll_ns(struct kemu *k);
@@ -160,17 +160,17 @@ int kemu_wait_turn(struct kemu_self *s, u64 *last);
 void kemu_stand_in(struct kemu_self *s);
 int kemu_resign(struct kemu_self *s, u64 *last);
 int kemu_idle(struct kemu_self *s, u64 *why);
-void kemu_says_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how);
-void kemu_says_busy(struct kemu_cpu *cpu);
-bool kemu_wanted(struct kemu_cpu *cpu);
+void kemu_mark_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how);
+void kemu_mark_busy(struct kemu_cpu *cpu);
+bool kemu_idle_must_end(struct kemu_cpu *cpu);
 void kemu_kick(struct kemu *k, struct kemu_cpu *cpu);
 void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu);
-void kemu_deliver(struct kemu_self *s);
+void kemu_deliver_kicks(struct kemu_self *s);
 bool kemu_irq_pending(struct kemu_cpu *cpu);
 bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu);
 u64 kemu_irq_save(struct kemu_self *s);
 void kemu_irq_put(struct kemu_self *s, u64 flags);
-int kemu_open(struct kemu_self *s);
+int kemu_take_due(struct kemu_self *s);
 
 /* What ended kemu_idle(). */
 enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
@@ -192,9 +192,9 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);
 struct kemu_name { const char *name; u64 hint; };
 int kemu_named_point(struct kemu_self *s, struct kemu_name *point);
-int kemu_held(struct kemu_self *s);
-void kemu_waited_for(struct kemu *k, struct kemu_task *whom);
-void kemu_polled_for(struct kemu *k, struct kemu_task *whom);
+int kemu_wait_while_held(struct kemu_self *s);
+void kemu_end_hold_of(struct kemu *k, struct kemu_task *whom);
+void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom);
 bool kemu_all_blocked(struct kemu *k);
 void kemu_went_idle(struct kemu *k);
 

@@ -59,7 +59,7 @@ enum kemu_ipi {
 };
 
 /* What a bell says.  An OS thread sleeps on no other word. */
-enum kemu_bell { BELL_QUIET, BELL_RUNG, BELL_ASLEEP };
+enum kemu_bell { BELL_QUIET, BELL_NOTIFIED, BELL_ASLEEP };
 
 /* task.sched_class: a later one runs before an earlier one. */
 enum kemu_class { CLASS_IDLE, CLASS_FAIR, CLASS_RT, CLASS_STOP };

@@ -68,7 +68,7 @@ static void wait_a_while(struct kemu *k, struct kemu_self *s, u64 *lock, u64 *un
 	u64 seen = load(lock);
 
 	if (load(&k->hdr->gate) & GATE_HOLD && seen <= k->nr_tasks && seen)
-		kemu_polled_for(k, &k->tasks[seen - 1]);
+		kemu_end_stall_of(k, &k->tasks[seen - 1]);
 	if (*until) {
 		for (int i = 0; i < 32 && load(lock); i++)
 			cpu_pause();
@@ -162,7 +162,7 @@ void kemu_unlocked(struct kemu *k, u64 *lock)
 		cmpxchg(lock, 0, load(&first->watch_as));
 		store_release(&first->watching, off);
 	}
-	kemu_ring(&first->bell);
+	kemu_notify(&first->bell);
 }
 
 static u64 owner_id(struct kemu_self *s)
@@ -190,7 +190,7 @@ int kemu_lock(struct kemu_self *s, u64 *lock)
 	return status;
 }
 
-/* What became due meanwhile is left to the caller: kemu_open(). */
+/* What became due meanwhile is left to the caller: kemu_take_due(). */
 int kemu_unlock(struct kemu_self *s, u64 *lock)
 {
 	struct kemu_task *t = s->task;
@@ -201,7 +201,7 @@ int kemu_unlock(struct kemu_self *s, u64 *lock)
 	if (unlikely(status < 0))
 		return status;
 	if (!--t->locks && unlikely(s->reschedules))
-		kemu_deliver(s);
+		kemu_deliver_kicks(s);
 	store(&t->preempt_count, t->preempt_count - 1);
 	if (unlikely(load(&s->k->hdr->watchers)))
 		kemu_unlocked(s->k, lock);

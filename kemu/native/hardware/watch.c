@@ -80,7 +80,7 @@ void kemu_changed(struct kemu *k, u64 *word)
 
 	while ((t = kemu_next_watcher(k, &mask)))
 		if (load(&t->watching) == off)
-			kemu_ring(&t->bell);
+			kemu_notify(&t->bell);
 }
 
 /* What ends the wait but the word. */
@@ -93,7 +93,7 @@ static int interrupted(struct kemu *k, struct kemu_self *s, struct kemu_task *wh
 	if (kemu_irq_pending(kemu_this_cpu(s)) || kemu_resched_due(s, kemu_this_cpu(s)))
 		return KEMU_PENDING;
 	if (gate & GATE_HOLD && whom)
-		kemu_polled_for(k, whom);
+		kemu_end_stall_of(k, whom);
 	return KEMU_OK;
 }
 
@@ -135,7 +135,7 @@ static int wait_as_guest(struct kemu *k, u64 *word, u64 value, struct kemu_task 
 		if (round > SPINS)
 			return KEMU_SIGNAL;
 		if (gate & GATE_HOLD && whom)
-			kemu_polled_for(k, whom);
+			kemu_end_stall_of(k, whom);
 		kemu_backoff(round);
 	}
 	return KEMU_OK;

@@ -294,7 +294,7 @@ static PyObject *Memory_all_blocked(Memory *m, PyObject *unused)
 	return PyBool_FromLong(kemu_all_blocked(&m->k));
 }
 
-static PyObject *Memory_waited_for(Memory *m, PyObject *arg)
+static PyObject *Memory_end_hold_of(Memory *m, PyObject *arg)
 {
 	u64 slot;
 
@@ -303,7 +303,7 @@ static PyObject *Memory_waited_for(Memory *m, PyObject *arg)
 	if (slot >= m->k.nr_tasks)
 		return fail(KEMU_RANGE);
 	if (load(&m->k.hdr->gate) & GATE_HOLD)
-		kemu_waited_for(&m->k, &m->k.tasks[slot]);
+		kemu_end_hold_of(&m->k, &m->k.tasks[slot]);
 	Py_RETURN_NONE;
 }
 
@@ -347,12 +347,12 @@ static PyMethodDef memory_methods[] = {
 	ONE("kick", Memory_kick, "cpu", "After a store to need_resched or ipi.  Full barrier."),
 	ONE("send_reschedule", Memory_send_reschedule, "cpu",
 	    "kick(), put off until the caller holds no spinlock."),
-	ONE("ring_monitor", Memory_ring_monitor, "cpu", "Wake the CPU process's main thread."),
+	ONE("notify_monitor", Memory_notify_monitor, "cpu", "Wake the CPU process's main thread."),
 	FAST("wait_monitor", Memory_wait_monitor, "cpu, timeout_ns", "Sleep until rung."),
-	ONE("ring_task", Memory_ring_task, "slot", "Wake the task's thread, to look at its turn."),
-	NOARGS("wake_all", Memory_wake_all, "Ring every bell, after a panic."),
+	ONE("notify_task", Memory_notify_task, "slot", "Wake the task's thread, to look at its turn."),
+	NOARGS("notify_all", Memory_notify_all, "Ring every bell, after a panic."),
 	NOARGS("all_blocked", Memory_all_blocked, "Whether no CPU has anything to do."),
-	ONE("waited_for", Memory_waited_for, "slot", "Let the task go if a script holds it."),
+	ONE("end_hold_of", Memory_end_hold_of, "slot", "Let the task go if a script holds it."),
 	FAST("events", Memory_events, "cpu, since", "(head, events) of that CPU's ring."),
 	{ 0 },
 };

@@ -214,6 +214,8 @@ PyMODINIT_FUNC PyInit__hardware(void)
 	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due };
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    !PyModule_AddFunctions(module, point_functions) &&
+	    !PyModule_AddFunctions(module, cpu_functions) &&
+	    !PyModule_AddFunctions(module, host_functions) &&
 	    !PyModule_AddFunctions(module, sched_functions) &&
 	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
 	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&

@@ -1,7 +1,6 @@
 /*
- * python/point.c - points and trace points; what a thread can ask of its CPU, the time and the host.
+ * python/point.c - point() and trace(): named points, and events for the trace ring.
  */
-#define _GNU_SOURCE
 #include "py.h"
 
 static PyObject *point_names;
@@ -10,7 +9,7 @@ static PyObject *point_names;
 static PyObject *py_set_point_names(PyObject *module, PyObject *mapping)
 {
 	(void)module;
-	show(&point_names, mapping);
+	replace_object(&point_names, mapping);
 	Py_RETURN_NONE;
 }
 
@@ -50,7 +49,7 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	while (status == KEMU_PENDING) {
 		if (!take_pending())
 			return NULL;
-		status = kemu_held(s);
+		status = kemu_wait_while_held(s);
 	}
 	return done(status);
 }
@@ -89,66 +88,10 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 	Py_RETURN_NONE;
 }
 
-static PyObject *py_need_resched(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->need_resched)) : NULL;
-}
-
-static PyObject *py_irqs_disabled(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->irqs_off)) : NULL;
-}
-
-static PyObject *py_now_ns(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return from_word(kemu_now());
-}
-
-static PyObject *py_getcpu(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return PyLong_FromLong(kemu_getcpu());
-}
-
-static PyObject *py_smp_mb(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	smp_mb();
-	Py_RETURN_NONE;
-}
-
-static PyObject *py_pin(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
-{
-	u64 v[2];
-
-	(void)module;
-	if (!as_words(args, nargs, 2, v))
-		return NULL;
-	if (v[0] > 0x7fffffff || v[1] >= KEMU_MAX_CORES)
-		return fail(KEMU_RANGE);
-	return done(kemu_pin(v[0], v[1]));
-}
-
-static PyObject *py_die_with_parent(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return done(kemu_die_with_parent());
-}
-
 PyMethodDef point_functions[] = {
-	NOARGS("need_resched", py_need_resched, "Whether this CPU was asked to schedule()."),
-	NOARGS("irqs_disabled", py_irqs_disabled, "Whether this CPU takes no interrupts now."),
 	ONE("set_point_names", py_set_point_names, "mapping", "From a point's name to its symbol."),
 	ONE("point", py_point, "name_or_number", "A named point: traced, held, delayed as armed."),
 	FAST("trace", py_trace, "event, slot, a=0, b=0, c=0",
 	     "An event into this CPU's ring, if tracing.  A word given for a, b or c is read then."),
-	NOARGS("now_ns", py_now_ns, "CLOCK_MONOTONIC, in nanoseconds."),
-	NOARGS("getcpu", py_getcpu, "The host core the thread is on."),
-	NOARGS("smp_mb", py_smp_mb, "A full barrier."),
-	NOARGS("die_with_parent", py_die_with_parent, "SIGKILL when the parent's thread ends."),
-	FAST("pin", py_pin, "tid, core", "Bind a host thread to a host core."),
 	{ 0 },
 };

@@ -54,7 +54,7 @@ static inline PyObject *from_word(u64 value)
 
 /* python/task.c: what the calling thread is, and what is due on its CPU */
 extern PyMethodDef task_functions[];
-void show(PyObject **slot, PyObject *view);
+void replace_object(PyObject **slot, PyObject *view);
 bool is_task(void);
 bool take_pending(void);
 PyObject *then_pending(void);
@@ -62,9 +62,9 @@ PyObject *py_leave(PyObject *module, PyObject *unused);
 
 /* python/sched.c: schedule() and try_to_wake_up() */
 extern PyMethodDef sched_functions[];
-PyObject *verdict(int status);
+PyObject *status_or_bug(int status);
 
-/* python/list.c */
+/* python/tasks.c */
 PyObject *view_in(PyObject *tasks, struct kemu *k, u64 slot);
 
 static inline bool is_due(void)
@@ -74,23 +74,23 @@ static inline bool is_due(void)
 	return kemu_irq_pending(cpu) || kemu_resched_due(&kemu_self, cpu);
 }
 
-/* python/point.c */
-extern PyMethodDef point_functions[];
+/* python/{point,cpu,host}.c: functions of the module */
+extern PyMethodDef point_functions[], cpu_functions[], host_functions[];
 
-/* python/ring.c: what Memory's method table has from there */
+/* python/bell.c, python/ring.c: methods of Memory, for the table in python/memory.c */
 PyObject *Memory_kick(Memory *m, PyObject *arg);
 PyObject *Memory_send_reschedule(Memory *m, PyObject *arg);
-PyObject *Memory_ring_monitor(Memory *m, PyObject *arg);
+PyObject *Memory_notify_monitor(Memory *m, PyObject *arg);
 PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs);
-PyObject *Memory_ring_task(Memory *m, PyObject *arg);
-PyObject *Memory_wake_all(Memory *m, PyObject *unused);
+PyObject *Memory_notify_task(Memory *m, PyObject *arg);
+PyObject *Memory_notify_all(Memory *m, PyObject *unused);
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 
 /* python/word.c */
 int word_gate(Word *w, enum kemu_op op, u64 value);
 
 /* The gate: one branch when nothing is armed. */
-static inline bool enter(Word *w, enum kemu_op op, u64 value)
+static inline bool pass_gate(Word *w, enum kemu_op op, u64 value)
 {
 	return !unlikely(load(&w->hdr->gate)) || word_gate(w, op, value) >= 0;
 }

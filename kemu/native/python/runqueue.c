@@ -77,7 +77,7 @@ static PyObject *change_state(RunQueue *q, PyObject *arg, change fn)
 		return NULL;
 	if (slot >= q->memory->k.nr_tasks)
 		return fail(KEMU_RANGE);
-	return verdict(fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]));
+	return status_or_bug(fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]));
 }
 
 static PyObject *RunQueue_activate(RunQueue *q, PyObject *arg)
@@ -96,7 +96,7 @@ static PyObject *RunQueue_pick_next(RunQueue *q, PyObject *unused)
 	int status = kemu_pick_next(&q->memory->k, q->cpu, &slot);
 
 	(void)unused;
-	return status < 0 ? verdict(status) : from_word(slot);
+	return status < 0 ? status_or_bug(status) : from_word(slot);
 }
 
 static PyObject *RunQueue_check_preempt(RunQueue *q, PyObject *arg)

@@ -6,18 +6,18 @@
 #include "py.h"
 
 /* A broken invariant is the kernel's business; any other failure is an exception. */
-PyObject *verdict(int status)
+PyObject *status_or_bug(int status)
 {
 	return status >= 0 || status <= KEMU_BUG ? PyLong_FromLong(status) : fail(status);
 }
 
 /* 0, or one more than the slot of a dead task, to be freed; ENDS, after which it is no task. */
-static PyObject *news(int status, const u64 *dead)
+static PyObject *switch_result(int status, const u64 *dead)
 {
 	if (likely(status >= 0))
 		return from_word(*dead);
 	if (status != KEMU_ENDS)
-		return verdict(status);
+		return status_or_bug(status);
 	Py_XDECREF(py_leave(NULL, NULL));
 	return PyLong_FromLong(status);
 }
@@ -30,7 +30,7 @@ static PyObject *py_schedule(PyObject *module, PyObject *arg)
 	(void)module;
 	if (preempt < 0 || !is_task())
 		return NULL;
-	return news(kemu_schedule(&kemu_self, preempt, &dead), &dead);
+	return switch_result(kemu_schedule(&kemu_self, preempt, &dead), &dead);
 }
 
 static PyObject *py_schedule_once(PyObject *module, PyObject *unused)
@@ -38,7 +38,7 @@ static PyObject *py_schedule_once(PyObject *module, PyObject *unused)
 	u64 dead = 0;
 
 	(void)module, (void)unused;
-	return is_task() ? news(kemu_switch_once(&kemu_self, false, &dead), &dead) : NULL;
+	return is_task() ? switch_result(kemu_switch_once(&kemu_self, false, &dead), &dead) : NULL;
 }
 
 static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
@@ -48,7 +48,7 @@ static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
 	(void)module;
 	if (!as_word(arg, &last) || !is_task())
 		return NULL;
-	return news(kemu_finish_switch(&kemu_self, last, &dead), &dead);
+	return switch_result(kemu_finish_switch(&kemu_self, last, &dead), &dead);
 }
 
 static struct kemu_task *task_arg(PyObject *arg)
@@ -77,7 +77,7 @@ static PyObject *py_try_to_wake_up(PyObject *module, PyObject *const *args, Py_s
 	if (!p)
 		return NULL;
 	status = kemu_try_to_wake_up(&kemu_self, p, v[1]);
-	return status < 0 ? verdict(status) : PyBool_FromLong(status);
+	return status < 0 ? status_or_bug(status) : PyBool_FromLong(status);
 }
 
 static PyObject *py_select_fallback(PyObject *module, PyObject *arg)
@@ -90,7 +90,7 @@ static PyObject *py_select_fallback(PyObject *module, PyObject *arg)
 	if (!p)
 		return NULL;
 	status = kemu_select_fallback(kemu_self.k, p, &cpu);
-	return status < 0 ? verdict(status) : from_word(cpu);
+	return status < 0 ? status_or_bug(status) : from_word(cpu);
 }
 
 static PyObject *py_program_event(PyObject *module, PyObject *unused)
@@ -136,7 +136,7 @@ static PyObject *complete(PyObject *arg, bool all)
 	if (!as_word(arg, &off) || !is_task())
 		return NULL;
 	status = kemu_complete(&kemu_self, off, all);
-	return status < 0 ? verdict(status) : PyLong_FromLong(0);
+	return status < 0 ? status_or_bug(status) : PyLong_FromLong(0);
 }
 
 static PyObject *py_complete(PyObject *module, PyObject *arg)
@@ -158,7 +158,7 @@ static PyObject *py_wait_for_completion(PyObject *module, PyObject *arg)
 	(void)module;
 	if (!as_word(arg, &off) || !is_task())
 		return NULL;
-	return news(kemu_wait_for_completion(&kemu_self, off, &dead), &dead);
+	return switch_result(kemu_wait_for_completion(&kemu_self, off, &dead), &dead);
 }
 
 PyMethodDef sched_functions[] = {

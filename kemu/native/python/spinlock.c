@@ -7,7 +7,7 @@
  */
 #include "py.h"
 
-static bool mine(Word *w)
+static bool is_in_this_machine(Word *w)
 {
 	if (!is_task())
 		return false;
@@ -22,7 +22,7 @@ static bool spin_lock(Word *w)
 {
 	int status;
 
-	if (!mine(w))
+	if (!is_in_this_machine(w))
 		return false;
 	status = kemu_lock(&kemu_self, w->p);
 	if (unlikely(status < 0))
@@ -34,7 +34,7 @@ static bool spin_unlock(Word *w)
 {
 	int status;
 
-	if (!mine(w))
+	if (!is_in_this_machine(w))
 		return false;
 	status = kemu_unlock(&kemu_self, w->p);
 	if (unlikely(status < 0))

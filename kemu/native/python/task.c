@@ -90,7 +90,7 @@ PyObject *then_pending(void)
 
 /* ---- becoming a task ------------------------------------------------------ */
 
-void show(PyObject **slot, PyObject *view)
+void replace_object(PyObject **slot, PyObject *view)
 {
 	PyObject *old = *slot;
 
@@ -139,7 +139,7 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 		kemu_pin(0, core - 1);
 	self_memory = (Memory *)Py_NewRef((PyObject *)memory);
 	kemu_self = (struct kemu_self) { .k = &memory->k, .task = t, .thread = t };
-	show(&thread_view, args[2]);
+	replace_object(&thread_view, args[2]);
 	Py_RETURN_NONE;
 }
 
@@ -181,7 +181,7 @@ static PyObject *py_set_tasks(PyObject *module, PyObject *table)
 		PyErr_SetString(PyExc_TypeError, "set_tasks(tasks): the table of views");
 		return NULL;
 	}
-	show(&tasks, table);
+	replace_object(&tasks, table);
 	Py_RETURN_NONE;
 }
 
@@ -192,8 +192,8 @@ static PyObject *py_set_vectors(PyObject *module, PyObject *const *args, Py_ssiz
 		PyErr_SetString(PyExc_TypeError, "set_vectors(interrupt, reschedule): two callables");
 		return NULL;
 	}
-	show(&irq_vector, args[0]);
-	show(&resched_vector, args[1]);
+	replace_object(&irq_vector, args[0]);
+	replace_object(&resched_vector, args[1]);
 	Py_RETURN_NONE;
 }
 
@@ -228,97 +228,6 @@ static PyObject *py_idle(PyObject *module, PyObject *unused)
 	return from_word(why);
 }
 
-/* ---- preemption and interrupts -------------------------------------------- */
-
-static PyObject *py_smp_processor_id(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? from_word(load(&kemu_self.task->cpu)) : NULL;
-}
-
-static PyObject *py_preempt_count(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return is_task() ? from_word(load(&kemu_self.task->preempt_count)) : NULL;
-}
-
-static PyObject *py_preempt_disable(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	if (!is_task())
-		return NULL;
-	store(&kemu_self.task->preempt_count, kemu_self.task->preempt_count + 1);
-	Py_RETURN_NONE;
-}
-
-static bool count_down(void)
-{
-	if (!is_task())
-		return false;
-	if (!(kemu_self.task->preempt_count & 0xff)) {
-		PyErr_SetString(UsageError, "preempt_enable() without preempt_disable()");
-		return false;
-	}
-	store(&kemu_self.task->preempt_count, kemu_self.task->preempt_count - 1);
-	return true;
-}
-
-static PyObject *py_preempt_enable_no_resched(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	if (!count_down())
-		return NULL;
-	Py_RETURN_NONE;
-}
-
-static PyObject *py_preempt_enable(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	return count_down() ? then_pending() : NULL;
-}
-
-static PyObject *py_local_irq_save(PyObject *module, PyObject *unused)
-{
-	struct kemu_cpu *cpu;
-	u64 was;
-
-	(void)module, (void)unused;
-	if (!is_task())
-		return NULL;
-	cpu = kemu_this_cpu(&kemu_self);
-	was = load(&cpu->irqs_off);
-	store(&cpu->irqs_off, 1);
-	return from_word(was);
-}
-
-static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
-{
-	u64 flags;
-
-	(void)module;
-	if (!as_word(arg, &flags) || !is_task())
-		return NULL;
-	store(&kemu_this_cpu(&kemu_self)->irqs_off, !!flags);
-	return then_pending();
-}
-
-/* A point where preemption and interrupts are taken, and no more. */
-static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
-{
-	(void)module, (void)unused;
-	if (!is_task())
-		return NULL;
-	if (kemu_self.reschedules)
-		kemu_deliver(&kemu_self);
-	if (!is_due()) {
-		if (kemu_this_cpu(&kemu_self)->sharers > 1)
-			kemu_backoff(0);
-		else
-			cpu_pause();
-	}
-	return then_pending();
-}
-
 PyMethodDef task_functions[] = {
 	FAST("enter", py_enter, "memory, slot, view", "The calling thread becomes the task's."),
 	NOARGS("leave", py_leave, "The calling thread is no task any more."),
@@ -328,13 +237,5 @@ PyMethodDef task_functions[] = {
 	     "Who is called when an interrupt or a reschedule is taken."),
 	NOARGS("wait_turn", py_wait_turn, "Sleep until some CPU switches to this task."),
 	NOARGS("idle", py_idle, "Idle until something is due; returns WHY_ bits."),
-	NOARGS("smp_processor_id", py_smp_processor_id, "The CPU the task runs on."),
-	NOARGS("preempt_count", py_preempt_count, "The current task's."),
-	NOARGS("preempt_disable", py_preempt_disable, "Nests."),
-	NOARGS("preempt_enable", py_preempt_enable, "May switch tasks."),
-	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched, "Does not switch tasks."),
-	NOARGS("local_irq_save", py_local_irq_save, "Interrupts off; returns the flags."),
-	ONE("local_irq_restore", py_local_irq_restore, "flags", "May take an interrupt and switch tasks."),
-	NOARGS("cpu_relax", py_cpu_relax, "One step of a polling loop.  May switch tasks."),
 	{ 0 },
 };

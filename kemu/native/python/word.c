@@ -28,29 +28,29 @@ static inline void changed(Word *w)
 		kemu_changed(&w->memory->k, w->p);
 }
 
-static PyObject *was(Word *w, u64 old)
+static PyObject *announce(Word *w, u64 result)
 {
 	changed(w);
-	return from_word(old);
+	return from_word(result);
 }
 
 static PyObject *Word_load(Word *w, PyObject *unused)
 {
 	(void)unused;
-	return enter(w, OP_LOAD, 0) ? from_word(load(w->p)) : NULL;
+	return pass_gate(w, OP_LOAD, 0) ? from_word(load(w->p)) : NULL;
 }
 
 static PyObject *Word_load_acquire(Word *w, PyObject *unused)
 {
 	(void)unused;
-	return enter(w, OP_LOAD, 0) ? from_word(load_acquire(w->p)) : NULL;
+	return pass_gate(w, OP_LOAD, 0) ? from_word(load_acquire(w->p)) : NULL;
 }
 
 static PyObject *Word_store(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
+	if (!as_word(arg, &v) || !pass_gate(w, OP_STORE, v))
 		return NULL;
 	store(w->p, v);
 	changed(w);
@@ -61,7 +61,7 @@ static PyObject *Word_store_release(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !enter(w, OP_STORE, v))
+	if (!as_word(arg, &v) || !pass_gate(w, OP_STORE, v))
 		return NULL;
 	store_release(w->p, v);
 	changed(w);
@@ -72,23 +72,23 @@ static PyObject *Word_xchg(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_XCHG, v) ? was(w, xchg(w->p, v)) : NULL;
+	return as_word(arg, &v) && pass_gate(w, OP_XCHG, v) ? announce(w, xchg(w->p, v)) : NULL;
 }
 
 static PyObject *Word_cmpxchg(Word *w, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[2];
 
-	if (!as_words(args, nargs, 2, v) || !enter(w, OP_CMPXCHG, v[1]))
+	if (!as_words(args, nargs, 2, v) || !pass_gate(w, OP_CMPXCHG, v[1]))
 		return NULL;
-	return was(w, cmpxchg(w->p, v[0], v[1]));
+	return announce(w, cmpxchg(w->p, v[0], v[1]));
 }
 
 static PyObject *Word_add(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_ADD, v) ? was(w, fetch_add(w->p, v) + v) : NULL;
+	return as_word(arg, &v) && pass_gate(w, OP_ADD, v) ? announce(w, fetch_add(w->p, v) + v) : NULL;
 }
 
 /* inc(), dec(): a counter that a lock guards; cheaper than add(), and no barrier. */
@@ -97,7 +97,7 @@ static PyObject *Word_inc(Word *w, PyObject *unused)
 	u64 v = load(w->p) + 1;
 
 	(void)unused;
-	if (!enter(w, OP_STORE, v))
+	if (!pass_gate(w, OP_STORE, v))
 		return NULL;
 	store(w->p, v);
 	Py_RETURN_NONE;
@@ -108,7 +108,7 @@ static PyObject *Word_dec(Word *w, PyObject *unused)
 	u64 v = load(w->p) - 1;
 
 	(void)unused;
-	if (!enter(w, OP_STORE, v))
+	if (!pass_gate(w, OP_STORE, v))
 		return NULL;
 	store(w->p, v);
 	Py_RETURN_NONE;
@@ -119,7 +119,7 @@ static PyObject *Word_inc_not_zero(Word *w, PyObject *unused)
 	u64 old, seen = load(w->p);
 
 	(void)unused;
-	if (!enter(w, OP_ADD, 1))
+	if (!pass_gate(w, OP_ADD, 1))
 		return NULL;
 	do {
 		old = seen;
@@ -134,14 +134,14 @@ static PyObject *Word_or(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_OR, v) ? was(w, fetch_or(w->p, v)) : NULL;
+	return as_word(arg, &v) && pass_gate(w, OP_OR, v) ? announce(w, fetch_or(w->p, v)) : NULL;
 }
 
 static PyObject *Word_and(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	return as_word(arg, &v) && enter(w, OP_AND, v) ? was(w, fetch_and(w->p, v)) : NULL;
+	return as_word(arg, &v) && pass_gate(w, OP_AND, v) ? announce(w, fetch_and(w->p, v)) : NULL;
 }
 
 static bool as_bit(PyObject *arg, u64 *mask)
@@ -162,14 +162,14 @@ static PyObject *Word_test_bit(Word *w, PyObject *arg)
 {
 	u64 m;
 
-	return as_bit(arg, &m) && enter(w, OP_LOAD, m) ? PyBool_FromLong(!!(load(w->p) & m)) : NULL;
+	return as_bit(arg, &m) && pass_gate(w, OP_LOAD, m) ? PyBool_FromLong(!!(load(w->p) & m)) : NULL;
 }
 
 static PyObject *Word_set_bit(Word *w, PyObject *arg)
 {
 	u64 m;
 
-	if (!as_bit(arg, &m) || !enter(w, OP_OR, m))
+	if (!as_bit(arg, &m) || !pass_gate(w, OP_OR, m))
 		return NULL;
 	fetch_or(w->p, m);
 	changed(w);
@@ -180,7 +180,7 @@ static PyObject *Word_clear_bit(Word *w, PyObject *arg)
 {
 	u64 m;
 
-	if (!as_bit(arg, &m) || !enter(w, OP_AND, ~m))
+	if (!as_bit(arg, &m) || !pass_gate(w, OP_AND, ~m))
 		return NULL;
 	fetch_and(w->p, ~m);
 	changed(w);
@@ -191,7 +191,7 @@ static PyObject *Word_test_and_set_bit(Word *w, PyObject *arg)
 {
 	u64 m;
 
-	return as_bit(arg, &m) && enter(w, OP_OR, m) ?
+	return as_bit(arg, &m) && pass_gate(w, OP_OR, m) ?
 	       PyBool_FromLong(!!(fetch_or(w->p, m) & m)) : NULL;
 }
 
@@ -199,7 +199,7 @@ static PyObject *Word_test_and_clear_bit(Word *w, PyObject *arg)
 {
 	u64 m;
 
-	return as_bit(arg, &m) && enter(w, OP_AND, ~m) ?
+	return as_bit(arg, &m) && pass_gate(w, OP_AND, ~m) ?
 	       PyBool_FromLong(!!(fetch_and(w->p, ~m) & m)) : NULL;
 }
 
@@ -211,7 +211,7 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 	u64 v[2];
 	int status;
 
-	if (!as_words(args, nargs, nargs == 2 ? 2 : 1, v) || !enter(w, OP_WAIT, v[0]))
+	if (!as_words(args, nargs, nargs == 2 ? 2 : 1, v) || !pass_gate(w, OP_WAIT, v[0]))
 		return NULL;
 	if (nargs != 2)
 		v[1] = ~0ULL;
@@ -233,12 +233,12 @@ static PyObject *Word_relax_while(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !is_task() || !enter(w, OP_WAIT, v))
+	if (!as_word(arg, &v) || !is_task() || !pass_gate(w, OP_WAIT, v))
 		return NULL;
 	if (kemu_self.k != &w->memory->k)
 		return fail(KEMU_RANGE);
 	if (kemu_self.reschedules)
-		kemu_deliver(&kemu_self);
+		kemu_deliver_kicks(&kemu_self);
 	if (load_acquire(w->p) == v && !is_due())
 		kemu_relax_while(&kemu_self, w->p, v);
 	return then_pending();

@@ -1,0 +1,122 @@
+/*
+ * python/cpu.c - what a task asks of its CPU: its number, preemption on or off, interrupts on or off.
+ *
+ * An operation that turns preemption or interrupts on takes what is due before it returns, so it
+ * may switch tasks.
+ */
+#include "py.h"
+
+static PyObject *py_smp_processor_id(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? from_word(load(&kemu_self.task->cpu)) : NULL;
+}
+
+static PyObject *py_preempt_count(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? from_word(load(&kemu_self.task->preempt_count)) : NULL;
+}
+
+static PyObject *py_preempt_disable(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	if (!is_task())
+		return NULL;
+	store(&kemu_self.task->preempt_count, kemu_self.task->preempt_count + 1);
+	Py_RETURN_NONE;
+}
+
+static bool count_down(void)
+{
+	if (!is_task())
+		return false;
+	if (!(kemu_self.task->preempt_count & 0xff)) {
+		PyErr_SetString(UsageError, "preempt_enable() without preempt_disable()");
+		return false;
+	}
+	store(&kemu_self.task->preempt_count, kemu_self.task->preempt_count - 1);
+	return true;
+}
+
+static PyObject *py_preempt_enable_no_resched(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	if (!count_down())
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+static PyObject *py_preempt_enable(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return count_down() ? then_pending() : NULL;
+}
+
+static PyObject *py_need_resched(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->need_resched)) : NULL;
+}
+
+static PyObject *py_irqs_disabled(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->irqs_off)) : NULL;
+}
+
+static PyObject *py_local_irq_save(PyObject *module, PyObject *unused)
+{
+	struct kemu_cpu *cpu;
+	u64 was;
+
+	(void)module, (void)unused;
+	if (!is_task())
+		return NULL;
+	cpu = kemu_this_cpu(&kemu_self);
+	was = load(&cpu->irqs_off);
+	store(&cpu->irqs_off, 1);
+	return from_word(was);
+}
+
+static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
+{
+	u64 flags;
+
+	(void)module;
+	if (!as_word(arg, &flags) || !is_task())
+		return NULL;
+	store(&kemu_this_cpu(&kemu_self)->irqs_off, !!flags);
+	return then_pending();
+}
+
+/* A point where preemption and interrupts are taken, and no more. */
+static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	if (!is_task())
+		return NULL;
+	if (kemu_self.reschedules)
+		kemu_deliver_kicks(&kemu_self);
+	if (!is_due()) {
+		if (kemu_this_cpu(&kemu_self)->sharers > 1)
+			kemu_backoff(0);
+		else
+			cpu_pause();
+	}
+	return then_pending();
+}
+
+PyMethodDef cpu_functions[] = {
+	NOARGS("smp_processor_id", py_smp_processor_id, "The CPU the task runs on."),
+	NOARGS("preempt_count", py_preempt_count, "The current task's."),
+	NOARGS("preempt_disable", py_preempt_disable, "Nests."),
+	NOARGS("preempt_enable", py_preempt_enable, "May switch tasks."),
+	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched, "Does not switch tasks."),
+	NOARGS("need_resched", py_need_resched, "Whether this CPU was asked to schedule()."),
+	NOARGS("irqs_disabled", py_irqs_disabled, "Whether this CPU takes no interrupts now."),
+	NOARGS("local_irq_save", py_local_irq_save, "Interrupts off; returns the flags."),
+	ONE("local_irq_restore", py_local_irq_restore, "flags", "May take an interrupt and switch tasks."),
+	NOARGS("cpu_relax", py_cpu_relax, "One step of a polling loop.  May switch tasks."),
+	{ 0 },
+};
