@@ -25,7 +25,7 @@ from kemu.kernel.own.version import DEFAULT, VERSIONS
 from kemu.machine.arguments import MAX_SECONDS
 from kemu.races import EXHIBITS, exhibit, find
 from kemu.harness.display import Show, as_json
-from kemu.harness.verdict import Exit, worst
+from kemu.exits import Exit, worst
 from kemu.trace import ftrace
 
 EPILOG = ("Exit status: 0 as expected, 1 not, 2 unknown (the run proves nothing), 64 misuse, "

@@ -7,7 +7,7 @@ from rich.console import Console
 from kemu.races import exhibit
 from kemu.harness.runner import Plan, run_race
 from kemu.harness.display import Show
-from kemu.harness.verdict import Exit, worst
+from kemu.exits import Exit, worst
 
 FORCED = Plan("forced", trials=10)
 

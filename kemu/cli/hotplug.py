@@ -11,7 +11,7 @@ from rich.console import Console
 
 from kemu.errors import KernelPanic
 from kemu.machine.machine import Machine
-from kemu.harness.verdict import Exit
+from kemu.exits import Exit
 from kemu.torture.onoff import Stats, run_onoff
 
 SCHEMA = 1

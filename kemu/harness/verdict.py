@@ -14,32 +14,15 @@ bounds what is left.  It is not the kernel's odds.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from enum import Enum, IntEnum
+from enum import Enum
 from typing import Any
 
+from kemu.exits import Exit, worst
 from kemu.trace.reader import Trace
 
 CONFIDENCE = 0.95
 Z = 1.959964            # of the normal distribution, two-sided 95 %
-
-
-class Exit(IntEnum):
-    """The exit status of every command."""
-
-    EXPECTED = 0
-    UNEXPECTED = 1
-    UNKNOWN = 2
-    MISUSE = 64
-    INTERNAL = 70
-    INTERRUPTED = 130
-
-
-def worst(exits: Iterable[Exit]) -> Exit:
-    """Of several: an unexpected one, else an unknown one."""
-    return max(exits, key=(Exit.EXPECTED, Exit.UNKNOWN, Exit.UNEXPECTED).index,
-               default=Exit.EXPECTED)
 
 
 class Verdict(Enum):

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kemu.harness.verdict import Exit
+from kemu.exits import Exit
 from kemu.cli.hotplug import run_and_show
 
 
