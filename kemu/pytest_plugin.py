@@ -47,7 +47,7 @@ def kemu_machine() -> Iterator[Callable[..., Machine]]:
     for machine in booted:
         machine.close()
     for machine in booted:
-        machine.raise_unheard()
+        machine.raise_unreported_failure()
 
 
 @pytest.fixture

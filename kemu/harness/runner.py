@@ -18,7 +18,7 @@ from kemu.errors import AtomicHold, KemuError, KernelPanic, TaskOops, UsageError
 from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
-from kemu.machine.patience import LOOK_SECONDS
+from kemu.machine.timeout import POLL_SECONDS
 from kemu.machine.placement import usable_cores
 from kemu.memory import functions
 from kemu.memory.views import Header
@@ -164,14 +164,14 @@ class _SideRun:
                                self.plan.max_trials - before[0],
                                max(0.0, self.deadline - time.monotonic()))
         try:
-            ended, looks = -1, 0        # looks, and not the time: see patience
-            while not handle.wait(LOOK_SECONDS):
+            ended, looks = -1, 0        # looks, and not the time: see kemu.machine.timeout
+            while not handle.wait(POLL_SECONDS):
                 self._count(machine, before)
                 self.progress(self.side)
                 if self.side.trials != ended:
                     ended, looks = self.side.trials, 0
                 looks += 1
-                if looks * LOOK_SECONDS > STUCK_SECONDS:
+                if looks * POLL_SECONDS > STUCK_SECONDS:
                     return self._give_up(machine)
             return handle.result()
         except KernelPanic as panic:

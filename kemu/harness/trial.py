@@ -35,10 +35,11 @@ from kemu.kernel.own.quiesce import arm_quiescence
 from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
-from kemu.memory import functions, space
+from kemu.memory import functions, current_memory
 from kemu.memory.cleared import ClearedVariables
 from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
-from kemu.memory.views import Header, Task, comm_words
+from kemu.memory.points import Hold
+from kemu.memory.views import Header, Task
 from kemu.native import now_ns
 from kemu.harness.race import DONE, START, Actor, Race
 
@@ -158,26 +159,13 @@ def _start_actor(offset: int, index: int, actor: Actor, stages: list[Stage]) -> 
 
 def _arm(race: Race, memory: native.Memory) -> None:
     for number, hold in enumerate(race.holds):
-        _write_hold(memory, number, hold)
-
-
-def _write_hold(memory: native.Memory, number: int, hold: Any) -> None:
-    base = native.HEADER["holds"] + number * native.HOLD["sizeof"]
-    comm, until = comm_words(hold.who), comm_words(hold.until_who)
-    words = {"kind": hold.kind, "comm0": comm[0], "comm1": comm[1],
-             "reached": 0, "until_comm0": until[0], "until_comm1": until[1],
-             "point": memory.symbol("point:" + hold.at),
-             "until_point": memory.symbol("point:" + hold.until)}
-    for name, value in words.items():
-        native.Word(memory, base + native.HOLD[name]).store(value)
-    native.Word(memory, base + native.HOLD["state"]).store_release(native.HOLD_ARMED)
+        Hold(memory, number).arm(hold.kind, hold.who, hold.at, hold.until_who, hold.until)
 
 
 def _note_unreached(race: Race, memory: native.Memory) -> None:
     """A hold whose point its task never came to did not steer anything."""
     for number in range(len(race.holds)):
-        base = native.HEADER["holds"] + number * native.HOLD["sizeof"]
-        if not native.Word(memory, base + native.HOLD["reached"]).load():
+        if not Hold(memory, number).was_reached():
             Counters.on(0).unreached.fetch_or(1 << number)
 
 
@@ -187,7 +175,7 @@ class Referee:
     def __init__(self, offset: int, forced: bool) -> None:
         self.race = load_race(offset)
         self.forced = forced
-        self.memory = space.this()
+        self.memory = current_memory.get()
         self.header = Header(self.memory)
         self.variables = ClearedVariables(self.memory)
         self.counters, self.ring = Counters.on(0), Ring.on(0)

@@ -27,7 +27,7 @@ from typing import NoReturn
 from kemu import native
 from kemu.errors import MachineStopped
 from kemu.kernel.printk import printk
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.views import Header, Task
 from kemu.trace import events
 
@@ -60,7 +60,7 @@ def held(me: Task) -> str:
 
 def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     """Stop the machine.  Does not return: raises MachineStopped in the caller too."""
-    memory = space.this()
+    memory = current_memory.get()
     header = Header(memory)
     me = native.current()
     if header.panic.cmpxchg(0, int(kind)):
@@ -76,8 +76,7 @@ def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     if len(data) > native.REPORT_SIZE:      # a character is twelve bytes at most
         report |= {"text": text[:1000], "traceback": report["traceback"][-native.REPORT_SIZE // 16:]}
         data = json.dumps(report).encode()
-    memory.write(native.HEADER["report"], data)
-    header.report_len.store_release(len(data))
+    header.write_report(data)
     header.gate.fetch_or(native.GATE_PANIC)
     memory.notify_all()
     raise MachineStopped
@@ -102,6 +101,6 @@ def WARN(why: str, depth: int = 1) -> None:
     """Something that should not be: stops the machine, unless it allows warnings.  Any context."""
     me = native.current()
     text = (f"WARNING: CPU: {me.cpu.load()} PID: {me.pid.load()} at {_caller(depth)}\n{why}")
-    if not Header(space.this()).warn_is_allowed.load():
+    if not Header(current_memory.get()).warn_is_allowed.load():
         panic(Kind.WARN, text)
     printk(text)

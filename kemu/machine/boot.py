@@ -41,7 +41,7 @@ come to hold another kemu first: a clone where the tests of an installed kemu ru
 MIB = 1 << 20
 HZ = 1000
 
-Told = Callable[[dict[str, Any]], None]
+HelperListener = Callable[[dict[str, Any]], None]
 
 
 def _nobody() -> None:
@@ -62,7 +62,7 @@ class HelperLink:
 
     def __init__(self) -> None:
         self.owner = os.getpid()
-        self.machines: dict[int, Callable[[], Told | None]] = {}
+        self.machines: dict[int, Callable[[], HelperListener | None]] = {}
         self.numbers = itertools.count(1)
         mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         code = (f"import sys; sys.path[:] = {[HERE, *search_path()]!r}; import kemu; del sys.path[0]; "
@@ -107,7 +107,7 @@ class HelperLink:
         if told:
             told(said)
 
-    def enrol(self, told: Callable[[], Told | None]) -> int:
+    def enrol(self, told: Callable[[], HelperListener | None]) -> int:
         """A number for a machine; told is a weak reference to who hears of it."""
         number = next(self.numbers)
         self.machines[number] = told

@@ -65,7 +65,7 @@ class Handle(Generic[T]):
         try:
             return self._wait(lambda: self._future.result(limit))
         except (KernelPanic, MachineError):
-            self._machine.heard()
+            self._machine.note_failure_reported()
             raise
         except FutureTimeout:
             if self._future.done():     # it came just now, or is a TimeoutError of the task's own

@@ -5,7 +5,7 @@ Inbox.  It knows the Inbox by a weak reference, so that it keeps no machine aliv
 
     futures   <- who waits for which result: under lock
     failure   <- why nothing more will come: set once, under lock
-    unheard   <- the failure, until it has been raised to somebody
+    unreported_failure   <- the failure, until it has been raised to somebody
 
 The console callback runs in that thread, which cannot meanwhile take the results the
 callback would wait for: calling the machine from there is refused (check_thread).
@@ -36,7 +36,7 @@ from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError, Rem
 from kemu.kernel.panic import Kind
 from kemu.machine import report
 from kemu.machine.processor import LENGTH
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.views import Cpu, Header
 
 REPORT_SECONDS = 1.0
@@ -57,7 +57,7 @@ class Inbox:
         self.futures: dict[int, Future[Any]] = {}
         self.idents = itertools.count(1)
         self.failure: BaseException | None = None
-        self.unheard: BaseException | None = None
+        self.unreported_failure: BaseException | None = None
         self.up = threading.Semaphore(0)
         self.stacks: list[str] = []
         self.last_call: threading.Timer | None = None
@@ -106,7 +106,7 @@ class Inbox:
         """Nothing more will come: whoever waits is told why; later: who asks from now on."""
         with self.lock:
             if not self.failure and not later:
-                self.unheard = why
+                self.unreported_failure = why
             told = self.failure or why
             self.failure = later or told
             futures = list(self.futures.values())
@@ -134,11 +134,11 @@ class Inbox:
             message = bytes(buffer[LENGTH.size:LENGTH.size + length])
             del buffer[:LENGTH.size + length]
             try:
-                self._heard(*pickle.loads(message))
+                self._receive(*pickle.loads(message))
             except BaseException as error:
                 self.fail(MachineError(f"a message of a CPU made no sense: {error!r}"))
 
-    def _heard(self, kind: str, *said: Any) -> None:
+    def _receive(self, kind: str, *said: Any) -> None:
         if kind == "result":
             self._take_result(*said)
         elif kind == "print":
@@ -168,7 +168,7 @@ class Inbox:
         if future is None:
             return
         try:
-            with space.looking_at(self.memory):
+            with current_memory.looking_at(self.memory):
                 value = pickle.loads(data)
             if ok:
                 future.set_result(value)
@@ -211,8 +211,7 @@ class Inbox:
             self._end_in_panic(Kind(kind))
 
     def _end_in_panic(self, kind: Kind) -> None:
-        length = self.header.report_len.load_acquire()
-        said = json.loads(self.memory.read(native.HEADER["report"], length))
+        said = json.loads(self.header.read_report())
         self.fail(PANICS[kind](
             said["text"], cpu=said["cpu"], task=said["task"], traceback=said["traceback"],
             trace=report.trace_text(self.memory),

@@ -36,10 +36,10 @@ from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable,
 from kemu.machine.handle import Handle
 from kemu.machine.helper import SHUTDOWN
 from kemu.machine.override import Override, arm
-from kemu.machine.patience import within
+from kemu.machine.timeout import poll_for
 from kemu.machine.placement import place
 from kemu.machine.request import gone, post_request, take_back
-from kemu.memory import functions, space, struct, views
+from kemu.memory import functions, current_memory, struct, views
 from kemu.memory.views import Cpu, Header, Task
 from kemu.trace import reader
 
@@ -108,7 +108,7 @@ class Machine:
             self._helper = boot.the_helper()
         except OSError as error:
             raise MachineError(f"the helper process cannot be started: {error}") from error
-        self._number = self._helper.enrol(weakref.WeakMethod(self._told))
+        self._number = self._helper.enrol(weakref.WeakMethod(self._on_helper_message))
         self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner,
                                            self._memory)
         self._links: list[socket.socket] = []
@@ -117,7 +117,7 @@ class Machine:
         try:
             self._power_on(setup)
             booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
-            within(BOOT_SECONDS, booting.wait)
+            poll_for(BOOT_SECONDS, booting.wait)
             booting.result(0)
         except TaskTimeout as late:     # an OSError too
             self.close()
@@ -153,7 +153,7 @@ class Machine:
             args=(self._links[1:], stop_reading, weakref.ref(self._inbox)))
         self._reader.start()
         for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
-            if not within(BOOT_SECONDS, partial(self._inbox.up.acquire, True)) or self._inbox.failure:
+            if not poll_for(BOOT_SECONDS, partial(self._inbox.up.acquire, True)) or self._inbox.failure:
                 raise self._inbox.failure or MachineError(f"not booted after {BOOT_SECONDS} s")
 
     def __enter__(self) -> Self:
@@ -164,17 +164,17 @@ class Machine:
         """Close it.  Raises what stopped the machine, if nobody has been told."""
         self.close()
         if kind is None:
-            self.raise_unheard()
+            self.raise_unreported_failure()
 
-    def heard(self) -> None:
+    def note_failure_reported(self) -> None:
         """Somebody has been told why the machine stopped."""
-        self._inbox.unheard = None
+        self._inbox.unreported_failure = None
 
-    def raise_unheard(self) -> None:
+    def raise_unreported_failure(self) -> None:
         """Raise what stopped the machine, if it did and nobody has been told: a test must not pass."""
-        unheard, self._inbox.unheard = self._inbox.unheard, None
-        if unheard:
-            raise unheard.with_traceback(None)
+        unreported_failure, self._inbox.unreported_failure = self._inbox.unreported_failure, None
+        if unreported_failure:
+            raise unreported_failure.with_traceback(None)
 
     def close(self) -> None:
         """Take the machine down; tasks that still run are ended.  Any thread; harmless twice.
@@ -232,7 +232,7 @@ class Machine:
         name = str(getattr(function, "__name__", type(function).__name__))
         ident, future = self._inbox.expect()
         try:
-            with space.looking_at(self._memory):
+            with current_memory.looking_at(self._memory):
                 post_request(self._views[cpu], ident, function, args, kwargs, name)
                 if not self._header.online_mask.test_bit(cpu):
                     self._inbox.refuse(take_back(self._views[cpu]), gone(self._views[cpu]))
@@ -274,7 +274,7 @@ class Machine:
         """In this block, per-CPU variables and handles mean this machine's."""
         if not self._finalizer.alive:
             raise MachineError("the machine is closed: look at it before that")
-        return space.looking_at(self._memory)
+        return current_memory.looking_at(self._memory)
 
     @contextlib.contextmanager
     def _last_look(self) -> Iterator[None]:
@@ -325,10 +325,10 @@ class Machine:
     def _check_usable(self) -> None:
         self.check_owner()
         if self._inbox.failure:
-            self.heard()
+            self.note_failure_reported()
             raise self._inbox.failure.with_traceback(None)
 
-    def _told(self, said: dict[str, Any]) -> None:
+    def _on_helper_message(self, said: dict[str, Any]) -> None:
         """The helper's word, in the helper's thread."""
         if "booted" in said:
             self.pids = {int(cpu): pid for cpu, pid in said["pids"].items()}

@@ -22,7 +22,7 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import pickler, space
+from kemu.memory import pickler, current_memory
 
 COUNT = "override:"
 ARMED = "overrides-armed"
@@ -82,7 +82,7 @@ def _find(override: Override) -> FunctionType:
 def install(override: Override, target: FunctionType | None = None) -> None:
     """Put it in place.  Before the first task of the process runs."""
     target = target or _find(override)
-    memory = space.this()
+    memory = current_memory.get()
     calls = native.Word(memory, memory.symbol(override.symbol))
     replacement = override.replacement
 

@@ -38,7 +38,7 @@ from kemu.kernel.sched.runqueue import idle_tasks, runqueues
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle, preempt_schedule
 from kemu.kernel.sched.state import PF_KTHREAD
 from kemu.machine import override, request, stacks
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.views import Task
 
 MONITOR_LOOK_NS = 1_000_000_000     # the main thread looks at signals at least this often
@@ -222,7 +222,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
     processor = Processor(number, link)
     status = 0
     try:
-        space.attach(memory)
+        current_memory.attach(memory)
         native.pin(0, runqueues[number].host_core.load())
         wanted = pickle.loads(memory.published(setup))
         sys.path[:] = wanted["path"]

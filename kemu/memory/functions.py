@@ -18,7 +18,7 @@ import pickle
 from typing import Any
 
 from kemu.errors import UsageError, shown, text_of
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.pickler import Pickler
 
 _loaded: dict[tuple[int, int], Any] = {}
@@ -41,7 +41,7 @@ def dumps(thing: Any) -> bytes:
 
 def publish(function: Any) -> int:
     """The function's offset in the arena of the memory in view; the same for the same object."""
-    memory = space.this()
+    memory = current_memory.get()
     known = _published.get((memory.serial, id(function)))
     if known and known[0] is function:
         return known[1]
@@ -53,7 +53,7 @@ def publish(function: Any) -> int:
 
 def load(offset: int) -> Any:
     """The function published at the offset; loaded on first use.  Never with interrupts off."""
-    memory = space.this()
+    memory = current_memory.get()
     function = _loaded.get((memory.serial, offset))
     if function is None:
         function = _loaded[memory.serial, offset] = pickle.loads(memory.published(offset))
@@ -62,7 +62,7 @@ def load(offset: int) -> Any:
 
 def post(thing: Any) -> int:
     """Put one thing where one reader will :func:`take` it; returns its offset."""
-    memory = space.this()
+    memory = current_memory.get()
     data = dumps(thing)
     block = memory.heap_alloc(8 + len(data))
     memory.write(block, len(data).to_bytes(8, "little") + data)
@@ -71,7 +71,7 @@ def post(thing: Any) -> int:
 
 def peek(block: int) -> Any:
     """A copy of what was posted there."""
-    memory = space.this()
+    memory = current_memory.get()
     length = int.from_bytes(memory.read(block, 8), "little")
     return pickle.loads(memory.read(block + 8, length))
 
@@ -81,7 +81,7 @@ def take(block: int) -> Any:
     try:
         return peek(block)
     finally:
-        space.this().heap_free(block)
+        current_memory.get().heap_free(block)
 
 
 def forget(memory: Any) -> None:

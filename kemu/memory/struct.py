@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Self, TypeVar, cast
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import space
+from kemu.memory import current_memory
 
 WORD = 8
 
@@ -128,7 +128,7 @@ class Struct:
     @classmethod
     def alloc(cls) -> Self:
         """A new one, zero, in the shared heap; :meth:`free` gives it back."""
-        memory = space.this()
+        memory = current_memory.get()
         return cls.at(memory, memory.heap_alloc(cls.size))
 
     def free(self) -> None:
@@ -145,24 +145,24 @@ class Struct:
         return f"<{type(self).__name__} at {self.base:#x}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        space.may_travel(self.memory)
+        current_memory.may_travel(self.memory)
         return _resolve_struct, (type(self), self.base)
 
 
 def _resolve_struct(cls: type[Struct], base: int) -> Struct:
-    return cls(space.this(), base)
+    return cls(current_memory.get(), base)
 
 
 def _resolve_word(offset: int) -> native.Word:
-    return native.Word(space.this(), offset)
+    return native.Word(current_memory.get(), offset)
 
 
 def _resolve_lock(offset: int) -> native.SpinLock:
-    return native.SpinLock(space.this(), offset)
+    return native.SpinLock(current_memory.get(), offset)
 
 
 def _reduce_word(word: native.Word) -> tuple[Any, ...]:
-    space.may_travel(word.memory)
+    current_memory.may_travel(word.memory)
     return _resolve_lock if isinstance(word, native.SpinLock) else _resolve_word, (word.offset,)
 
 
@@ -194,7 +194,7 @@ class PerCPU(Struct):
     @classmethod
     def on(cls, cpu: int) -> Self:
         """The one of that CPU.  Raises UsageError for a CPU the machine has not."""
-        memory = space.this()
+        memory = current_memory.get()
         area = _areas.get((memory.serial, cls, cpu))
         if area is None:
             area = _areas[memory.serial, cls, cpu] = cls(memory, _area_of(cls, memory, cpu))
@@ -206,7 +206,7 @@ class PerCPU(Struct):
         return cls.on(native.smp_processor_id())
 
     def __reduce__(self) -> tuple[Any, ...]:
-        space.may_travel(self.memory)
+        current_memory.may_travel(self.memory)
         return _resolve_percpu, (type(self), self.base)
 
 
@@ -218,7 +218,7 @@ def forget(memory: native.Memory) -> None:
 
 
 def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
-    return cls(space.this(), base)
+    return cls(current_memory.get(), base)
 
 
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:

@@ -10,18 +10,19 @@ from typing import TYPE_CHECKING, Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.struct import List, on_task_ref
 
 LOCKS = frozenset({"pi_lock", "rq_lock", "call_lock", "timer_lock"})
 NO_WORDS = frozenset({"sizeof", "rt_queue", "holds", "report"})
 
 
-def _words(layout: dict[str, int]) -> tuple[str, ...]:
+def words_of(layout: dict[str, int]) -> tuple[str, ...]:
+    """The names of a layout's fields that are one word each."""
     return tuple(name for name in layout if name not in NO_WORDS)
 
 
-class _View:
+class View:
     """Its fields are slots, and looked up without a hook: the kernel reads little else."""
 
     __slots__ = ("memory",)
@@ -32,24 +33,34 @@ class _View:
 
     def _fill(self, memory: native.Memory, base: int, layout: dict[str, int]) -> None:
         self.memory = memory
-        for name in _words(layout):
+        for name in words_of(layout):
             kind = native.SpinLock if name in LOCKS else native.Word
             setattr(self, name, kind(memory, base + layout[name]))
 
 
-class Header(_View):
-    """The machine as a whole: masks, the gate, the panic word."""
+class Header(View):
+    """The machine as a whole: masks, the gate, the panic word, the panic report."""
 
-    __slots__ = _words(native.HEADER)
+    __slots__ = words_of(native.HEADER)
 
     def __init__(self, memory: native.Memory) -> None:
         self._fill(memory, 0, native.HEADER)
 
+    def write_report(self, report: bytes) -> None:
+        """Store the panic report, of at most native.REPORT_SIZE bytes.  By the task that panics."""
+        self.memory.write(native.HEADER["report"], report)
+        self.report_len.store_release(len(report))
 
-class Cpu(_View):
+    def read_report(self) -> bytes:
+        """The panic report; empty if there is none."""
+        length = min(max(self.report_len.load_acquire(), 0), native.REPORT_SIZE)
+        return self.memory.read(native.HEADER["report"], length)
+
+
+class Cpu(View):
     """One emulated CPU and its runqueue (Linux: struct rq, and per-CPU hardware state)."""
 
-    __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", "queue", *_words(native.CPU))
+    __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", "queue", *words_of(native.CPU))
 
     def __init__(self, memory: native.Memory, cpu: int) -> None:
         base = _cpus(memory) + cpu * native.CPU["sizeof"]
@@ -75,7 +86,7 @@ def _tasks(memory: native.Memory) -> int:
     return native.Word(memory, native.HEADER["tasks"]).load()
 
 
-class Task(_View):
+class Task(View):
     """A task (Linux: struct task_struct): a handle that means the same everywhere.
 
     A handle outlives its task; :meth:`alive` tells.  What users call with a task of theirs
@@ -85,7 +96,7 @@ class Task(_View):
     """
 
     __slots__ = ("slot", "run_node", "wait_node", "timer_node", "birth", "kt",
-                 *_words(native.TASK))
+                 *words_of(native.TASK))
 
     def __init__(self, memory: native.Memory, slot: int) -> None:
         base = _tasks(memory) + slot * native.TASK["sizeof"]
@@ -122,7 +133,7 @@ class Task(_View):
         return f"<task {self.comm} pid {self.pid.load()}>" if self.alive() else "<task, gone>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        space.may_travel(self.memory)
+        current_memory.may_travel(self.memory)
         return _resolve_here, (self.slot, self.birth)
 
 
@@ -171,7 +182,7 @@ def resolve_task(memory: native.Memory, slot: int, birth: int) -> Task:
 
 
 def _resolve_here(slot: int, birth: int) -> Task:
-    return resolve_task(space.this(), slot, birth)
+    return resolve_task(current_memory.get(), slot, birth)
 
 
 on_task_ref(resolve_task)

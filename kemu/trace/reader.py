@@ -10,6 +10,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from kemu import native
+from kemu.memory.points import point_name
+from kemu.memory.views import Header
 from kemu.trace import events as ev
 
 
@@ -42,14 +44,11 @@ class Trace:
     lost: dict[int, int]
 
 
-POINT_PREFIX = "point:"
-
-
 def read(memory: native.Memory, since: dict[int, int] | None = None) -> Trace:
     """What the rings hold now; since: only events from that number on, by CPU."""
     found: list[Event] = []
     lost: dict[int, int] = {}
-    for cpu in range(native.Word(memory, native.HEADER["nr_cpus"]).load()):
+    for cpu in range(Header(memory).nr_cpus.load()):
         first = (since or {}).get(cpu, 0)
         head, raw = memory.events(cpu, first)
         lost[cpu] = head - first - len(raw)
@@ -61,13 +60,12 @@ def read(memory: native.Memory, since: dict[int, int] | None = None) -> Trace:
 def _event(memory: native.Memory, event: Event) -> Event:
     if event.id != ev.POINT:
         return event
-    return replace(event, point=memory.symbol_name(event.a).removeprefix(POINT_PREFIX))
+    return replace(event, point=point_name(memory, event.a))
 
 
 def heads(memory: native.Memory) -> dict[int, int]:
     """Where each ring is now: events from here on are new."""
-    nr = native.Word(memory, native.HEADER["nr_cpus"]).load()
-    return {cpu: memory.events(cpu, 1 << 62)[0] for cpu in range(nr)}
+    return {cpu: memory.events(cpu, 1 << 62)[0] for cpu in range(Header(memory).nr_cpus.load())}
 
 
 def only(events: Iterable[Event], *ids: int) -> list[Event]:

@@ -136,7 +136,7 @@ def test_wrong_cpu(machine, cpu):
 
 def test_no_machine():
     """Without a machine in view there is nothing to look at."""
-    with pytest.raises(NoTask, match="no machine in view"):
+    with pytest.raises(NoTask, match="calling thread looks at none"):
         Counters.on(0)
 
 

@@ -19,7 +19,7 @@ from kemu.kernel import kthread
 from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched import cpu_relax
 from kemu.machine import boot
-from kemu.memory import space
+from kemu.memory import current_memory
 from tests.leaks import PATIENCE
 
 PROGRAMS = Path(__file__).parent / "programs"
@@ -217,7 +217,7 @@ def test_stopped_cpu(machine):
 
 
 def wild_offset():
-    native.Word(space.this(), 1 << 60)
+    native.Word(current_memory.get(), 1 << 60)
 
 
 def test_wild_offset(machine):

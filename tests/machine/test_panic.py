@@ -11,7 +11,7 @@ from kemu.errors import KernelBug, KernelPanic, MachineError, TaskOops
 from kemu.kernel import kthread, sched
 from kemu.kernel.sched.completion import Completion, completion_on_stack, wait_for_completion
 from kemu.kernel.panic import BUG, WARN, Kind
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.struct import Lock, Struct
 from kemu.memory.views import Header
 
@@ -267,7 +267,7 @@ def run_thread(function):
 
 
 def die_in_panic(_):
-    Header(space.this()).panic.store(int(Kind.BUG))
+    Header(current_memory.get()).panic.store(int(Kind.BUG))
     os._exit(3)
 
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import sys
 
 from kemu.harness.runner import Plan, run_race
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.cleared import ClearedVariables
 from kemu.memory.struct import PerCPU, Word
-from kemu.memory.views import _View
+from kemu.memory.views import View
 from tests.races.test_user_race import fixed, small_race
 
-SEARCHES = {"symbol_name", _View._fill.__name__}
+SEARCHES = {"symbol_name", View._fill.__name__}
 WARM, TRIALS = 10, 60
 
 
@@ -30,7 +30,7 @@ class Kept(PerCPU, keep=True):
 
 def fill_and_clear():
     """What each variable holds after a clear() before which each word was 7."""
-    held, variables = [], ClearedVariables(space.this())
+    held, variables = [], ClearedVariables(current_memory.get())
     words = [First.on(0).two, First.on(1).one, Kept.on(1).word]
     for later in (None, Later, None):       # Later comes into being between two calls
         words += [later.on(1).word] if later else []
@@ -48,7 +48,7 @@ def test_cleared(machine):
 
 def symbol_without_block():
     """Another process has added the symbol, and has not yet stored its block."""
-    memory = space.this()
+    memory = current_memory.get()
     name = f"{First._prefix}{Later.__module__}.{Later.__qualname__}"
     assert not memory.read(memory.symbol(name), 8).strip(b"\0")
     variables = ClearedVariables(memory)

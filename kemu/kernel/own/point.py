@@ -13,19 +13,18 @@ Locks: none.  Callers: everybody.
 from __future__ import annotations
 
 from kemu import native
-from kemu.memory import space
+from kemu.memory import current_memory
+from kemu.memory.points import point_symbol
 from kemu.native import point
 
-__all__ = ["PREFIX", "point"]
-
-PREFIX = "point:"
+__all__ = ["point"]
 
 
 class _Symbols(dict[str, int]):
     """The symbol of each point that was passed with something armed."""
 
     def __missing__(self, name: str) -> int:
-        self[name] = space.this().symbol(PREFIX + name)
+        self[name] = point_symbol(current_memory.get(), name)
         return self[name]
 
 
@@ -33,6 +32,6 @@ _symbols = _Symbols()
 native.set_point_names(_symbols)
 
 
-@space.on_attach
+@current_memory.on_attach
 def _attach(memory: native.Memory) -> None:
     _symbols.clear()

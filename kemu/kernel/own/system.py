@@ -1,7 +1,7 @@
 """The emulated hardware as the kernel of this process sees it: memory, header, tasks.
 
 kemu's own.  A CPU process belongs to one machine for life.  `system` is filled when the
-process attaches the machine's memory (kemu.memory.space), before its first task runs.
+process attaches the machine's memory (kemu.memory.current_memory), before its first task runs.
 
     system.memory    the shared memory
     system.header    the words that belong to no CPU: masks, gate, panic
@@ -17,7 +17,7 @@ from typing import NoReturn
 
 from kemu import native
 from kemu.errors import NoTask
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.views import Header, Tasks, tasks_of
 
 
@@ -42,7 +42,7 @@ class _System:
 system = _System()
 
 
-@space.on_attach
+@current_memory.on_attach
 def _attach(memory: native.Memory) -> None:
     system.memory = memory
     system.header = Header(memory)

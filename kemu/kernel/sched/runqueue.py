@@ -22,7 +22,7 @@ from typing import TypeVar
 from kemu import native
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.bug import broken
-from kemu.memory import space
+from kemu.memory import current_memory
 from kemu.memory.views import Cpu, Task
 from kemu.native import smp_processor_id
 
@@ -49,7 +49,7 @@ runqueues: list[Cpu] = _PerProcess("runqueues")
 idle_tasks: list[Task] = _PerProcess("idle_tasks")
 
 
-@space.on_attach
+@current_memory.on_attach
 def _attach(memory: native.Memory) -> None:
     runqueues[:] = [Cpu(memory, cpu) for cpu in range(system.nr_cpus)]
     idle_tasks[:] = [system.tasks.at(rq.idle.load()) for rq in runqueues]
