@@ -196,6 +196,8 @@ class RunQueue:
         """The slot of the best queued task, or of idle; or BUG_..."""
     def check_preempt(self, slot: int, /) -> None:
         """It was just queued: make the CPU look whether it should run instead."""
+    def resched(self) -> None:
+        """Make the CPU call schedule() soon."""
     def first(self) -> int:
         """The slot of the first of the most urgent queue, or -1."""
 
@@ -256,8 +258,16 @@ def complete(offset: int, /) -> int:
     """One event.  0, or BUG_..."""
 def complete_all(offset: int, /) -> int:
     """Events for everybody, for good.  0, or BUG_..."""
-def wait_for_completion(offset: int, /) -> int:
-    """Wait for an event and take it.  0; otherwise as schedule(), and it is to be called again."""
+def wait_for_completion(offset: int, deadline: int = ..., /) -> int | None:
+    """Wait for an event and take it: 0.  None: the deadline has passed, and none has come.
+
+    Any other number is one of schedule()'s, and the caller is to call again.  The deadline is
+    of now_ns(); the caller sets a timer that wakes the task then.
+    """
+def task_rq_lock(slot: int, /) -> int:
+    """Interrupts off, the task's pi_lock, then the rq_lock of its CPU.  Returns the flags."""
+def usable_mask(slot: int, /) -> int:
+    """The CPUs that the task may run on: online ones if it is a kernel thread, otherwise active ones."""
 def program_event() -> None:
     """Set this CPU's next event.  Caller holds its timer_lock, interrupts off."""
 def idle() -> int:

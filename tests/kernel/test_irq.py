@@ -104,7 +104,7 @@ def raise_ipi(cpu, bit):
     Board.on(0).where.store(native.preempt_count())
     if cpu != 1:
         irq.runqueues[cpu].ipi.fetch_or(bit)
-        irq.machine.memory.kick(cpu)
+        irq.system.memory.kick(cpu)
 
 
 def call_and_take_down():

@@ -120,9 +120,9 @@ def waits_for(shared, lock):
     wait_for_completion(shared.ran)
     while lock.queue.waiters.empty():
         sched.cpu_relax()
-    waiter = next(t for t in sched.runqueue.machine.tasks.used() if t.comm == "mutex_lock")
+    waiter = next(t for t in sched.runqueue.system.tasks.used() if t.comm == "mutex_lock")
     sched.wait_task_inactive(waiter, 0)
-    holder = sched.runqueue.machine.tasks.at(
+    holder = sched.runqueue.system.tasks.at(
         native.Word(waiter.memory, waiter.waits_on.load()).load() - 1).comm
     shared.gate.store(1)
     return holder

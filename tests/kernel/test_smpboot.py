@@ -51,7 +51,7 @@ def hook_cleanup(cpu, online):
 
 def hook_create(cpu):
     """Look at the thread from outside; the digits of its board say what it was like."""
-    k = next(t for t in sched.runqueue.machine.tasks.used() if t.comm == f"created/{cpu}")
+    k = next(t for t in sched.runqueue.system.tasks.used() if t.comm == f"created/{cpu}")
     Board.on(cpu).where.store(int(k.state.load() == TASK_PARKED
                                   and not k.on_rq.load() and not k.on_cpu.load()))
 
@@ -179,7 +179,7 @@ def test_register_again(machine):
 
 def tasks_left():
     again(1)
-    return [task.comm for task in sched.runqueue.machine.tasks.used()
+    return [task.comm for task in sched.runqueue.system.tasks.used()
             if task.comm.startswith("other") and not task.flags.load() & 0x4]
 
 

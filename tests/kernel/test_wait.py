@@ -134,7 +134,7 @@ def test_other_state(machine):
 
 def wait_for_a_runner():
     with hog(1):
-        runner = sched.runqueue.machine.tasks.at(sched.cpu_rq(1).curr.load())
+        runner = sched.runqueue.system.tasks.at(sched.cpu_rq(1).curr.load())
         return wait_task_inactive(runner, TASK_PARKED)
 
 
@@ -171,7 +171,7 @@ def queue_behind(hogged):
 
 def waits_for_whom(waiter_comm):
     """Poll, from a third CPU, whom the waiter says it sleeps for."""
-    tasks = sched.runqueue.machine.tasks
+    tasks = sched.runqueue.system.tasks
     while True:
         for task in tasks.used():
             whom = task.waits_for.load()
@@ -241,7 +241,7 @@ def sleep_and_tell(shared, ticks):
 
 def wake_slot(shared):
     wait_for_completion(shared.ran)
-    p = sched.runqueue.machine.tasks.at(shared.seen.load())
+    p = sched.runqueue.system.tasks.at(shared.seen.load())
     until_asleep(p, TASK_INTERRUPTIBLE)
     return wake_up_process(p)
 

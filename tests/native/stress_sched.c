@@ -89,7 +89,7 @@ static void wait_for_completion(struct kemu_self *s, u64 me)
 	do {
 		free_dead(dead);
 		dead = 0;
-		CHECK(kemu_wait_for_completion(s, done[me], &dead) >= 0);
+		CHECK(kemu_wait_for_completion(s, done[me], KEMU_NEVER, &dead) >= 0);
 	} while (dead);
 	CHECK(!load(&s->task->blocked_on) && load(&s->task->state) == TASK_RUNNING);
 	taken[me]++;

@@ -15,7 +15,7 @@
  * news: the waiter looks at done again.
  *
  * Locks: the completion's, interrupts off; pi_lock nests inside.
- * Callers: kernel/sched/completion.py, which does the waits with a time-out in Python.
+ * Python half: kernel/sched/completion.py, which sets the timer of a wait with a time-out.
  */
 #include "sched.h"
 
@@ -115,32 +115,52 @@ static int sleep_once(struct kemu_self *s, struct kemu_completion *x, u64 *dead)
 	return status < 0 || *dead ? status : lock_irq(s, x);
 }
 
+/* Whether the wait is over: there is an event, or the deadline has passed. */
+static bool over(struct kemu_completion *x, u64 deadline)
+{
+	return load(&x->done) || (deadline != KEMU_NEVER && kemu_now() >= deadline);
+}
+
+/* Leaves the queue, and takes an event if there is one.  The lock is held. */
+static int take(struct kemu_self *s, struct kemu_completion *x, bool *taken)
+{
+	u64 done = load(&x->done);
+	int status = kemu_list_del(s->k, kemu_offset(s->k, &s->task->wait_next));
+
+	if (status < 0)
+		return status;
+	store(&s->task->blocked_on, 0);
+	if (done && done < KEMU_COMPLETE_ALL)
+		store(&x->done, done - 1);
+	*taken = done != 0;
+	return KEMU_OK;
+}
+
 /*
- * Waits for an event and takes it.  May sleep.  With a dead task to be freed it returns
- * early, in the queue still: the caller comes again.  Else as kemu_schedule().
+ * Waits for an event and takes it.  May sleep.  KEMU_PENDING: the deadline has passed, and
+ * no event has come; the caller has set a timer that wakes the task then.  With a dead task
+ * to be freed it returns early, still in the queue: the caller calls it again.  Other
+ * results are those of kemu_schedule().
  */
-int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 *dead)
+int kemu_wait_for_completion(struct kemu_self *s, u64 off, u64 deadline, u64 *dead)
 {
 	struct kemu_completion *x = completion_at(s->k, off);
-	struct kemu_task *me = s->task;
+	bool taken = false;
 	int status;
 
 	if (!x)
 		return KEMU_RANGE;
 	status = lock_irq(s, x);
-	if (status >= 0 && !load(&x->done))
-		store(&me->blocked_on, off);
-	while (status >= 0 && !load(&x->done)) {
+	if (status >= 0 && !over(x, deadline))
+		store(&s->task->blocked_on, off);
+	while (status >= 0 && !over(x, deadline)) {
 		status = sleep_once(s, x, dead);
 		if (status < 0 || *dead)
 			return status;
 	}
 	if (status >= 0)
-		status = kemu_list_del(s->k, kemu_offset(s->k, &me->wait_next));
-	if (status < 0)
-		return status;
-	store(&me->blocked_on, 0);
-	if (load(&x->done) < KEMU_COMPLETE_ALL)
-		store(&x->done, load(&x->done) - 1);
-	return unlock_irq(s, x);
+		status = take(s, x, &taken);
+	if (status >= 0)
+		status = unlock_irq(s, x);
+	return status < 0 || taken ? status : KEMU_PENDING;
 }

@@ -19,12 +19,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from kemu import native
-from kemu.kernel.own.system import system
 from kemu.kernel.sched.bug import broken
 from kemu.kernel.sched.runqueue import this_rq
 from kemu.kernel.sched.schedule import after_switch
-from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE, __set_current_state
-from kemu.kernel.sched.timer import schedule_timeout
+from kemu.kernel.sched.timer import ticks_left, timeout
 from kemu.memory.struct import ListHead, Lock, Struct, Word
 from kemu.native import current
 
@@ -83,23 +81,14 @@ def wait_for_completion(x: Completion) -> None:
 
 
 def wait_for_completion_timeout(x: Completion, jiffies: int) -> int:
-    """Wait for at most that many ticks.  May sleep.  Returns 0 if none came, else ticks left, at least 1."""
-    me = current()
-    left = jiffies
-    x.lock.lock_irq()
-    while not x.done.load() and left:
-        if me.wait_next.load() in (0, me.wait_node):
-            x.waiters.add_tail(me.wait_node)
-        __set_current_state(TASK_UNINTERRUPTIBLE)
-        x.lock.unlock_irq()
-        left = schedule_timeout(left)
-        x.lock.lock_irq()
-    system.memory.list_del(me.wait_node)
-    came = x.done.load()
-    if came and came < FOREVER:
-        x.done.store(came - 1)
-    x.lock.unlock_irq()
-    return max(left, 1) if came else 0
+    """Wait for an event for at most that many ticks, and take it.  May sleep.
+
+    Returns the ticks that are left, at least 1; 0 if no event has come.
+    """
+    with timeout(jiffies) as deadline:
+        while news := native.wait_for_completion(x.base, deadline):
+            after_switch(news)
+    return 0 if news is None else max(ticks_left(deadline), 1)
 
 
 def try_wait_for_completion(x: Completion) -> bool:

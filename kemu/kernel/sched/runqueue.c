@@ -9,12 +9,13 @@
  *
  *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate, nobody else; swapper's is
  *			   always 1, and no queue links it
- *	need_resched	<- 1 by kemu_check_preempt; the kick comes when the caller holds
+ *	need_resched	<- 1 by kemu_resched_curr; the kick comes when the caller holds
  *			   no spinlock any more (kemu_send_reschedule)
  *
  * KEMU_BUG_...: an invariant does not hold; kernel/sched/runqueue.py says which.
  *
- * No lock here: the caller holds rq_lock.
+ * Locks: kemu_task_rq_lock takes pi_lock and rq_lock; the caller of all the others holds rq_lock.
+ * Python half: kernel/sched/runqueue.py.
  */
 #include "sched.h"
 
@@ -162,6 +163,16 @@ int kemu_pick_next(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 	return status;
 }
 
+/* Has the CPU call schedule() soon.  need_resched is stored before the kick looks for an idler. */
+void kemu_resched_curr(struct kemu *k, struct kemu_cpu *cpu)
+{
+	if (load(&cpu->need_resched))
+		return;
+	store(&cpu->need_resched, 1);
+	if (cpu != kemu_this_cpu(&kemu_self))
+		kemu_send_reschedule(k, cpu);
+}
+
 /* t was just queued: the CPU looks whether it should run instead of what runs. */
 void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
@@ -170,9 +181,27 @@ void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *
 	bool sooner = mine == CLASS_RT && load(&t->prio) < load(&curr->prio);
 	bool shared = mine == CLASS_FAIR && load(&cpu->fair_nr) == 2;	/* it must start its tick */
 
-	if (mine < its || (mine == its && !sooner && !shared) || load(&cpu->need_resched))
+	if (mine < its || (mine == its && !sooner && !shared))
 		return;
-	store(&cpu->need_resched, 1);
-	if (cpu != kemu_this_cpu(&kemu_self))
-		kemu_send_reschedule(k, cpu);
+	kemu_resched_curr(k, cpu);
+}
+
+/* Locks p's pi_lock, then the runqueue that p is on by then.  The caller has interrupts off. */
+int kemu_task_rq_lock(struct kemu_self *s, struct kemu_task *p, struct kemu_cpu **rq)
+{
+	for (;;) {
+		int status = kemu_lock(s, &p->pi_lock);
+
+		if (status < 0)
+			return status;
+		*rq = kemu_cpu_at(s->k, load(&p->cpu));
+		status = kemu_lock(s, &(*rq)->rq_lock);
+		if (status < 0 || *rq == kemu_cpu_at(s->k, load(&p->cpu)))
+			return status;
+		status = kemu_unlock(s, &(*rq)->rq_lock);
+		if (status >= 0)
+			status = kemu_unlock(s, &p->pi_lock);
+		if (status < 0)
+			return status;
+	}
 }

@@ -86,15 +86,9 @@ def idle_cpu(cpu: int) -> bool:
 
 
 def task_rq_lock(p: Task) -> tuple[Cpu, int]:
-    """Lock p's pi_lock and the runqueue it is on, whichever that is by then."""
-    while True:
-        flags = p.pi_lock.lock_irqsave()
-        rq = task_rq(p)
-        rq.lock.lock()
-        if rq is task_rq(p):
-            return rq, flags
-        rq.lock.unlock()
-        p.pi_lock.unlock_irqrestore(flags)
+    """Lock p's pi_lock and the runqueue that p is on by then.  Pairs with task_rq_unlock()."""
+    flags = native.task_rq_lock(p.slot)
+    return task_rq(p), flags
 
 
 def task_rq_unlock(rq: Cpu, p: Task, flags: int) -> None:
@@ -104,16 +98,8 @@ def task_rq_unlock(rq: Cpu, p: Task, flags: int) -> None:
 
 
 def resched_curr(rq: Cpu) -> None:
-    """Make rq's CPU call schedule() soon.  Caller holds rq.lock.
-
-    need_resched is stored before the kick looks for an idler, and the kick comes when
-    the caller has freed its last spinlock: see native/hardware/cpu.c.
-    """
-    if rq.need_resched.load():
-        return
-    rq.need_resched.store(1)
-    if rq.cpu != smp_processor_id():
-        system.memory.send_reschedule(rq.cpu)
+    """Make rq's CPU call schedule() soon.  Caller holds rq.lock."""
+    rq.queue.resched()
 
 
 def enqueue_task(rq: Cpu, p: Task) -> None:

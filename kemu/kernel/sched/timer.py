@@ -17,11 +17,13 @@ cpu (hotplug), watchdog.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from kemu import native
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.runqueue import runqueues, this_rq
+from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, now_ns
@@ -94,23 +96,38 @@ def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
     rq.timer_lock.unlock()
 
 
+@contextmanager
+def timeout(jiffies: int) -> Iterator[int]:
+    """In this block the current task is woken when that many ticks have passed.
+
+    Yields the deadline, of now_ns().  MAX_SCHEDULE_TIMEOUT: there is none, and no timer.
+    """
+    if jiffies == MAX_SCHEDULE_TIMEOUT:
+        yield native.NEVER
+        return
+    deadline: int = now_ns() + jiffies * system.header.tick_ns.load()
+    me = current()
+    _add_timer(me, deadline)
+    yield deadline
+    _del_timer(me)
+
+
+def ticks_left(deadline: int) -> int:
+    """The ticks from now to the deadline, a part of one counted whole; 0 if it has passed."""
+    if deadline == native.NEVER:
+        return MAX_SCHEDULE_TIMEOUT
+    tick: int = system.header.tick_ns.load()
+    return max(0, -(-(deadline - now_ns()) // tick))
+
+
 def schedule_timeout(jiffies: int) -> int:
     """Sleep in the state that was set, for at most that many ticks.  May sleep.
 
-    Returns the ticks left, 0 if the time is over.  MAX_SCHEDULE_TIMEOUT: no limit.
+    Returns the ticks that are left, 0 if the time is over.  MAX_SCHEDULE_TIMEOUT: no limit.
     """
-    from kemu.kernel.sched.schedule import schedule
-
-    if jiffies == MAX_SCHEDULE_TIMEOUT:
+    with timeout(jiffies) as deadline:
         schedule()
-        return jiffies
-    tick: int = system.header.tick_ns.load()
-    expires: int = now_ns() + jiffies * tick
-    me = current()
-    _add_timer(me, expires)
-    schedule()
-    _del_timer(me)
-    return max(0, -(-(expires - now_ns()) // tick))
+    return ticks_left(deadline)
 
 
 def schedule_timeout_uninterruptible(jiffies: int) -> int:

@@ -30,10 +30,7 @@
  *	state		RUNNING: the last store, under rq_lock.  It may come late: a state
  *			that p must not lose is stored under pi_lock (set_special_state)
  *
- * Two more that lean on the same locks are at the end: set_special_state, and the look of
- * wait_task_inactive.
- *
- * Locks: pi_lock, then rq_lock; interrupts off.  Callers: kernel/sched/{wakeup,state,wait}.py.
+ * Locks: pi_lock, then rq_lock; interrupts off.  Python half: kernel/sched/wakeup.py.
  */
 #include "sched.h"
 
@@ -45,8 +42,8 @@ static u64 cpu_bit(u64 id)
 	return id < KEMU_MAX_CPUS ? 1ULL << id : 0;
 }
 
-/* Kernel threads run wherever it is online, others where it is active. */
-static u64 usable_mask(struct kemu *k, struct kemu_task *p)
+/* The CPUs that p may run on: kernel threads those that are online, other tasks those that are active. */
+u64 kemu_usable_mask(struct kemu *k, struct kemu_task *p)
 {
 	return load(&p->flags) & PF_KTHREAD ? load(&k->hdr->online_mask) : load(&k->hdr->active_mask);
 }
@@ -58,7 +55,7 @@ static u64 usable_mask(struct kemu *k, struct kemu_task *p)
  */
 int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu)
 {
-	u64 usable = usable_mask(k, p) & (cpu_bit(k->nr_cpus) - 1);
+	u64 usable = kemu_usable_mask(k, p) & (cpu_bit(k->nr_cpus) - 1);
 	u64 mask = load(&p->cpus_allowed) & usable;
 
 	if (!mask) {
@@ -75,7 +72,7 @@ int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu)
 static int select_cpu(struct kemu *k, struct kemu_task *p, u64 *cpu)
 {
 	*cpu = load(&p->cpu);
-	if (load(&p->cpus_allowed) & usable_mask(k, p) & cpu_bit(*cpu))
+	if (load(&p->cpus_allowed) & kemu_usable_mask(k, p) & cpu_bit(*cpu))
 		return KEMU_OK;
 	return kemu_select_fallback(k, p, cpu);
 }
@@ -190,73 +187,4 @@ int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask)
 		return KEMU_BUG_GONE;
 	status = kemu_take_due(s);
 	return status < 0 ? status : woken;
-}
-
-/*
- * A state that is no condition to be tested again (PARKED, DEAD): under pi_lock, so that
- * an earlier waker's late RUNNING cannot come after it.
- */
-int kemu_set_special_state(struct kemu_self *s, u64 state)
-{
-	u64 flags = kemu_irq_save(s);
-	int status = kemu_lock(s, &s->task->pi_lock);
-
-	if (status < 0) {
-		kemu_irq_put(s, flags);
-		return status;
-	}
-	status = kemu_step(s, OP_STORE, &s->task->state, state);
-	if (status >= 0) {
-		store(&s->task->state, state);
-		status = kemu_unlock(s, &s->task->pi_lock);
-	}
-	if (status < 0)
-		return status;
-	kemu_irq_put(s, flags);
-	return kemu_take_due(s);
-}
-
-/* Locks p's pi_lock and the runqueue it is on, whichever that is by then. */
-static int lock_task_rq(struct kemu_self *s, struct kemu_task *p, struct kemu_cpu **rq)
-{
-	for (;;) {
-		int status = kemu_lock(s, &p->pi_lock);
-
-		if (status < 0)
-			return status;
-		*rq = kemu_cpu_at(s->k, load(&p->cpu));
-		status = kemu_lock(s, &(*rq)->rq_lock);
-		if (status < 0 || *rq == kemu_cpu_at(s->k, load(&p->cpu)))
-			return status;
-		status = kemu_unlock(s, &(*rq)->rq_lock);
-		if (status >= 0)
-			status = kemu_unlock(s, &p->pi_lock);
-		if (status < 0)
-			return status;
-	}
-}
-
-/*
- * One look at whether p is off its CPU and off every runqueue, under both locks.  what: a
- * set of LOOK_ bits.  mask 0: any state will do; switches: how often it has gone to sleep.
- */
-int kemu_look_inactive(struct kemu_self *s, struct kemu_task *p, u64 state, u64 *what, u64 *switches)
-{
-	u64 flags = kemu_irq_save(s);
-	struct kemu_cpu *rq;
-	int status = lock_task_rq(s, p, &rq);
-
-	if (status < 0)
-		return status;
-	trace(s, EVENT_SCHED_WAIT_TASK, p, 0, 0);
-	*what = (load(&p->on_cpu) ? LOOK_RUNNING : 0) | (load(&p->on_rq) ? LOOK_QUEUED : 0) |
-		(state && load(&p->state) != state ? LOOK_OTHER_STATE : 0);
-	*switches = load(&p->nvcsw);
-	status = kemu_unlock(s, &rq->rq_lock);
-	if (status >= 0)
-		status = kemu_unlock(s, &p->pi_lock);
-	if (status < 0)
-		return status;
-	kemu_irq_put(s, flags);
-	return kemu_take_due(s);
 }

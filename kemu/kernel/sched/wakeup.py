@@ -21,11 +21,10 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.kernel.cpumask import for_each_cpu
-from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.bug import broken
 from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, cpu_rq, runqueues, task_rq
-from kemu.kernel.sched.state import PF_KTHREAD, TASK_NORMAL
+from kemu.kernel.sched.state import TASK_NORMAL
 from kemu.memory.views import Task
 from kemu.native import smp_processor_id
 from kemu.trace import events
@@ -43,10 +42,7 @@ def set_task_cpu(p: Task, cpu: int) -> None:
 
 def usable_mask(p: Task) -> int:
     """The CPUs p may run on: kernel threads wherever it is online, others where it is active."""
-    header = system.header
-    usable = header.online_mask if p.flags.load() & PF_KTHREAD else header.active_mask
-    mask: int = usable.load()
-    return mask
+    return native.usable_mask(p.slot)
 
 
 def select_fallback_rq(cpu: int, p: Task) -> int:

@@ -67,16 +67,8 @@ static PyObject *py_irqs_disabled(PyObject *module, PyObject *unused)
 
 static PyObject *py_local_irq_save(PyObject *module, PyObject *unused)
 {
-	struct kemu_cpu *cpu;
-	u64 was;
-
 	(void)module, (void)unused;
-	if (!is_task())
-		return NULL;
-	cpu = kemu_this_cpu(&kemu_self);
-	was = load(&cpu->irqs_off);
-	store(&cpu->irqs_off, 1);
-	return from_word(was);
+	return is_task() ? from_word(kemu_irq_save(&kemu_self)) : NULL;
 }
 
 static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
@@ -86,7 +78,7 @@ static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
 	(void)module;
 	if (!as_word(arg, &flags) || !is_task())
 		return NULL;
-	store(&kemu_this_cpu(&kemu_self)->irqs_off, !!flags);
+	kemu_irq_put(&kemu_self, flags);
 	return then_pending();
 }
 

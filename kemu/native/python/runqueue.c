@@ -111,6 +111,17 @@ static PyObject *RunQueue_check_preempt(RunQueue *q, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
+static PyObject *RunQueue_resched(RunQueue *q, PyObject *unused)
+{
+	(void)unused;
+	if (!is_task())
+		return NULL;
+	if (kemu_self.k != &q->memory->k)
+		return fail(KEMU_RANGE);
+	kemu_resched_curr(&q->memory->k, q->cpu);
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef runqueue_methods[] = {
 	ONE("enqueue", RunQueue_enqueue, "slot", "Behind its equals.  False: of no queue's class."),
 	ONE("dequeue", RunQueue_dequeue, "slot", "False: not queued as its class says."),
@@ -119,6 +130,7 @@ static PyMethodDef runqueue_methods[] = {
 	NOARGS("pick_next", RunQueue_pick_next, "The slot of the best queued task, or of idle; or BUG_..."),
 	ONE("check_preempt", RunQueue_check_preempt, "slot",
 	    "It was just queued: make the CPU look whether it should run instead."),
+	NOARGS("resched", RunQueue_resched, "Make the CPU call schedule() soon."),
 	NOARGS("first", RunQueue_first, "The slot of the first of the most urgent queue, or -1."),
 	{ 0 },
 };

@@ -1,5 +1,5 @@
 /*
- * python/sched.c - mechanisms of the kernel as Python calls them: schedule.c, wakeup.c, completion.c.
+ * python/sched.c - the scheduler's C halves as Python calls them.
  *
  * A negative number is one of BUG_...: the kernel says in words what is broken, and stops.
  */
@@ -151,14 +151,42 @@ static PyObject *py_complete_all(PyObject *module, PyObject *arg)
 	return complete(arg, true);
 }
 
-static PyObject *py_wait_for_completion(PyObject *module, PyObject *arg)
+static PyObject *py_wait_for_completion(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-	u64 off, dead = 0;
+	u64 v[2] = { 0, KEMU_NEVER }, dead = 0;
+	int status;
 
 	(void)module;
-	if (!as_word(arg, &off) || !is_task())
+	if (!as_words(args, nargs, nargs == 1 ? 1 : 2, v) || !is_task())
 		return NULL;
-	return switch_result(kemu_wait_for_completion(&kemu_self, off, &dead), &dead);
+	status = kemu_wait_for_completion(&kemu_self, v[0], v[1], &dead);
+	if (status == KEMU_PENDING)
+		Py_RETURN_NONE;
+	return switch_result(status, &dead);
+}
+
+/* The flags; p's CPU is whatever it holds now, and stays so until it is unlocked. */
+static PyObject *py_task_rq_lock(PyObject *module, PyObject *arg)
+{
+	struct kemu_task *p = task_arg(arg);
+	struct kemu_cpu *rq;
+	u64 flags;
+	int status;
+
+	(void)module;
+	if (!p)
+		return NULL;
+	flags = kemu_irq_save(&kemu_self);
+	status = kemu_task_rq_lock(&kemu_self, p, &rq);
+	return status < 0 ? fail(status) : from_word(flags);
+}
+
+static PyObject *py_usable_mask(PyObject *module, PyObject *arg)
+{
+	struct kemu_task *p = task_arg(arg);
+
+	(void)module;
+	return p ? from_word(kemu_usable_mask(kemu_self.k, p)) : NULL;
 }
 
 PyMethodDef sched_functions[] = {
@@ -178,8 +206,12 @@ PyMethodDef sched_functions[] = {
 	    "Caller holds its pi_lock or rq_lock."),
 	ONE("complete", py_complete, "offset", "One event.  0, or BUG_..."),
 	ONE("complete_all", py_complete_all, "offset", "Events for everybody, for good.  0, or BUG_..."),
-	ONE("wait_for_completion", py_wait_for_completion, "offset", "Wait for an event and take it.\n"
-	    "0; otherwise as schedule(), and it is to be called again."),
+	FAST("wait_for_completion", py_wait_for_completion, "offset, deadline=NEVER",
+	     "Wait for an event and take it: 0.  None: the deadline has passed, and none has come.\n"
+	     "Any other number is one of schedule()'s, and the caller is to call again."),
+	ONE("task_rq_lock", py_task_rq_lock, "slot",
+	    "Interrupts off, the task's pi_lock, then the rq_lock of its CPU.  Returns the flags."),
+	ONE("usable_mask", py_usable_mask, "slot", "The CPUs that the task may run on, by its kind."),
 	NOARGS("program_event", py_program_event, "Set this CPU's next event.  Caller holds its timer_lock."),
 	{ 0 },
 };
