@@ -20,8 +20,8 @@ from typing import Any
 from bench import host
 from bench.stats import Report, contest, ratio
 from kemu import native
-from kemu.kernel.hotplug.cpu import stop_machine
 from kemu.kernel.cpu_stop import stop_one_cpu
+from kemu.kernel.stop_machine import stop_machine
 from kemu.machine.machine import Machine
 from kemu.machine.placement import place
 

@@ -44,6 +44,10 @@ class MachineError(KemuError):
     """The machine failed under the kernel: a CPU process died, or did not boot."""
 
 
+class UnboundHook(KemuError):
+    """kemu called a hook that nothing is bound to: a failure of kemu's own.  Report it."""
+
+
 class RemoteError(KemuError):
     """A task raised what cannot be pickled; its traceback is in the message."""
 

@@ -16,9 +16,8 @@ processor.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kemu import native
+from kemu.kernel.own import wiring
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.memory.struct import PerCPU, Word
@@ -46,19 +45,10 @@ def __cpu_die(cpu: int) -> None:
     ArchCpu.on(cpu).dead.wait_while(0, runqueues[cpu].idle.load())
 
 
-_power_off: Callable[[int], None]
-
-
-def on_power_off(run: Callable[[int], None]) -> None:
-    """What the board does when a CPU goes off: interrupts off, in its idle task."""
-    global _power_off
-    _power_off = run
-
-
 def play_dead(cpu: int) -> None:
     """Do nothing until the CPU is powered on.  Runs in its idle task; leaves interrupts off."""
     local_irq_save()
-    _power_off(cpu)
+    wiring.power_off(cpu)
     rq = runqueues[cpu]
     rq.need_resched.store(0)
     ArchCpu.on(cpu).dead.store_release(1)

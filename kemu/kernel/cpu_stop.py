@@ -17,12 +17,13 @@ Locks: stopper.lock.  Callers: stop_machine, cpu (hotplug), sched, users.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from errno import ENOENT
 from typing import Any, cast
 
 from kemu import native
 from kemu.kernel.cpumask import check_cpu
 from kemu.kernel.kthread import kthread_park, kthread_unpark
+from kemu.kernel.own import wiring
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import WARN
@@ -37,7 +38,6 @@ from kemu.native import (preempt_count, preempt_disable, preempt_enable, preempt
                          smp_processor_id)
 from kemu.trace import events
 
-ENOENT = 2
 
 
 class CpuStopDone(Struct):
@@ -144,20 +144,10 @@ def cpu_stop_signal_done(done: CpuStopDone, executed: bool) -> None:
 
 def cpu_stop_drop(work: CpuStopWork) -> None:
     """Complete a work that will not run.  Caller holds stopper.lock."""
-    for tell in _on_drop:
-        tell(work)
+    wiring.dropped_work(work)
     done = work.done.load()
     if done:
         cpu_stop_signal_done(CpuStopDone.at(system.memory, done), False)
-
-
-_on_drop: list[Callable[[CpuStopWork], None]] = []
-
-
-def on_dropped_work(tell: Callable[[CpuStopWork], None]) -> Callable[[CpuStopWork], None]:
-    """Decorator: call the function with each work that is completed without having run."""
-    _on_drop.append(tell)
-    return tell
 
 
 def __cpu_stop_queue_work(stopper: CpuStopper, work: CpuStopWork) -> None:

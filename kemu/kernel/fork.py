@@ -25,10 +25,11 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from kemu.errors import UsageError
+from kemu.kernel.own import wiring
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.runqueue import DEFAULT_PRIO, FAIR, runqueues
-from kemu.kernel.sched.schedule import __schedule, finish_task_switch, on_dead_task
+from kemu.kernel.sched.schedule import __schedule, finish_task_switch
 from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEAD,
                                      TASK_UNINTERRUPTIBLE, set_special_state)
 from kemu.kernel.sched.wakeup import wake_up_process
@@ -69,7 +70,7 @@ def _bear(p: Task, home: int) -> None:
     head = births.load()
     while True:
         p.birth_next.store(head)
-        seen = births.cmpxchg(head, p.slot + 1)
+        seen = births.cmpxchg(head, p.ref)
         if seen == head:
             break
         head = seen
@@ -129,29 +130,17 @@ def put_task_struct(p: Task) -> None:
     if left < 0:
         BUG(f"{p}: more references dropped than taken")
     if not left:
-        for free in _on_free:
-            free(p)
+        wiring.freed_task(p)
         system.memory.task_free(p.slot)
 
 
-_on_free: list[Callable[[Task], None]] = []
-
-
-def on_free_task(free: Callable[[Task], None]) -> Callable[[Task], None]:
-    """Decorator: call the function when a task is freed (Linux: free_task)."""
-    _on_free.append(free)
-    return free
-
-
+@wiring.dead_task.bind
 def finish_dead_task(p: Task) -> None:
     """Its thread has left its last switch: the task is over, or begins again.  Any context."""
     if p.flags.load() & PF_REBORN:
         _begin_again(p)
     else:
         put_task_struct(p)
-
-
-on_dead_task(finish_dead_task)
 
 
 def do_exit() -> NoReturn:

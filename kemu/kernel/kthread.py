@@ -26,13 +26,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from errno import EINTR, ENOSYS
 from typing import Any
 
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, refuse, shown
 from kemu.kernel.cpumask import check_cpu, cpumask_of
-from kemu.kernel.fork import (copy_process, do_exit, on_free_task, put_task_struct, rehome,
-                              try_get_task_struct)
+from kemu.kernel.fork import copy_process, do_exit, put_task_struct, rehome, try_get_task_struct
+from kemu.kernel.own import wiring
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import WARN
@@ -50,8 +51,6 @@ from kemu.memory.views import Task, check_alive
 from kemu.native import current
 from kemu.trace import events
 
-EINTR = 4
-ENOSYS = 38
 
 KTHREAD_IS_PER_CPU = 0
 KTHREAD_SHOULD_STOP = 1
@@ -91,7 +90,7 @@ def to_kthread(k: Task) -> KThread:
     return kthread
 
 
-@on_free_task
+@wiring.freed_task.bind
 def free_kthread_struct(k: Task) -> None:
     """The task's last reference is gone."""
     if k.kthread.load():

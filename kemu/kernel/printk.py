@@ -9,32 +9,18 @@ the caller does not wait, in any context.  ``print`` in a task goes the same way
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from kemu import native
+from kemu.kernel.own import wiring
 from kemu.memory.struct import PerCPU, Word
 
 RATELIMIT_BURST, RATELIMIT_NS = 10, 5_000_000_000
-
-
-def _nowhere(line: str) -> None:
-    pass
-
-
-_console: Callable[[str], None] = _nowhere
-
-
-def register_console(write: Callable[[str], None]) -> None:
-    """Who gets the lines: set once per CPU process, by the machine."""
-    global _console
-    _console = write
 
 
 def printk(text: str) -> None:
     """Any context.  Does not sleep."""
     me = native.current()
     for line in text.splitlines() or [""]:
-        _console(f"[cpu{me.cpu.load()} {me.comm}] {line}")
+        wiring.console(f"[cpu{me.cpu.load()} {me.comm}] {line}")
 
 
 class Ratelimit(PerCPU, keep=True):

@@ -85,7 +85,7 @@ class SmpbootThreadData(Struct):
 
 
 class HotplugThread(Struct):
-    """A registered descriptor; behind it, a word per CPU with its thread's slot + 1."""
+    """A registered descriptor; behind it, a word for each CPU that names its thread."""
 
     next = Word()       # in SmpbootGlobals.threads
     prev = Word()
@@ -215,7 +215,7 @@ def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
 def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
     """Create the CPU's thread, if it has none.  May sleep."""
     if not ht.thread(cpu).load():
-        ht.thread(cpu).store(create_thread(_descriptor(ht), cpu).slot + 1)
+        ht.thread(cpu).store(create_thread(_descriptor(ht), cpu).ref)
 
 
 def smpboot_create_threads(cpu: int) -> int:
@@ -227,8 +227,7 @@ def smpboot_create_threads(cpu: int) -> int:
 
 
 def _thread(ht: HotplugThread, cpu: int) -> Task | None:
-    slot = ht.thread(cpu).load()
-    return system.tasks.at(slot - 1) if slot else None
+    return system.tasks.get(ht.thread(cpu).load())
 
 
 def smpboot_unpark_thread(ht: HotplugThread, cpu: int) -> None:

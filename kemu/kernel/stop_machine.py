@@ -18,15 +18,17 @@ Callers: cpu (hotplug), users.
 
 from __future__ import annotations
 
+from errno import EAGAIN, EDEADLK, ENOENT
 from typing import Any
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.kernel.cpu_stop import (ENOENT, CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
-                                  cpu_stop_queue_work, free_packed, on_dropped_work, pack, unpack,
-                                  wake_stopper)
+from kemu.kernel.cpu_stop import (CpuStopper, CpuStopWork, Stop, __cpu_stop_queue_work,
+                                  cpu_stop_queue_work, free_packed, pack, unpack, wake_stopper)
 from kemu.kernel.cpumask import check_cpu, for_each_cpu, online_cpus
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.locking.mutex import Mutex, mutex_trylock, mutex_unlock
+from kemu.kernel.own import wiring
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import Kind, panic
@@ -35,7 +37,6 @@ from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
                          smp_processor_id)
 
-EAGAIN, EDEADLK = 11, 35
 
 MULTI_STOP_NONE, MULTI_STOP_PREPARE, MULTI_STOP_DISABLE_IRQ, MULTI_STOP_RUN, MULTI_STOP_EXIT = range(5)
 
@@ -45,7 +46,6 @@ class StopCpus(PerCPU, keep=True):
 
     mutex = Embedded(Mutex)
     in_progress = Word()
-
 
 
 class MultiStopData(Struct):
@@ -116,7 +116,7 @@ def multi_cpu_stop(base: int) -> int:
     return err
 
 
-@on_dropped_work
+@wiring.dropped_work.bind
 def count_dropped(work: CpuStopWork) -> None:
     """A participant of multi_cpu_stop that is dropped is waited for by the others for ever.
 
@@ -234,10 +234,19 @@ def try_stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
 def stop_machine_cpuslocked(fn: Any, data: Any, cpus: int | None) -> int:
     """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
 
-    Caller holds the hotplug lock (cpu.stop_machine() takes it).  cpus: a mask, by
+    Caller holds the hotplug lock.  cpus: a mask, by
     default the first online CPU.  Returns what fn returned.
     """
     online = online_cpus()
     active = cpus if cpus is not None else 1 << online[0]
     with _multi_stop(fn, data, len(online), active) as msdata:
         return stop_cpus(sum(1 << cpu for cpu in online), multi_cpu_stop, msdata.base)
+
+
+def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
+    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
+
+    cpus: a mask, by default the first online CPU.  Returns what fn returned.
+    """
+    with cpus_read():
+        return stop_machine_cpuslocked(fn, data, cpus)

@@ -30,7 +30,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import MachineStopped, UsageError, text_of
 from kemu.kernel import arch, fork, irq, printk
-from kemu.kernel.own import quiesce
+from kemu.kernel.own import quiesce, wiring
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import install, this_kernel
 from kemu.kernel.panic import Kind, held, panic
@@ -76,11 +76,11 @@ class Processor:
         """Serve until the machine stops, and the controller has been told all."""
         rq = runqueues[self.cpu]
         while not system.header.gate.load() & native.GATE_PANIC:     # set after the report
-            slot = rq.births.xchg(0)
-            while slot:
-                p = system.tasks.at(slot - 1)
-                slot = p.birth_next.load()
+            p = system.tasks.get(rq.births.xchg(0))
+            while p is not None:
+                following = system.tasks.get(p.birth_next.load())
                 _thread.start_new_thread(task_main, (p,))
+                p = following
             if rq.tell_stacks.load():
                 self.post(("result", rq.tell_stacks.xchg(0), True, pickle.dumps(stacks.stacks(self.cpu))))
             self.flush()
@@ -207,7 +207,7 @@ def _set_up_python(processor: Processor) -> None:
     sys.stdout = sys.stderr = processor.console
     sys.breakpointhook = _no_terminal
     builtins.input = _no_terminal
-    printk.register_console(lambda line: processor.post(("print", line)))
+    wiring.console.bind(lambda line: processor.post(("print", line)))
     sys.setswitchinterval(GIL_SECONDS)
     gc.disable()
     gc.freeze()
@@ -235,7 +235,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.answer)
-        arch.on_power_off(request.close_mailbox)
+        wiring.power_off.bind(request.close_mailbox)
         os.register_at_fork(before=_before_a_fork, after_in_child=_in_a_fork)
         runqueues[number].os_pid.store(os.getpid())
         _set_up_python(processor)

@@ -95,13 +95,14 @@ class Task(View):
     look, as in Linux: hold a reference.
     """
 
-    __slots__ = ("slot", "run_node", "wait_node", "timer_node", "birth", "kt",
+    __slots__ = ("slot", "ref", "run_node", "wait_node", "timer_node", "birth", "kt",
                  *words_of(native.TASK))
 
     def __init__(self, memory: native.Memory, slot: int) -> None:
         base = _tasks(memory) + slot * native.TASK["sizeof"]
         self._fill(memory, base, native.TASK)
         self.slot = slot
+        self.ref = slot + 1     # in a word that names a task; 0 there names none
         self.run_node = base + native.TASK["run_next"]
         self.wait_node = base + native.TASK["wait_next"]
         self.timer_node = base + native.TASK["timer_next"]
@@ -150,6 +151,10 @@ class Tasks(native.Tasks[Task]):
 
     def __new__(cls, memory: native.Memory) -> Tasks:
         return super().__new__(cls, memory, Task)
+
+    def get(self, ref: int) -> Task | None:
+        """The task that a word names (see Task.ref); None if it names none."""
+        return self.at(ref - 1) if 0 < ref <= self.nr else None
 
     def used(self) -> list[Task]:
         return [task for task in map(self.at, range(self.nr)) if task.used.load()]

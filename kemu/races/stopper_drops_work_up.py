@@ -26,6 +26,8 @@ control task.  After, either both stoppers have accepted or none has, whatever t
 
 from __future__ import annotations
 
+from errno import ENOENT
+
 import kemu
 from kemu.harness.trial import Trial
 from kemu.kernel import cpu_stop, sched, stop_machine
@@ -66,7 +68,7 @@ def cpu_stop_queue_two_works(cpu1: int, work1: cpu_stop.CpuStopWork, cpu2: int,
         cpu_stop.cpu_stop_queue_work(cpu2, work2)
     kemu.point("two:queued")
     preempt_enable()
-    return 0 if active else -cpu_stop.ENOENT
+    return 0 if active else -ENOENT
 
 
 race.before(cpu_stop.stop_machine_park)(down.stop_machine_park)

@@ -96,7 +96,7 @@ def keep_busy(data: None) -> int:
         sched.schedule()
         control = me.control.get()
         while not stage.over.load() and not (
-                control.waits_for.load() == thread.slot + 1
+                control.waits_for.load() == thread.ref
                 and thread.state.load() == sched.TASK_PARKED):
             sched.cpu_relax()
 

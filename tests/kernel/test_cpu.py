@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from errno import EAGAIN, EBUSY, EINVAL, EIO
+
 import pytest
 
 from kemu import UsageError
 from kemu.kernel import sched
 from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
-from kemu.kernel.hotplug.cpuhp import EAGAIN, EBUSY, EINVAL, EIO, CpuhpCpuState, CpuhpState
+from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
                                              cpuhp_states)
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from kemu import KernelHang
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
-from kemu.kernel.hotplug.cpu import cpu_down, cpus_read
+from kemu.kernel.hotplug.cpu import cpu_down
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.locking.mutex import Mutex
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.memory.struct import Embedded, PerCPU
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from errno import EINTR, ENOSYS
+
 
 import pytest
 
 from kemu.errors import OutOfMemory, UsageError
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
-from kemu.kernel.kthread import (EINTR, ENOSYS, kthread_create, kthread_create_on_cpu, kthread_is_parked,
+from kemu.kernel.kthread import (kthread_create, kthread_create_on_cpu, kthread_is_parked,
                                  kthread_park, kthread_run, kthread_should_park, kthread_stop,
                                  kthread_unpark)
 from kemu.kernel.sched import (TASK_PARKED, TASK_RUNNING, current, wait_task_inactive, wake_up_process,

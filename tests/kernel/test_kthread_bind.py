@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+from errno import EINTR
 
 import pytest
 
 from kemu.errors import KernelWarning
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
-from kemu.kernel.kthread import (EINTR, kthread_bind, kthread_create, kthread_create_on_cpu,
+from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu,
                                  kthread_data, kthread_park, kthread_run, kthread_stop, kthread_unpark)
 from kemu.kernel.sched import wake_up_process
 from tests.kernel.threads import Shared, hog, sleeper, where

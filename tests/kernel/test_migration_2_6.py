@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EINVAL
+
 import pytest
 
 import kemu
@@ -10,7 +12,7 @@ from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.v2_6 import migration
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
-from kemu.kernel.v2_6.migration import (EINVAL, Migration, migration_req, sched_migrate_task,
+from kemu.kernel.v2_6.migration import (Migration, migration_req, sched_migrate_task,
                                         set_cpus_allowed)
 
 EVERYWHERE = 0b111

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from errno import EINVAL
+
 import pytest
 
 import kemu
@@ -17,8 +19,6 @@ from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.memory.views import Header
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
-
-EINVAL = 22
 
 
 def bound(function, data, cpu, priority=0):

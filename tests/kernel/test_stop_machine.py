@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from errno import ENOENT
+
 import pytest
 
 from kemu import UsageError
 from kemu.kernel import sched
-from kemu.kernel.hotplug.cpu import cpu_down, stop_machine
-from kemu.kernel.cpu_stop import ENOENT, CpuStopper, stop_one_cpu
-from kemu.kernel.stop_machine import StopCpus, stop_cpus, stop_two_cpus, try_stop_cpus
+from kemu.kernel.cpu_stop import CpuStopper, stop_one_cpu
+from kemu.kernel.hotplug.cpu import cpu_down
+from kemu.kernel.stop_machine import StopCpus, stop_cpus, stop_machine, stop_two_cpus, try_stop_cpus
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import irqs_disabled, preempt_count
 

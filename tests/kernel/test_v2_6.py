@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import time
+from errno import EBUSY, EINVAL, ENOENT, ENOMEM
 
 import pytest
 
@@ -16,11 +17,10 @@ from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6.audit import audit_hotplug
-from kemu.kernel.v2_6.cpu import (EBUSY, EINVAL, cpu_down, cpu_up, lock_cpu_hotplug,
+from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, lock_cpu_hotplug,
                                   register_cpu_notifier, unregister_cpu_notifier)
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
-from kemu.kernel.v2_6.stop_machine import ENOMEM
 from kemu.memory.struct import PerCPU, Word
 
 
@@ -288,7 +288,7 @@ def test_no_such_kernel():
 
 def test_no_stoppers(old):
     """A work on a stopper that is not there is refused, as by one that is not enabled."""
-    assert old(2).run(cpu_stop.stop_one_cpu, 1, sched.smp_processor_id) == -cpu_stop.ENOENT
+    assert old(2).run(cpu_stop.stop_one_cpu, 1, sched.smp_processor_id) == -ENOENT
 
 
 def masks() -> tuple[int, int]:

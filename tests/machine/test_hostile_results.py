@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
+from errno import EIO
 
 import pytest
 
 from kemu import MachineStopped, RemoteError, UsageError
 from kemu.kernel import sched
-from kemu.kernel.hotplug.cpuhp import EIO, CpuhpState
+from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
 
 

@@ -9,6 +9,8 @@ The exhibits show the hits; here are the others, and what each side of the fix i
 
 from __future__ import annotations
 
+from errno import ENOENT
+
 import pytest
 
 import kemu
@@ -61,7 +63,7 @@ def test_forced(before, name, functions, hits):
 def look_then_queue(cpu1, work1, cpu2, work2):
     """The guard, with preemption left on."""
     if not (sched.cpu_active(cpu1) and sched.cpu_active(cpu2)):
-        return -cpu_stop.ENOENT
+        return -ENOENT
     kemu.point("two:active")
     cpu_stop.cpu_stop_queue_work(cpu1, work1)
     cpu_stop.cpu_stop_queue_work(cpu2, work2)

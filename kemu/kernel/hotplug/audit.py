@@ -13,8 +13,8 @@ from collections.abc import Iterator
 from kemu.kernel import kthread
 from kemu.kernel.cpu_stop import CpuStopper
 from kemu.kernel.cpumask import cpu_online
-from kemu.kernel.hotplug.cpu import cpus_read
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.smpboot import registered_threads

@@ -25,23 +25,21 @@ Callers: users, from any online CPU; init.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, cast
+from errno import EBUSY, ECANCELED, EINVAL
+from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
 from kemu.kernel.cpu_stop import stop_machine_park, stop_machine_unpark
 from kemu.kernel.cpumask import cpu_online, is_cpu, online_cpus
-from kemu.kernel.hotplug.cpuhp import (EBUSY, ECANCELED, EINVAL, CpuhpCpuState, CpuhpState as S,
-                                       CpuhpStep, cpuhp_invoke_callback, set_static_step)
+from kemu.kernel.hotplug.cpuhp import (CpuhpCpuState, CpuhpState as S, CpuhpStep,
+                                       cpuhp_invoke_callback, set_static_step)
 from kemu.kernel.hotplug.cpuhp_thread import (__cpuhp_kick_ap, cpuhp_kick_ap, cpuhp_reset_state,
                                               cpuhp_set_state)
+from kemu.kernel.hotplug.lock import cpus_write
 from kemu.kernel.hotplug.sched_cpu import (sched_cpu_activate, sched_cpu_deactivate,
                                            sched_cpu_dying, sched_cpu_starting)
 from kemu.kernel.irq import flush_smp_call_function_queue, smp_call_function_single
 from kemu.kernel.kthread import kthread_park, kthread_unpark
-from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
-                                              percpu_up_read, percpu_up_write)
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import only_in
@@ -51,43 +49,8 @@ from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched.timer import timers_dead_cpu
 from kemu.kernel.smpboot import smpboot_create_threads, smpboot_park_threads, smpboot_unpark_threads
 from kemu.kernel.stop_machine import stop_machine_cpuslocked
-from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import local_irq_restore
-
-
-class CpuHotplug(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
-
-    lock = Embedded(PercpuRwsem)
-
-
-@contextmanager
-def cpus_read() -> Iterator[None]:
-    """cpus_read_lock() for a block: no CPU comes or goes.  May sleep."""
-    percpu_down_read(CpuHotplug.on(0).lock)
-    try:
-        yield
-    finally:
-        percpu_up_read(CpuHotplug.on(0).lock)
-
-
-@contextmanager
-def _cpus_write() -> Iterator[None]:
-    percpu_down_write(CpuHotplug.on(0).lock)
-    try:
-        yield
-    finally:
-        percpu_up_write(CpuHotplug.on(0).lock)
-
-
-def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
-    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
-
-    cpus: a mask, by default the first online CPU.  Returns what fn returned.
-    """
-    with cpus_read():
-        return stop_machine_cpuslocked(fn, data, cpus)
 
 
 # -- up -------------------------------------------------------------------------------
@@ -169,7 +132,7 @@ def cpuhp_up_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
 
 def _cpu_up(cpu: int, target: int) -> int:
     st = CpuhpCpuState.on(cpu)
-    with _cpus_write():
+    with cpus_write():
         if st.state.load() >= target:
             return 0
         cpuhp_set_state(st, target)
@@ -263,7 +226,7 @@ def cpuhp_down_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
 
 def _cpu_down(cpu: int, target: int) -> int:
     st = CpuhpCpuState.on(cpu)
-    with _cpus_write():
+    with cpus_write():
         if cpu_online(cpu) and online_cpus() == [cpu] and target < S.CPUHP_AP_ONLINE_IDLE:
             return -EBUSY
         if st.state.load() <= target:

@@ -26,6 +26,7 @@ import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from errno import EAGAIN, EBUSY, EIO, ENOSPC
 
 from kemu import native
 from kemu.errors import MachineStopped
@@ -37,7 +38,6 @@ from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
 from kemu.trace import events
 
-EIO, EAGAIN, EINVAL, EBUSY, ENOSPC, ECANCELED = 5, 11, 22, 16, 28, 125
 MAX_ERRNO = 4095
 
 

@@ -13,12 +13,13 @@ Callers: users.
 
 from __future__ import annotations
 
-from kemu.kernel.hotplug.cpu import cpus_read
-from kemu.kernel.hotplug.cpuhp import (EINVAL, Callback, CpuhpCpuState, CpuhpState,
-                                       cpuhp_forget_callbacks, cpuhp_get_step,
-                                       cpuhp_invoke_callback, cpuhp_is_ap_state,
+from errno import EINVAL
+
+from kemu.kernel.hotplug.cpuhp import (Callback, CpuhpCpuState, CpuhpState, cpuhp_forget_callbacks,
+                                       cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_ap_state,
                                        cpuhp_is_atomic_state, cpuhp_store_callbacks, is_dynamic)
 from kemu.kernel.hotplug.cpuhp_thread import cpuhp_invoke_ap_callback
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.locking.mutex import Mutex
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.memory.struct import Embedded, PerCPU

@@ -2,7 +2,7 @@
 
 Linux: kernel/locking/mutex.c.  Not modelled: optimistic spinning, hand-off.
 
-    owner   <- the task's slot + 1: cmpxchg from 0 by who takes it, 0 by the owner
+    owner   <- the task (Task.ref): cmpxchg from 0 by who takes it, 0 by the owner
     queue   <- who waits: the queue's own lock
 
 Locks: the wait queue's.  Callers: smpboot, percpu_rwsem, stop_machine,
@@ -18,6 +18,7 @@ from kemu.kernel.panic import BUG
 from kemu.kernel.sched.state import TASK_UNINTERRUPTIBLE
 from kemu.kernel.sched.wait import WaitQueue, wait_event, wake_up
 from kemu.memory.struct import Embedded, Struct, Word
+from kemu.memory.views import Task
 from kemu.native import current
 
 
@@ -37,7 +38,7 @@ class Mutex(Struct):
 
 def mutex_trylock(lock: Mutex) -> bool:
     """Take it if it is free.  Does not sleep; not in interrupts."""
-    return not lock.owner.cmpxchg(0, current().slot + 1)
+    return not lock.owner.cmpxchg(0, current().ref)
 
 
 def mutex_lock(lock: Mutex) -> None:
@@ -45,7 +46,7 @@ def mutex_lock(lock: Mutex) -> None:
     if mutex_trylock(lock):
         return
     me = current()
-    if lock.owner.load() == me.slot + 1:
+    if lock.owner.load() == me.ref:
         BUG(f"{me} locks a mutex it holds")
     with waiting_on(lock.owner, "mutex_lock"):
         wait_event(lock.queue, lambda: mutex_trylock(lock), TASK_UNINTERRUPTIBLE)
@@ -53,7 +54,7 @@ def mutex_lock(lock: Mutex) -> None:
 
 def mutex_unlock(lock: Mutex) -> None:
     """Free it.  Does not sleep.  Raises UsageError if the caller does not hold it."""
-    if lock.owner.load() != current().slot + 1:
+    if lock.owner.load() != current().ref:
         raise UsageError("mutex_unlock: the current task does not hold it")
     lock.owner.xchg(0)      # full barrier: freed before the queue is looked at
     wake_up(lock.queue)
@@ -63,7 +64,6 @@ def mutex_is_locked(lock: Mutex) -> bool:
     return bool(lock.owner.load())
 
 
-def mutex_owner(lock: Mutex) -> object:
+def mutex_owner(lock: Mutex) -> Task | None:
     """The task that holds it, or None."""
-    owner = lock.owner.load()
-    return system.tasks.at(owner - 1) if owner else None
+    return system.tasks.get(lock.owner.load())

@@ -4,9 +4,9 @@ Linux: kernel/locking/percpu-rwsem.c.  Not modelled: the per-CPU counters and th
 RCU switch; the readers' count is one word.
 
     readers     <- +1 by a reader, then it looks for a writer (full barriers)
-    reader      <- slot + 1 of a reader that is inside, the last to come; 0 when that one
+    reader      <- a reader (Task.ref) that is inside, the last to come; 0 when that one
                    has left, though others may be inside: whom the writer is said to wait for
-    writer      <- slot + 1 by the writer, then it looks for readers (full barriers)
+    writer      <- the writer (Task.ref): by it, then it looks for readers (full barriers)
 
 So a reader and a writer that come together see each other, and the reader steps back.
 
@@ -44,7 +44,7 @@ def _try_read(sem: PercpuRwsem) -> bool:
 
 def percpu_down_read(sem: PercpuRwsem) -> None:
     """Take it for reading.  May sleep."""
-    me = current().slot + 1
+    me = current().ref
     if _try_read(sem):
         sem.reader.store(me)
         return
@@ -55,7 +55,7 @@ def percpu_down_read(sem: PercpuRwsem) -> None:
 
 def percpu_up_read(sem: PercpuRwsem) -> None:
     """Pairs with percpu_down_read().  Does not sleep."""
-    sem.reader.cmpxchg(current().slot + 1, 0)       # before the count: no edge to who is out
+    sem.reader.cmpxchg(current().ref, 0)       # before the count: no edge to who is out
     if not sem.readers.add(-1) and sem.writer.load():
         wake_up(sem.queue, 0)
 
@@ -63,14 +63,14 @@ def percpu_up_read(sem: PercpuRwsem) -> None:
 def percpu_down_write(sem: PercpuRwsem) -> None:
     """Take it for writing: no reader is inside.  May sleep."""
     mutex_lock(sem.writers)
-    sem.writer.xchg(current().slot + 1)
+    sem.writer.xchg(current().ref)
     with waiting_on(sem.reader, "percpu_down_write"):
         wait_event(sem.queue, lambda: not sem.readers.load())
 
 
 def percpu_up_write(sem: PercpuRwsem) -> None:
     """Pairs with percpu_down_write().  Does not sleep."""
-    if sem.writer.load() != current().slot + 1:
+    if sem.writer.load() != current().ref:
         raise UsageError("percpu_up_write: the current task does not hold it")
     sem.writer.xchg(0)
     wake_up(sem.queue, 0)

@@ -4,8 +4,8 @@ Linux: kernel/hung_task.c finds hung tasks by time; kernel/locking/lockdep.c fin
 orders that may hang.  This finds the hang itself, at the moment it is complete.
 
     task.waits_on   <- the offset of the word that names the owner of what it waits for
-                       (slot + 1): by itself, before it sleeps
-    task.waits_for  <- slot + 1, where it waits for a task and no lock
+                       (Task.ref): by itself, before it sleeps
+    task.waits_for  <- that task (Task.ref), where it waits for a task and no lock
 
 The owner is read when the edge is walked, so an edge is never out of date.  Each
 waiter stores its edge, then walks on from there (full barrier in between), so of two
@@ -44,7 +44,7 @@ def waiting_on(owner: Word, what: str) -> Iterator[None]:
 def waiting_for(whom: Task, what: str) -> Iterator[None]:
     """In this block the current task waits for another.  As waiting_on()."""
     me = current()
-    me.waits_for.xchg(whom.slot + 1)
+    me.waits_for.xchg(whom.ref)
     _check(me, what)
     yield
     me.waits_for.store(0)
@@ -57,11 +57,10 @@ def _check(me: Task, what: str) -> None:
         panic(Kind.HANG, f"INFO: a cycle of waits, closed by {me.comm} ({what}):\n{names}")
 
 
-def _following(task: Task) -> int:
-    """Slot + 1 of the task that this one waits for; 0 if it waits for none."""
+def _following(task: Task) -> Task | None:
+    """The task that this one waits for; None if it waits for none."""
     word = task.waits_on.load()
-    slot: int = Word(system.memory, word).load() if word else task.waits_for.load()
-    return slot
+    return system.tasks.get(Word(system.memory, word).load() if word else task.waits_for.load())
 
 
 def _cycle_from(me: Task) -> list[tuple[Task, int]]:
@@ -71,9 +70,9 @@ def _cycle_from(me: Task) -> list[tuple[Task, int]]:
     while len(way) <= system.tasks.nr:
         way.append((task, task.nvcsw.load()))
         following = _following(task)
-        if not 0 < following <= system.tasks.nr:
+        if following is None:
             return []
-        task = system.tasks.at(following - 1)
+        task = following
         if task.slot == me.slot:
             return way
         if any(task.slot == seen.slot for seen, _ in way):

@@ -16,9 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from kemu.errors import UsageError, refuse
+from kemu.kernel.own import wiring
 from kemu.kernel.own.system import system
-from kemu.kernel.sched.migration import on_forced_migration
-from kemu.kernel.sched.schedule import on_offline_idle
 from kemu.memory.views import Task
 
 DEFAULT = "4.13"
@@ -66,8 +65,8 @@ def this_kernel() -> Kernel:
 
 def install(kernel: Kernel) -> None:
     """Have the scheduler call this version.  Once per CPU process, before its first task."""
-    on_offline_idle(kernel.idle_dead)
-    on_forced_migration(kernel.migrate_running)
+    wiring.offline_idle.bind(kernel.idle_dead)
+    wiring.forced_migration.bind(kernel.migrate_running)
 
 
 def only_in(version: str, where: str) -> None:

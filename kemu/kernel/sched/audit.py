@@ -28,9 +28,9 @@ def _queued(rq: Cpu) -> Iterator[tuple[int, Task]]:
     for queue in rq.rt:
         for node in queue.nodes():
             yield RT, system.tasks.owning(node)
-    stop = rq.stop.load()
-    if stop and system.tasks.at(stop - 1).on_rq.load():
-        yield STOP, system.tasks.at(stop - 1)
+    stop = system.tasks.get(rq.stop.load())
+    if stop is not None and stop.on_rq.load():
+        yield STOP, stop
 
 
 def _audit_queue(rq: Cpu, seen: dict[int, int]) -> Iterator[str]:

@@ -9,16 +9,16 @@ Callers: kthread; users; hotplug.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from errno import EINVAL
 
 from kemu.kernel.cpumask import for_each_cpu
+from kemu.kernel.own import wiring
 from kemu.kernel.sched.runqueue import (activate_task, check_preempt_curr, cpu_rq, deactivate_task,
                                         task_rq_lock, task_rq_unlock)
 from kemu.kernel.sched.state import PF_MIGRATING, PF_NO_SETAFFINITY
 from kemu.kernel.sched.wakeup import set_task_cpu, usable_mask
 from kemu.memory.views import Cpu, Task, check_alive
 
-EINVAL = 22
 
 
 def do_set_cpus_allowed(p: Task, mask: int) -> None:
@@ -44,15 +44,6 @@ def move_queued_task(rq: Cpu, p: Task, dest: int) -> None:
     dest_rq.lock.unlock()
 
 
-_migrate_running: Callable[[Task, int], None]
-
-
-def on_forced_migration(migrate: Callable[[Task, int], None]) -> None:
-    """Who moves a task that runs: the stopper of its CPU (stop_machine)."""
-    global _migrate_running
-    _migrate_running = migrate
-
-
 def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
     """Let p run on these CPUs only, and move it there.  May sleep.
 
@@ -70,7 +61,7 @@ def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
     elif p.on_cpu.load():
         p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
         task_rq_unlock(rq, p, flags)
-        _migrate_running(p, usable[0])
+        wiring.forced_migration(p, usable[0])
         p.flags.fetch_and(~PF_MIGRATING)
     else:
         move_queued_task(rq, p, usable[0])

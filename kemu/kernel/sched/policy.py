@@ -50,11 +50,11 @@ def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
     class has no queue, so the task must be off every runqueue (seed 000, race 2).
     """
     rq = cpu_rq(cpu)
-    old = rq.stop.load()
+    old = system.tasks.get(rq.stop.load())
     if stop is not None:
         sched_setscheduler(stop, SCHED_FIFO, MAX_RT_PRIO - 1)
         stop.sched_class.store(STOP)
-    rq.stop.store(stop.slot + 1 if stop is not None else 0)
-    if old:
+    rq.stop.store(stop.ref if stop is not None else 0)
+    if old is not None:
         # Back to where it can be scheduled normally, so that it can exit.
-        system.tasks.at(old - 1).sched_class.store(RT)
+        old.sched_class.store(RT)

@@ -18,10 +18,10 @@ Locks: rq.lock.  Callers: everybody that sleeps; the preemption vector.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NoReturn
+from typing import NoReturn, cast
 
 from kemu import native
+from kemu.kernel.own import wiring
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.bug import broken
@@ -43,7 +43,7 @@ def schedule_debug(prev: Task) -> NoReturn:
 def after_switch(news: int) -> None:
     """A task came back from a switch with news: see native.schedule()."""
     if news > 0:
-        _free_dead(system.tasks.at(news - 1))
+        wiring.dead_task(cast(Task, system.tasks.get(news)))
     elif news == native.ENDS:
         raise ThreadEnds
     elif news == native.BUG_ATOMIC:
@@ -70,29 +70,11 @@ def finish_task_switch(last: int) -> None:
         after_switch(news)
 
 
-_free_dead: Callable[[Task], None]
-
-
-def on_dead_task(free: Callable[[Task], None]) -> None:
-    """Who drops the scheduler's reference to a task that has died: fork."""
-    global _free_dead
-    _free_dead = free
-
-
-_offline_idle: Callable[[int], None]
-
-
-def on_offline_idle(run: Callable[[int], None]) -> None:
-    """What swapper does when its CPU is offline: returns when it is online again."""
-    global _offline_idle
-    _offline_idle = run
-
-
 def do_idle() -> None:
     """One round of swapper's own loop."""
     cpu = smp_processor_id()
     if not system.header.online_mask.test_bit(cpu):
-        _offline_idle(cpu)
+        wiring.offline_idle(cpu)
     native.idle()
     while native.need_resched():
         __schedule()

@@ -50,7 +50,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             continue
         system.memory.end_hold_of(p.slot)
         me = current()
-        me.waits_for.store(p.slot + 1)
+        me.waits_for.store(p.ref)
         set_current_state(TASK_UNINTERRUPTIBLE)
         schedule_timeout(1)
         me.waits_for.store(0)

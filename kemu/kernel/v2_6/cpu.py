@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EBUSY, EINVAL
 from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
@@ -45,7 +46,6 @@ from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import current, local_irq_restore, smp_processor_id
 
-EBUSY, EINVAL = 16, 22
 
 
 class CpuControl(PerCPU, keep=True):

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from errno import EINVAL
 
 from kemu.errors import UsageError
 from kemu.kernel.cpumask import check_cpu, cpu_online, for_each_cpu
@@ -48,7 +49,6 @@ from kemu.memory.struct import Embedded, ListHead, PerCPU, Struct, TaskRef, Word
 from kemu.memory.views import Cpu, Task, check_alive
 from kemu.native import current, preempt_disable, preempt_enable, smp_processor_id
 
-EINVAL = 22
 REQ_MOVE_TASK = 1
 
 

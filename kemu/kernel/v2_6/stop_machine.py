@@ -17,6 +17,7 @@ Locks: stopmachine_mutex, inside the hotplug lock.  Callers: cpu.
 
 from __future__ import annotations
 
+from errno import ENOMEM
 from typing import Any
 
 from kemu.errors import OutOfMemory
@@ -35,7 +36,6 @@ from kemu.memory.views import Task
 from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
                          smp_processor_id)
 
-ENOMEM = 12
 
 STOPMACHINE_WAIT, STOPMACHINE_PREPARE, STOPMACHINE_DISABLE_IRQ, STOPMACHINE_EXIT = range(4)
 
