@@ -47,8 +47,18 @@ soak: build	## the test suite twenty times
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
 	$(BIN)/python -m bench $(ARGS)
 
+# Sphinx and what it needs; `make test` does without.
+$(VENV)/docs-stamp: $(VENV)/stamp
+	KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' 2>$(VENV)/pip.log \
+		|| { cat $(VENV)/pip.log; exit 1; }
+	@touch $@
+
+docs: $(VENV)/docs-stamp	## the documentation site, in docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -q -n -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	@echo "open docs/_build/html/index.html"
+
 lint: build	## ruff, and mypy --strict on kemu/ for each Python that setup.cfg names
-	$(BIN)/ruff check kemu tests bench setup.py
+	$(BIN)/ruff check kemu tests bench docs setup.py
 	@for version in $(PYTHONS); do \
 		echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version kemu || exit 1; \
 	done
@@ -59,8 +69,8 @@ sanitize:	## the hardware alone, under the address, undefined and thread sanitiz
 check: lint sanitize test	## what must pass before a change lands, but for the soak
 
 clean:		## remove what was built
-	rm -rf $(VENV) build kemu/native/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build docs/_build kemu/native/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign hotplug soak bench lint sanitize check clean
+.PHONY: FORCE help build demo test races campaign hotplug soak bench docs lint sanitize check clean

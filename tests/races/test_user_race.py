@@ -15,6 +15,7 @@ import kemu
 from kemu.kernel import kthread, sched
 from kemu.harness import runner
 from kemu.harness.runner import Plan, run_race
+from tests.docs.pages import blocks
 from tests.races import reactor
 
 HERE = Path(__file__).parent
@@ -28,8 +29,8 @@ def kemu_command(*arguments: str, cwd: Path = HERE) -> subprocess.CompletedProce
 
 def test_is_the_readmes():
     """The race that is run here is the one that the README shows."""
-    assert reactor.__file__ and README.read_text().split("```python\n")[1].split("```")[0] in (
-        Path(reactor.__file__).read_text())
+    shown, = (block for block in blocks(README) if block.value("file") == "reactor.py")
+    assert reactor.__file__ and shown.text in Path(reactor.__file__).read_text()
 
 
 def test_under_pytest(kemu_race):

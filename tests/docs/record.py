@@ -1,0 +1,39 @@
+"""Write the recorded outputs of the documentation anew: ``python -m tests.docs.record [PAGE...]``.
+
+Run it after a change of what a command prints, then read the difference before you commit it.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.docs.pages import PAGES, blocks, commands, execute
+
+
+def record(page: Path) -> None:
+    """Run a page's examples, and put what each recorded command prints in place of what stands there."""
+    lines = page.read_text().splitlines(keepends=True)
+    anew = list(lines)
+    shift = 0
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for block in blocks(page):
+            if block.language == "python" and block.value("file"):
+                (folder / block.value("file")).write_text(block.text)
+            if block.language != "console" or "show" in block.words:
+                continue
+            printed = [(command, execute(block, command, folder)) for command, _ in commands(block)]
+            if "recorded" in block.words:
+                text = [line.rstrip() + "\n" for command, output in printed
+                        for line in [f"$ {command}", *output.strip("\n").splitlines()]]
+                first, count = block.line + shift, block.text.count("\n")
+                anew[first:first + count] = text
+                shift += len(text) - count
+    page.write_text("".join(anew))
+
+
+if __name__ == "__main__":
+    for page in [Path(name) for name in sys.argv[1:]] or PAGES:
+        record(page)
