@@ -4,8 +4,8 @@
     host         what it ran on: cores, kernel, load
     child        run another program, and leave none behind
     native_ops   one operation on shared memory, from Python
-    roundtrip    unpark, run, acknowledge, park between two CPUs; its rivals are
-                 handover.c and peers.py, its kemu side is trip.py
+    roundtrip    unpark, run, acknowledge, park between two CPUs; its rivals are bare hand-overs
+                 in C (native.handover) and peers.py, its kemu side is kemu.latency.parking
     steps        where the time of one such round trip goes
     hotplug      a CPU down and up; parking threads beside creating them
     stoppers     kemu's stoppers beside the host kernel's

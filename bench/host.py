@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import psutil
 
+from kemu.machine import host
 from kemu.machine.placement import usable_cores
 
 BUSY_SECONDS = 0.5
@@ -19,29 +17,12 @@ BUSY_SECONDS = 0.5
 
 def describe() -> dict[str, Any]:
     """Versions, the host, and how busy it was."""
-    return {"kemu": _kemu_version(), "python": platform.python_version(),
-            "kernel": f"{platform.system()} {platform.release()}", "machine": platform.machine(),
-            "cpu_model": _cpu_model(), "host_cores": os.cpu_count(), "usable_cores": usable_cores(),
-            "load_average": list(os.getloadavg()), "busy_percent": busy_percent()}
+    return {**host.describe(), "busy_percent": busy_percent()}
 
 
 def busy_percent() -> float:
     """How much of the host's cores other programs use, at this moment."""
     return float(psutil.cpu_percent(BUSY_SECONDS))
-
-
-def _kemu_version() -> str:
-    try:
-        return importlib.metadata.version("kemu")
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
-
-
-def _cpu_model() -> str:
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.processor() or "unknown"
 
 
 def headline(host: dict[str, Any]) -> str:

@@ -18,7 +18,7 @@ from statistics import median
 from typing import Any
 
 from bench.stats import Goal, Report, contest, ratio, summary, us
-from bench.trip import WORKER, worker
+from kemu.latency.parking import WORKER, worker
 from kemu import native
 from kemu.kernel import kthread
 from kemu.kernel.sched.completion import Completion, completion_on_stack, wait_for_completion

@@ -7,23 +7,20 @@ taken within each round; printed is the median of the rounds, and how far they s
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable
 from contextlib import ExitStack
-from pathlib import Path
 
 from bench import child, host
 from bench.stats import Goal, Report, contest, ratio
-from bench.trip import trips
+from kemu import native
+from kemu.latency.parking import trips
 from kemu.machine.machine import Machine
 
 TITLE = "Round trip: unpark, run, acknowledge, park, in microseconds"
 
-SOURCE = Path(__file__).with_name("handover.c")
 WARM_UP = 100
 SECONDS = 60.0
+FLOOR_BUDGET_NS = 10_000_000_000
 
 SPIN, FUTEX = "C, spinning", "C, sleeping in futexes"
 KEMU, KEMU_SLEEPING = "kemu", "kemu, polling off"
@@ -32,16 +29,6 @@ PEERS = {EVENT: "mp-event", "multiprocessing.Semaphore": "mp-semaphore", "os.pip
          "threading.Event, one process": "thread-event"}
 
 Contender = Callable[[int], list[int]]
-
-
-def compile_c(directory: str) -> str | None:
-    """handover.c as a program in that directory; None without a compiler."""
-    compiler = shutil.which("gcc") or shutil.which("cc")
-    if not compiler:
-        return None
-    program = str(Path(directory) / "handover")
-    subprocess.run([compiler, "-O2", "-Wall", "-o", program, str(SOURCE)], check=True)
-    return program
 
 
 def contenders(stack: ExitStack, cores: tuple[int, int]) -> dict[str, Contender]:
@@ -55,14 +42,10 @@ def contenders(stack: ExitStack, cores: tuple[int, int]) -> dict[str, Contender]
         m = stack.enter_context(Machine(cpus=2, placement=cores, poll_us=poll_us))
         return lambda n: m.run(trips, WARM_UP, n, timeout=SECONDS)
 
-    found: dict[str, Contender] = {}
-    program = compile_c(stack.enter_context(tempfile.TemporaryDirectory()))
-    if program:
-        found[SPIN] = outside(program, "spin")
-    found[KEMU] = inside(200)
-    if program:
-        found[FUTEX] = outside(program, "futex")
-    found[KEMU_SLEEPING] = inside(0)
+    def bare(sleeping: bool) -> Contender:
+        return lambda n: native.handover(*cores, n, FLOOR_BUDGET_NS, sleeping)
+
+    found = {SPIN: bare(False), KEMU: inside(200), FUTEX: bare(True), KEMU_SLEEPING: inside(0)}
     for name, peer in PEERS.items():
         found[name] = outside(*child.python("-m", "bench.peers", peer))
     return found
@@ -80,10 +63,10 @@ def measure(cores: tuple[int, int], rounds: int, n: int) -> dict[str, list[list[
 
 
 def goals(middles: dict[str, list[float]]) -> list[Goal]:
-    """The ratios that have a goal; those with C only if there was a compiler."""
+    """The ratios that have a goal."""
     wanted = [(KEMU, SPIN, 20, True), (KEMU_SLEEPING, FUTEX, 2, True), (EVENT, KEMU, 15, False)]
     return [ratio(f"{a} / {b}", middles[a], middles[b], limit, at_most)
-            for a, b, limit, at_most in wanted if b in middles]
+            for a, b, limit, at_most in wanted]
 
 
 def run(report: Report, quick: bool) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bench import host
 from bench.stats import Report, percentile, us
-from bench.trip import WORKER, trips
+from kemu.latency.parking import WORKER, trips
 from kemu.machine.machine import Machine
 from kemu.trace import events as ev
 from kemu.trace import reader

@@ -20,6 +20,7 @@ from loguru import logger
 from rich.console import Console
 
 import kemu
+from kemu.cli.latency import latency
 from kemu.errors import KemuError, UsageError
 from kemu.kernel.own.version import DEFAULT, VERSIONS
 from kemu.machine.arguments import MAX_SECONDS
@@ -166,6 +167,9 @@ def hotplug(cpus: int, seconds: float, cycles: int | None, seed: int, kernel: st
 
     _begin_files(json_to)
     raise SystemExit(run_and_show(kernel, cpus, seconds, cycles, seed, json_to))
+
+
+cli.add_command(latency)
 
 
 def main() -> None:

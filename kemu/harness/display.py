@@ -6,7 +6,6 @@ import json
 import platform
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -14,6 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import kemu
+from kemu.machine.host import cpu_model
 from kemu.harness.race import Race
 from kemu.harness.runner import placement_of
 from kemu.harness.verdict import Outcome, Side, Verdict
@@ -80,14 +80,6 @@ def _table(outcome: Outcome) -> Table:
                       f"{side.low:.1e} .. {side.high:.1e}", f"{side.seconds:.1f}",
                       f"[{color}]{side.verdict.value}[/{color}]")
     return table
-
-
-def cpu_model() -> str:
-    """What /proc/cpuinfo calls the host's CPU."""
-    for line in Path("/proc/cpuinfo").read_text().splitlines():
-        if line.startswith("model name"):
-            return line.partition(":")[2].strip()
-    return platform.machine()
 
 
 def as_json(race: Race, outcome: Outcome, cpus: int | None) -> str:

@@ -312,6 +312,13 @@ def die_with_parent() -> None:
     """SIGKILL when the parent's thread ends."""
 def pin(tid: int, core: int, /) -> None:
     """Bind a host thread to a host core.  tid 0: the calling thread."""
+def handover(core_a: int, core_b: int, n: int, budget_ns: int, sleeping: bool, /) -> list[int]:
+    """Nanoseconds of up to n bare round trips of four hand-overs between two host cores.
+
+    Two threads of the calling process do nothing else; n is at most 1,000,000.  They end early
+    when budget_ns, at most 10 s, is over.  sleeping: they sleep in futexes instead of spinning.
+    Raises UsageError for one core twice, OSError for a core that this process may not use.
+    """
 
 # ---- layout.h ---------------------------------------------------------------
 

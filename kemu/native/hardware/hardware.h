@@ -207,6 +207,9 @@ int kemu_pin(u64 tid, u64 core);
 u64 kemu_tid(void);
 int kemu_getcpu(void);
 
+/* handover.c: the floor that latencies are compared with */
+int kemu_handover(u64 core_a, u64 core_b, u64 n, u64 budget_ns, bool sleeping, u64 *took, u64 *done);
+
 /* process.c */
 int kemu_die_with_parent(void);
 

@@ -5,6 +5,9 @@
  */
 #include "py.h"
 
+#define MAX_HANDOVERS	1000000ULL
+#define MAX_HANDOVER_NS	10000000000ULL	/* a caller cannot be interrupted meanwhile */
+
 static PyObject *py_now_ns(PyObject *module, PyObject *unused)
 {
 	(void)module, (void)unused;
@@ -42,11 +45,53 @@ static PyObject *py_die_with_parent(PyObject *module, PyObject *unused)
 	return done(kemu_die_with_parent());
 }
 
+static PyObject *list_of_words(const u64 *words, u64 n)
+{
+	PyObject *list = PyList_New((Py_ssize_t)n);
+
+	for (u64 i = 0; list && i < n; i++) {
+		PyObject *word = from_word(words[i]);
+
+		if (!word) {
+			Py_DECREF(list);
+			return NULL;
+		}
+		PyList_SET_ITEM(list, (Py_ssize_t)i, word);
+	}
+	return list;
+}
+
+/* handover(core_a, core_b, n, budget_ns, sleeping): the interpreter's lock is dropped meanwhile. */
+static PyObject *py_handover(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
+{
+	PyObject *list = NULL;
+	u64 v[5], *took, done = 0;
+	int status;
+
+	(void)module;
+	if (!as_words(args, nargs, 5, v))
+		return NULL;
+	if (v[0] >= KEMU_MAX_CORES || v[1] >= KEMU_MAX_CORES || v[0] == v[1] ||
+	    !v[2] || v[2] > MAX_HANDOVERS || v[3] > MAX_HANDOVER_NS)
+		return fail(KEMU_RANGE);
+	took = PyMem_RawCalloc(v[2], sizeof(*took));
+	if (!took)
+		return PyErr_NoMemory();
+	Py_BEGIN_ALLOW_THREADS
+	status = kemu_handover(v[0], v[1], v[2], v[3], v[4], took, &done);
+	Py_END_ALLOW_THREADS
+	list = status < 0 ? fail(status) : list_of_words(took, done);
+	PyMem_RawFree(took);
+	return list;
+}
+
 PyMethodDef host_functions[] = {
 	NOARGS("now_ns", py_now_ns, "CLOCK_MONOTONIC, in nanoseconds."),
 	NOARGS("getcpu", py_getcpu, "The host core the thread is on."),
 	NOARGS("smp_mb", py_smp_mb, "A full barrier."),
 	NOARGS("die_with_parent", py_die_with_parent, "SIGKILL when the parent's thread ends."),
+	FAST("handover", py_handover, "core_a, core_b, n, budget_ns, sleeping",
+	     "Nanoseconds of up to n bare round trips of four hand-overs between two host cores."),
 	FAST("pin", py_pin, "tid, core", "Bind a host thread to a host core."),
 	{ 0 },
 };
