@@ -17,8 +17,9 @@ from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6.audit import audit_hotplug
-from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, lock_cpu_hotplug,
-                                  register_cpu_notifier, unregister_cpu_notifier)
+from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, register_cpu_notifier,
+                                  unregister_cpu_notifier)
+from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
 from kemu.memory.struct import PerCPU, Word
@@ -260,7 +261,7 @@ def test_hotplug_from_a_notifier(old):
 
 
 def hold_off() -> tuple[int, ...]:
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         sched.schedule_timeout_uninterruptible(5)
         return tuple(sched.online_cpus())
 

@@ -5,7 +5,9 @@
     stop_machine   kstopmachine                kernel/stop_machine.c
     migration      requests                    kernel/sched.c
     migration_call the threads that serve them kernel/sched.c
-    kthread        kthread_bind of the time    kernel/kthread.c
+    cpucontrol     the hotplug lock            kernel/cpu.c
+    workqueue      keventd                     kernel/workqueue.c
+    kthread        threads, made by keventd    kernel/kthread.c
     softirq        ksoftirqd of the time       kernel/softirq.c
     audit          what must hold at rest      kemu's own
     init           boot                        init/main.c

@@ -14,7 +14,7 @@ from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import Softirq
-from kemu.kernel.v2_6.cpu import lock_cpu_hotplug
+from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.migration import Migration
 
 
@@ -39,7 +39,7 @@ def audit_hotplug() -> list[str]:
     """Every violation, in words; empty if there is none.  May sleep."""
     found: list[str] = []
     header = system.header
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         if header.online_mask.load() != header.active_mask.load():
             found.append(f"S60: online {header.online_mask.load():#x}, "
                          f"active {header.active_mask.load():#x}")

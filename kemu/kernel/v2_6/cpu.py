@@ -13,21 +13,18 @@ for active: they differ between power-on and CPU_ONLINE alone.
     online_mask   |= by the CPU, as it starts; &= by it, all others standing still
     active_mask   |= by the hotplug task, after that; &= by the CPU, before online
 
-Locks: cpucontrol, a mutex (lock_cpu_hotplug); inside it stopmachine_mutex.
+Locks: the hotplug lock (cpucontrol); inside it stopmachine_mutex.
 Callers: users, from any online CPU; init.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from errno import EBUSY, EINVAL
 from typing import cast
 
 from kemu.kernel.arch import __cpu_die, __cpu_up, play_dead
 from kemu.kernel.cpumask import cpu_online, is_cpu, online_cpus
 from kemu.kernel.kthread import kthread_stop
-from kemu.kernel.locking.mutex import Mutex
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import only_in
@@ -35,6 +32,7 @@ from kemu.kernel.panic import BUG
 from kemu.kernel.printk import printk
 from kemu.kernel.sched.runqueue import IDLE, idle_cpu, runqueues, task_cpu
 from kemu.kernel.sched.schedule import yield_
+from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.kthread import kthread_bind
 from kemu.kernel.v2_6.migration import set_cpus_allowed
 from kemu.kernel.v2_6.migration_call import migrate_all_tasks
@@ -42,23 +40,8 @@ from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CP
                                        NOTIFY_BAD, Notifier, notifier_call_chain,
                                        notifier_chain_register, notifier_chain_unregister)
 from kemu.kernel.v2_6.stop_machine import __stop_machine_run
-from kemu.memory.struct import Embedded, PerCPU
 from kemu.memory.views import Task
 from kemu.native import current, local_irq_restore, smp_processor_id
-
-
-
-class CpuControl(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
-
-    mutex = Embedded(Mutex)
-
-
-@contextmanager
-def lock_cpu_hotplug() -> Iterator[None]:
-    """For a block, no CPU comes or goes.  May sleep; not twice."""
-    with CpuControl.on(0).mutex:
-        yield
 
 
 def register_cpu_notifier(call: Notifier, priority: int = 0) -> None:
@@ -67,13 +50,13 @@ def register_cpu_notifier(call: Notifier, priority: int = 0) -> None:
     Raises UsageError if it is registered already.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpuhp_setup.cpuhp_setup_state")
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         notifier_chain_register(call, priority)
 
 
 def unregister_cpu_notifier(call: Notifier) -> None:
     """Pairs with register_cpu_notifier().  May sleep.  Raises UsageError if it is not registered."""
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         notifier_chain_unregister(call)
 
 
@@ -100,7 +83,7 @@ def cpu_up(cpu: int) -> int:
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not is_cpu(cpu):
         return -EINVAL
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         return -EINVAL if cpu_online(cpu) else _cpu_up(cpu)
 
 
@@ -136,7 +119,7 @@ def cpu_down(cpu: int) -> int:
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not is_cpu(cpu):
         return -EINVAL
-    with lock_cpu_hotplug():
+    with cpu_hotplug_locked():
         if not cpu_online(cpu):
             return -EINVAL
         if online_cpus() == [cpu]:

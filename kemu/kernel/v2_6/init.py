@@ -18,6 +18,7 @@ from kemu.kernel.v2_6.migration import sched_balance_exec, sched_migrate_task
 from kemu.kernel.v2_6.migration_call import MIGRATION_CALL_PRIORITY, migration_call
 from kemu.kernel.v2_6.notifier import CPU_DEAD, CPU_ONLINE, CPU_UP_PREPARE, NOTIFY_OK, Notifier
 from kemu.kernel.v2_6.softirq import softirq_call
+from kemu.kernel.v2_6.workqueue import init_workqueues
 
 
 def timer_call(action: int, cpu: int) -> int:
@@ -44,6 +45,7 @@ def start_kernel(watchdog: float = 0) -> None:
     for cpu in range(1, len(runqueues)):
         if cpu_up(cpu):
             raise MachineError(f"CPU {cpu} did not come up")
+    init_workqueues()                                   # keventd
     wait_until_quiet()
 
 

@@ -1,7 +1,13 @@
-"""kthread_bind of the time: a mask, and no promise.
+"""Kernel threads of the time: keventd creates them, and kthread_bind() is a mask and no promise.
 
-Linux: kernel/kthread.c (2.6.6).  Parking had not been thought of; the rest of kthread.c
-is kemu.kernel.kthread's.
+Linux: kernel/kthread.c (2.6.6).  Parking did not exist; the rest of kthread.c is
+kemu.kernel.kthread's.
+
+A task that calls kthread_create() leaves a work to keventd and sleeps, so a new thread inherits
+nothing from it.  keventd waits until the thread is there, and then completes the request.
+
+    create.request    <- what to create: by the caller, who frees the structure
+    create.result     <- the thread; it stays 0 if there was no room: by keventd, before done
 
 Locks: none.  Callers: migration_call, stop_machine, softirq, cpu.
 """
@@ -10,14 +16,72 @@ from __future__ import annotations
 
 from typing import Any
 
+from kemu.errors import OutOfMemory
 from kemu.kernel.cpumask import cpumask_of
 from kemu.kernel.kthread import ThreadFn, kthread_create_on_node
+from kemu.kernel.own.hung import waiting_for
+from kemu.kernel.own.point import point
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
 from kemu.kernel.sched.wait import wait_task_inactive
+from kemu.kernel.v2_6.workqueue import Keventd, WorkStruct, init_work, keventd_up, schedule_work
+from kemu.memory import functions
+from kemu.memory.struct import Embedded, Struct, TaskRef, Word
 from kemu.memory.views import Task
 
 MAX_USER_RT_PRIO = 100
+
+
+class KthreadCreateInfo(Struct):
+    """struct kthread_create_info."""
+
+    request = Word()
+    result = TaskRef()
+    done = Embedded(Completion)
+    work = Embedded(WorkStruct)
+
+
+def kernel_thread(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
+    """Create a thread oneself.  Its OS thread is born in the process of that CPU.  May sleep.
+
+    Raises OutOfMemory.
+    """
+    return kthread_create_on_node(threadfn, data, -1, comm, cpu, home=cpu)
+
+
+def keventd_create_kthread(base: int) -> None:
+    """Create what the structure at base asks for.  A work's function, on keventd."""
+    create = KthreadCreateInfo.at(system.memory, base)
+    try:
+        create.result.set(kernel_thread(*functions.peek(create.request.load())))
+    except OutOfMemory:
+        create.result.set(None)
+    complete(create.done)
+
+
+def kthread_create(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
+    """Have keventd create a thread, not yet running.  May sleep.
+
+    comm has one ``%u``, for the CPU.  Raises OutOfMemory if there is no task slot left.
+    Before keventd is there, the caller creates the thread itself.
+    """
+    if not keventd_up():
+        return kernel_thread(threadfn, data, cpu, comm)
+    create = KthreadCreateInfo.alloc()
+    create.request.store(functions.post((threadfn, data, cpu, comm)))
+    init_work(create.work, keventd_create_kthread, create.base)
+    schedule_work(create.work)
+    point("kthread_create:queued")
+    with waiting_for(Keventd.on(0).wq.thread.get(), "kthread_create"):
+        wait_for_completion(create.done)
+    k: Task | None = create.result.get()
+    system.memory.heap_free(create.request.load())
+    create.free()
+    if k is None:
+        raise OutOfMemory(f"no task slot is left for {comm % cpu}")
+    return k
 
 
 def kthread_bind(k: Task, cpu: int) -> None:
@@ -26,12 +90,11 @@ def kthread_bind(k: Task, cpu: int) -> None:
     do_set_cpus_allowed(k, cpumask_of(cpu))
 
 
-def create_bound(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
-    """A thread that will run on that CPU alone, before every other, once it is woken.  May sleep.
+def bind_first(k: Task, cpu: int) -> Task:
+    """Let a new thread run on that CPU alone, and before every other task there.  May sleep.
 
-    What this version's per-CPU threads have in common; no function of Linux.
+    What this version's per-CPU threads have in common; no function of Linux.  Returns k.
     """
-    k = kthread_create_on_node(threadfn, data, -1, comm, cpu, home=cpu)
     kthread_bind(k, cpu)
     sched_setscheduler(k, SCHED_FIFO, MAX_USER_RT_PRIO - 1)
     return k

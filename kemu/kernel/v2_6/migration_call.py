@@ -31,7 +31,7 @@ from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, TASK_INTERRUPTIBLE, TASK_RUNNING,
                                      __set_current_state, set_current_state)
 from kemu.kernel.sched.wakeup import wake_up_process
-from kemu.kernel.v2_6.kthread import create_bound, kthread_bind
+from kemu.kernel.v2_6.kthread import bind_first, kthread_bind, kthread_create
 from kemu.kernel.v2_6.migration import (REQ_MOVE_TASK, Migration, MigrationReq, __migrate_task,
                                         any_online_cpu)
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
@@ -100,7 +100,8 @@ def migration_call(action: int, cpu: int) -> int:
     if action == CPU_UP_PREPARE:
         if not Migration.on(cpu).queue.empty():
             BUG(f"S83: cpu{cpu} is to come up, and its migration queue is not empty")
-        Migration.on(cpu).thread.set(create_bound(migration_thread, cpu, cpu, "migration/%u"))
+        thread = kthread_create(migration_thread, cpu, cpu, "migration/%u")
+        Migration.on(cpu).thread.set(bind_first(thread, cpu))
     elif action == CPU_ONLINE:
         wake_up_process(_thread(cpu))
     elif action == CPU_UP_CANCELED:

@@ -11,13 +11,13 @@ from __future__ import annotations
 from typing import cast
 
 from kemu.kernel.cpumask import online_cpus
-from kemu.kernel.kthread import kthread_create_on_node, kthread_should_stop, kthread_stop
+from kemu.kernel.kthread import kthread_should_stop, kthread_stop
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.kernel.softirq import Softirq, ksoftirqd_should_run, run_ksoftirqd
-from kemu.kernel.v2_6.kthread import kthread_bind
+from kemu.kernel.v2_6.kthread import kthread_bind, kthread_create
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_OK)
 from kemu.memory.views import Task
@@ -46,7 +46,7 @@ def softirq_call(action: int, cpu: int) -> int:
     """A CPU's ksoftirqd as the CPU comes and goes.  May sleep."""
     mine = Softirq.on(cpu)
     if action == CPU_UP_PREPARE:
-        thread = kthread_create_on_node(ksoftirqd, cpu, -1, "ksoftirqd/%u", cpu, home=cpu)
+        thread = kthread_create(ksoftirqd, cpu, cpu, "ksoftirqd/%u")
         kthread_bind(thread, cpu)
         mine.thread.set(thread)
     elif action == CPU_ONLINE:

@@ -29,7 +29,7 @@ from kemu.kernel.sched.schedule import schedule, yield_
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
 from kemu.kernel.sched.wakeup import wake_up_process
-from kemu.kernel.v2_6.kthread import create_bound
+from kemu.kernel.v2_6.kthread import bind_first, kernel_thread, kthread_create
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.memory.views import Task
@@ -104,7 +104,8 @@ def create_threads(cpus: list[int]) -> list[Task]:
     threads: list[Task] = []
     try:
         for cpu in cpus:
-            threads.append(create_bound(stopmachine, cpu, cpu, "stopmachine/%u"))
+            thread = kernel_thread(stopmachine, cpu, cpu, "stopmachine/%u")
+            threads.append(bind_first(thread, cpu))
     except OutOfMemory:
         for thread in threads:
             kthread_stop(thread)
@@ -170,7 +171,7 @@ def __stop_machine_run(fn: Any, data: int, cpu: int) -> tuple[Task | None, int]:
         try:
             smdata.fn.store(functions.publish(fn))
             smdata.data.store(data)
-            p = create_bound(do_stop, smdata, cpu, "kstopmachine/%u")
+            p = bind_first(kthread_create(do_stop, smdata, cpu, "kstopmachine/%u"), cpu)
             wake_up_process(p)
             wait_for_completion(smdata.done)
             return p, smdata.ret.load()
