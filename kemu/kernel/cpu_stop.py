@@ -172,7 +172,10 @@ def cpu_stop_queue_work(cpu: int, work: CpuStopWork) -> bool:
     stopper.lock.unlock_irqrestore(flags)
     native.trace(events.STOP_QUEUE, -1, cpu, int(enabled), 0)
     if enabled:
+        point("stopper:queued")
         wake_stopper(stopper)
+    else:
+        point("stopper:refused")
     preempt_enable()
     return enabled
 
@@ -210,6 +213,7 @@ def cpu_stopper_thread(cpu: int) -> None:
         if not node:
             point("stopper:empty")
             return
+        point("stopper:took")
         _run_work(CpuStopWork.at(system.memory, node))
 
 
@@ -219,6 +223,7 @@ def _run_work(work: CpuStopWork) -> None:
     done = work.done.load()
     preempt_disable()
     ret = fn(arg) or 0
+    point("stopper:ran")
     if done:
         stop_done = CpuStopDone.at(system.memory, done)
         if ret:
@@ -237,6 +242,7 @@ def stop_machine_park(cpu: int) -> None:
     """
     stopper = CpuStopper.on(cpu)
     stopper.enabled.store(0)
+    point("stopper:disabled")
     kthread_park(cast(Task, stopper.thread.get()))
 
 
@@ -255,6 +261,7 @@ def stop_machine_unpark(cpu: int) -> None:
     """Take works again.  Never waits: the stopper parked as the CPU's last thread."""
     stopper = CpuStopper.on(cpu)
     stopper.enabled.store(1)
+    point("stopper:enabled")
     kthread_unpark(cast(Task, stopper.thread.get()))
 
 

@@ -30,10 +30,11 @@ from errno import EINTR, ENOSYS
 from typing import Any
 
 from kemu import native
-from kemu.errors import NoTask, OutOfMemory, UsageError, refuse, shown
+from kemu.errors import NoTask, OutOfMemory, UsageError, shown
 from kemu.kernel.cpumask import check_cpu, cpumask_of
 from kemu.kernel.fork import copy_process, do_exit, put_task_struct, rehome, try_get_task_struct
 from kemu.kernel.own import wiring
+from kemu.kernel.own.checks import thread_name, thread_result
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import WARN
@@ -120,16 +121,21 @@ def __kthread_parkme(self: KThread) -> None:
     schedule(): the parker returns while this thread may still be on its CPU.
     """
     set_special_state(TASK_PARKED)
+    point("parkme:announced")
     while self.flags.test_bit(KTHREAD_SHOULD_PARK):
+        point("parkme:asked")
         if not self.flags.test_and_set_bit(KTHREAD_IS_PARKED):
+            point("parkme:parked")
             native.trace(events.KTHREAD_PARKED, -1, 1, 0, 0)
             complete(self.parked)
             point("parkme:completed")
         schedule()
         point("parkme:woken")
         set_special_state(TASK_PARKED)
+        point("parkme:announced")
     point("parkme:leaving")
     self.flags.clear_bit(KTHREAD_IS_PARKED)
+    point("parkme:left")
     __set_current_state(TASK_RUNNING)
     native.trace(events.KTHREAD_PARKED, -1, 0, 0, 0)
 
@@ -154,15 +160,18 @@ def kthread(me: Task) -> None:
     block = self.data.load()
     data = functions.peek(block) if block else None
     ret: int | None = -EINTR
+    point("kthread:starts")
     if not self.flags.test_bit(KTHREAD_SHOULD_STOP):
         __kthread_parkme(self)
         ret = threadfn(data)
+        point("kthread:returned")
     if block:
         system.memory.heap_free(block)
         self.data.store(0)
     sys.stdout.flush()          # half a line that it printed
-    me.exit_code.store(_as_result(ret))
+    me.exit_code.store(thread_result(ret))
     me.ended.store(1)
+    point("kthread:ended")
     complete(self.exited)
     native.trace(events.SCHED_PROCESS_EXIT, me.slot, 0, 0, 0)
     do_exit()
@@ -179,14 +188,6 @@ def _report(me: Task) -> None:
     complete(create.done)
 
 
-def _as_result(ret: object) -> int:
-    if ret is None:
-        return 0
-    if isinstance(ret, int) and -1 << 63 <= ret < 1 << 63:
-        return int(ret)
-    raise UsageError(f"a kernel thread's function returns an int or None, not {shown(ret)}")
-
-
 def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: str,
                            *args: object, home: int | None = None) -> Task:
     """Create a kernel thread, not yet running: wake_up_process() or kthread_park() it.
@@ -198,7 +199,7 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
     """
     if not callable(threadfn):
         raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
-    comm = _name(namefmt, args)
+    comm = thread_name(namefmt, args)
     function = functions.publish(threadfn)
     with _create_info(function, data) as create:
         k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
@@ -207,19 +208,6 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
         wake_up_new_task(k)
         wait_for_completion(create.done)
     return k
-
-
-def _name(namefmt: object, args: tuple[object, ...]) -> str:
-    """The thread's name.  Raises UsageError for what is none; 15 bytes of it will be kept."""
-    if not isinstance(namefmt, str):
-        raise refuse("namefmt", namefmt, "a thread's name is a text")
-    try:
-        comm = namefmt % args if args else namefmt
-    except (TypeError, ValueError) as error:
-        raise refuse("namefmt", namefmt, f"does not fit its arguments {shown(args)}: {error}") from error
-    if "\0" in comm:
-        raise refuse("namefmt", comm, "a name ends at its first NUL: leave it out")
-    return comm
 
 
 @contextmanager
@@ -260,6 +248,7 @@ def __kthread_bind(p: Task, cpu: int, state: int) -> None:
         WARN(f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to "
              f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
         return
+    point("bind:inactive")
     do_set_cpus_allowed(p, cpumask_of(cpu))
     p.flags.fetch_or(PF_NO_SETAFFINITY)
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
@@ -319,6 +308,7 @@ def __kthread_unpark(k: Task, kthread: KThread) -> None:
     kthread.flags.clear_bit(KTHREAD_SHOULD_PARK)
     point("unpark:cleared")
     if kthread.flags.test_and_clear_bit(KTHREAD_IS_PARKED):
+        point("unpark:taken")
         if kthread.flags.test_bit(KTHREAD_IS_PER_CPU):
             __kthread_bind(k, kthread.cpu.load(), TASK_PARKED)
             point("unpark:bound")
@@ -351,10 +341,13 @@ def kthread_park(k: Task) -> int:
     if not kthread:
         return -ENOSYS
     if not kthread.flags.test_bit(KTHREAD_IS_PARKED):
+        point("park:looked")
         kthread.flags.set_bit(KTHREAD_SHOULD_PARK)
+        point("park:asked")
         if k.slot != current().slot:    # k is alive: its slot is its own
             native.trace(events.KTHREAD_PARK, k.slot, 0, 0, 0)
             wake_up_process(k)
+            point("park:woken")
             wait_for_completion(kthread.parked)
     put_task_struct(k)
     return 0
@@ -370,8 +363,11 @@ def kthread_stop(k: Task) -> int:
     native.trace(events.SCHED_KTHREAD_STOP, k.slot, 0, 0, 0)
     if kthread:
         kthread.flags.set_bit(KTHREAD_SHOULD_STOP)
+        point("stop:asked")
         __kthread_unpark(k, kthread)
+        point("stop:unparked")
         wake_up_process(k)
+        point("stop:woken")
         wait_for_completion(kthread.exited)
     ret: int = k.exit_code.load()
     if kthread:

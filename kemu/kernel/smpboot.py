@@ -142,6 +142,7 @@ def smpboot_thread_fn(td: SmpbootThreadData) -> int:
         if kthread_should_park():
             __set_current_state(TASK_RUNNING)
             preempt_enable()
+            point("smpboot:parks")
             if ht.park and td.status.load() == HP_THREAD_ACTIVE:
                 if cpu != smp_processor_id():
                     BUG(_wrong_cpu(cpu))
@@ -160,6 +161,7 @@ def smpboot_thread_fn(td: SmpbootThreadData) -> int:
         else:
             __set_current_state(TASK_RUNNING)
             preempt_enable()
+            point("smpboot:runs")
             ht.thread_fn(cpu)
 
 
@@ -215,7 +217,9 @@ def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
 def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
     """Create the CPU's thread, if it has none.  May sleep."""
     if not ht.thread(cpu).load():
-        ht.thread(cpu).store(create_thread(_descriptor(ht), cpu).ref)
+        tsk = create_thread(_descriptor(ht), cpu)
+        point("smpboot:created")
+        ht.thread(cpu).store(tsk.ref)
 
 
 def smpboot_create_threads(cpu: int) -> int:
@@ -289,6 +293,7 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
             smpboot_destroy_threads(ht)
             ht.free()
             raise
+        point("smpboot:registered")
         _globals().threads.add_tail(ht.base)
     return 0
 

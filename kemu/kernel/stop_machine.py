@@ -103,6 +103,7 @@ def multi_cpu_stop(base: int) -> int:
     active = msdata.active_cpus.load() >> smp_processor_id() & 1
     msdata.entered.add(1)
     report_missing_participant(msdata)
+    point("multi:entered")
     flags = native.irqs_disabled()
     curstate, err = MULTI_STOP_NONE, 0
     while curstate != MULTI_STOP_EXIT:
@@ -112,6 +113,7 @@ def multi_cpu_stop(base: int) -> int:
         elif curstate == MULTI_STOP_RUN and active:
             err = fn(data) or 0
         ack_state(msdata)
+        point("multi:acked")
     local_irq_restore(int(flags))
     return err
 
@@ -158,6 +160,7 @@ def cpu_stop_queue_two_works(cpu1: int, work1: CpuStopWork, cpu2: int, work2: Cp
         if not err:
             # Preemption is still off: the first may preempt us only when both are woken.
             wake_stopper(stopper1)
+            point("two:woke-one")
             wake_stopper(stopper2)
         point("two:queued")
         preempt_enable()
@@ -197,6 +200,7 @@ def queue_stop_cpus_work(mask: int, stop: Stop) -> bool:
         work = CpuStopper.on(cpu).stop_work
         stop.fill(work)
         queued |= cpu_stop_queue_work(cpu, work)
+        point("stop-cpus:queued-one")
     shared.in_progress.store_release(0)
     preempt_enable()
     return queued

@@ -74,6 +74,7 @@ def bringup_wait_for_ap(cpu: int) -> int:
         WARN(f"cpu{cpu} said it idles, and is not online")
         return -ECANCELED
     kthread_unpark(cast(Task, st.thread.get()))
+    point("bringup:unparked")
     if st.target.load() <= S.CPUHP_AP_ONLINE_IDLE:
         return 0
     return cpuhp_kick_ap(st, st.target.load())
@@ -108,6 +109,7 @@ def start_secondary(cpu: int) -> None:
     notify_cpu_starting(cpu)
     system.header.online_mask.set_bit(cpu)
     local_irq_restore(0)
+    point("starting:online")
     cpuhp_online_idle(cpu)
 
 
@@ -162,6 +164,7 @@ def take_cpu_down(cpu: int) -> int:
     st = CpuhpCpuState.on(cpu)
     target = max(st.target.load(), S.CPUHP_AP_OFFLINE)
     system.header.online_mask.clear_bit(cpu)
+    point("take-down:offline")
     if st.state.load() != S.CPUHP_TEARDOWN_CPU:
         WARN(f"cpu{cpu} is taken down from state {st.state.load()}")
     while st.state.add(-1) > target:
@@ -178,12 +181,14 @@ def takedown_cpu(cpu: int) -> int:
     st = CpuhpCpuState.on(cpu)
     thread = cast(Task, st.thread.get())
     kthread_park(thread)
+    point("takedown:parked")
     err = stop_machine_cpuslocked(take_cpu_down, cpu, 1 << cpu)
     if err:
         kthread_unpark(thread)
         return err
     if cpu_online(cpu):
         BUG(f"cpu{cpu} is online after it was taken down")
+    point("takedown:stopped")
     wait_for_completion(st.done)
     if st.state.load() != S.CPUHP_AP_IDLE_DEAD:
         BUG(f"cpu{cpu} is dead in state {st.state.load()}")
@@ -205,6 +210,7 @@ def cpuhp_report_idle_dead(cpu: int) -> None:
     if st.state.load() != S.CPUHP_AP_OFFLINE:
         BUG(f"cpu{cpu} reports itself dead in state {st.state.load()}")
     st.state.store(S.CPUHP_AP_IDLE_DEAD)
+    point("idle-dead:noted")
     smp_call_function_single(online_cpus()[0], cpuhp_complete_idle_dead, cpu, False)
 
 

@@ -18,6 +18,7 @@ from kemu.kernel.hotplug.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invo
                                        cpuhp_is_atomic_state)
 from kemu.kernel.kthread import kthread_unpark
 from kemu.kernel.own.hung import waiting_for
+from kemu.kernel.own.point import point
 from kemu.kernel.panic import WARN
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched.wakeup import wake_up_process
@@ -36,6 +37,7 @@ def cpuhp_thread_fun(cpu: int) -> None:
     if not st.should_run.load_acquire():
         WARN(f"cpuhp/{cpu} runs, and nobody asked it to")
         return
+    point("cpuhp:runs")
     bringup = bool(st.bringup.load())
     if st.single.load():
         state = st.cb_state.load()
@@ -43,6 +45,7 @@ def cpuhp_thread_fun(cpu: int) -> None:
     else:
         state = cpuhp_next_state(st, bringup)
     result = _invoke_on_ap(cpu, state, bringup)
+    point("cpuhp:ran")
     st.result.store(result)
     if result:
         if st.rollback.load():
@@ -104,6 +107,7 @@ def __cpuhp_kick_ap(st: CpuhpCpuState) -> None:
         return
     st.result.store(0)
     st.should_run.store_release(1)
+    point("cpuhp:asked")
     thread = cast(Task, st.thread.get())
     wake_up_process(thread)
     with waiting_for(thread, "cpu hotplug"):

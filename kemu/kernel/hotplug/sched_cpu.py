@@ -16,6 +16,7 @@ from __future__ import annotations
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.cpumask import cpu_online, online_cpus
 from kemu.kernel.own.system import system
+from kemu.kernel.own.point import point
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.migration import move_queued_task
 from kemu.kernel.sched.runqueue import cpu_rq, pick_next_task, task_cpu, task_rq, this_rq
@@ -48,6 +49,7 @@ def sched_cpu_activate(cpu: int) -> int:
 def sched_cpu_deactivate(cpu: int) -> int:
     """The first step down: no new user tasks.  Runs on the CPU's own thread.  May sleep."""
     system.header.active_mask.clear_bit(cpu)
+    point("deactivate:inactive")
     synchronize_sched()
     return 0
 
@@ -120,5 +122,6 @@ def sched_exec() -> None:
     flags = me.pi_lock.lock_irqsave()
     dest = idlest_cpu(me)
     me.pi_lock.unlock_irqrestore(flags)
+    point("exec:chosen")
     if dest != smp_processor_id():
         migrate_running(me, dest)

@@ -13,6 +13,7 @@ from errno import EINVAL
 
 from kemu.kernel.cpumask import for_each_cpu
 from kemu.kernel.own import wiring
+from kemu.kernel.own.point import point
 from kemu.kernel.sched.runqueue import (activate_task, check_preempt_curr, cpu_rq, deactivate_task,
                                         task_rq_lock, task_rq_unlock)
 from kemu.kernel.sched.state import PF_MIGRATING, PF_NO_SETAFFINITY
@@ -61,6 +62,7 @@ def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
     elif p.on_cpu.load():
         p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
         task_rq_unlock(rq, p, flags)
+        point("migrate:asked")
         wiring.forced_migration(p, usable[0])
         p.flags.fetch_and(~PF_MIGRATING)
     else:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from kemu import native
+from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (TASK_NORMAL, TASK_RUNNING, TASK_UNINTERRUPTIBLE,
@@ -50,6 +51,7 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
             continue
         system.memory.end_hold_of(p.slot)
         me = current()
+        point("inactive:queued")
         me.waits_for.store(p.ref)
         set_current_state(TASK_UNINTERRUPTIBLE)
         schedule_timeout(1)
