@@ -81,5 +81,7 @@ POINTS = {
     # 2.6.6
     "migrate:queued": "a migration request is queued, the locks are free; its thread is not woken yet",
     "migration:exits": "the migration thread has seen that it should stop, and returns",
+    "kthread_create:queued": "keventd has the request for a thread; the creator is about to wait",
+    "flush:waiting": "flush_workqueue() knows up to which work it must wait; it does not wait yet",
     "cpu_down:dead": "the CPU is dead; the notifiers do not know yet",
 }
