@@ -22,10 +22,11 @@ class Exit(IntEnum):
     MISUSE = 64             # the command line or a file on it is wrong (EX_USAGE in sysexits.h)
     INTERNAL = 70           # kemu itself failed (EX_SOFTWARE)
     INTERRUPTED = 130       # the user pressed Ctrl-C (as a shell reports SIGINT)
+    PIPE_CLOSED = 141       # the reader of the output has gone (as a shell reports SIGPIPE)
 
 
 SEVERITY = (Exit.EXPECTED, Exit.UNKNOWN, Exit.UNEXPECTED, Exit.MISUSE, Exit.INTERNAL,
-            Exit.INTERRUPTED)
+            Exit.PIPE_CLOSED, Exit.INTERRUPTED)
 
 
 def worst(exits: Iterable[Exit]) -> Exit:

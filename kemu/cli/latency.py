@@ -83,7 +83,7 @@ class _Progress:
 @click.option("--json", "json_to", metavar="FILE|-", help="All figures as one JSON object.")
 def latency(cores: str | None, measures: tuple[str, ...], duration: float, interval: int,
             breaktrace: float | None, poll: int, plot: Path | None, compare: Path | None,
-            json_to: str | None, trace: Path, histogram: int | None) -> None:
+            json_to: str | None, trace: Path, histogram: int | None) -> Exit:
     """Measure park, unpark, wake-ups, completions, stoppers and IPIs between host cores.
 
     Two emulated CPUs are booted on each pair of cores.  A round takes a batch of each measure,
@@ -120,8 +120,8 @@ def latency(cores: str | None, measures: tuple[str, ...], duration: float, inter
     if json_to:
         text = json.dumps(said)
         click.echo(text) if json_to == "-" else Path(json_to).write_text(text + "\n")
-    raise SystemExit(Exit.INTERRUPTED if interrupted else
-                     Exit.UNEXPECTED if any(run.broke for run in runs) else Exit.EXPECTED)
+    return (Exit.INTERRUPTED if interrupted else
+            Exit.UNEXPECTED if any(run.broke for run in runs) else Exit.EXPECTED)
 
 
 def _run(chosen: list[tuple[int, int]], plan: Plan) -> tuple[list[PairRun], bool]:

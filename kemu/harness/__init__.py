@@ -4,7 +4,8 @@
     trial      what runs in the machine: the referee and the actors
     runner     machines for each side, jitter, counts
     verdict    intervals and verdicts
-    display    tables, diagrams, the command that runs a race again, JSON
+    text       an outcome as plain text: a table, a diagram, the command that runs it again
+    record     an outcome as JSON
 
 The stories are in kemu.races; a user's own race needs only this room.
 """

@@ -40,6 +40,14 @@ STUCK_SECONDS = 20.0            # a trial takes milliseconds
 Progress = Callable[[Side], None]
 
 
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C ended run_race(); ``outcome`` has what was counted until then."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        super().__init__()
+        self.outcome = outcome
+
+
 @dataclass(frozen=True)
 class Plan:
     """How to run a race."""
@@ -84,13 +92,23 @@ class Plan:
 
 def run_race(race: Race, plan: Plan, sides: tuple[str, ...] = SIDES,
              progress: Progress | None = None) -> Outcome:
-    """Run the race's sides and judge them.  Raises UsageError for a race that cannot run."""
+    """Run the race's sides and judge them.
+
+    Raises UsageError for a race that cannot run, and Interrupted, with the outcome so far, if
+    Ctrl-C ends it.
+    """
     race.check()
     if plan.how == "forced" and not race.holds:
         raise UsageError(f"race {race.name} has no force(): it cannot be forced; try --how jitter")
-    outcome = Outcome(race.name, plan.how, plan.seed, options=plan.options)
+    outcome = Outcome(race.name, plan.how, plan.seed, title=race.title, options=plan.options)
     for side in sides:
-        outcome.sides[side] = _SideRun(race, plan, side, progress or (lambda side: None)).run()
+        run = _SideRun(race, plan, side, progress or (lambda side: None))
+        outcome.sides[side] = run.side
+        try:
+            run.run()
+        except KeyboardInterrupt:
+            run.side.doubts.append("Ctrl-C ended it")
+            raise Interrupted(outcome) from None
     return outcome
 
 
@@ -120,15 +138,15 @@ class _SideRun:
         self.overrides = [o for o, _ in race.overrides] if side == "before" else []
         self.called = {o.symbol: 0 for o in self.overrides}
         self.asserted = self.unreached = self.boots = 0
-        self.deadline = 0.0
+        self.began = self.deadline = 0.0
         self.stuck = False
 
     def run(self) -> Side:
-        began = time.monotonic()
-        self.deadline = began + self.plan.max_seconds
+        self.began = time.monotonic()
+        self.deadline = self.began + self.plan.max_seconds
         while True:
             hit = self._one_machine()
-            self.side.seconds = time.monotonic() - began
+            self.side.seconds = time.monotonic() - self.began
             if hit and self.side.seconds_to_hit is None:
                 self.side.seconds_to_hit = round(self.side.seconds, 3)
             self.progress(self.side)
@@ -210,6 +228,7 @@ class _SideRun:
             counters = Counters.on(0)
         self.side.trials = before[0] + counters.trials.load()
         self.side.overlaps = before[1] + counters.overlaps.load()
+        self.side.seconds = time.monotonic() - self.began
         return counters
 
     def _tally(self, machine: Machine, before: tuple[int, int]) -> None:

@@ -19,6 +19,7 @@ from enum import Enum
 from typing import Any
 
 from kemu.exits import Exit, worst
+from kemu.harness.text import outcome_text
 from kemu.trace.reader import Trace
 
 CONFIDENCE = 0.95
@@ -54,7 +55,7 @@ def interval(hits: int, trials: int) -> tuple[float, float]:
     return max(0.0, middle - half), 1.0 if hits == trials else min(1.0, middle + half)
 
 
-@dataclass
+@dataclass(repr=False)
 class Side:
     """One side of a race, as it ran."""
 
@@ -65,11 +66,11 @@ class Side:
     hits: int = 0
     seconds: float = 0.0
     doubts: list[str] = field(default_factory=list)     # why the run proves nothing
-    diagram: str = field(default="", repr=False)        # of the first hit
+    diagram: str = ""                   # of the first hit
     failure: str = ""                   # what the first hit said
     where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
-    trace: Trace | None = field(default=None, repr=False)   # of the first hit, or the last machine
+    trace: Trace | None = None           # of the first hit, or of the last machine
 
     @property
     def clean(self) -> bool:
@@ -104,8 +105,12 @@ class Side:
                 "seconds_to_hit": self.seconds_to_hit, "verdict": self.verdict.value,
                 "doubts": self.doubts}
 
+    def __repr__(self) -> str:
+        return (f"<Side {self.side}, {self.how}: {self.verdict.value}, {self.hits:,} hits in "
+                f"{self.overlaps:,} of {self.trials:,} trials that met>")
 
-@dataclass
+
+@dataclass(repr=False)
 class Outcome:
     """Both sides of a race."""
 
@@ -113,7 +118,10 @@ class Outcome:
     how: str
     seed: int
     sides: dict[str, Side] = field(default_factory=dict)
+    title: str = ""             # of the race: what happens in it
     options: str = ""           # of the command that runs it again
+    what: str = ""              # the race in that command, if not by its name: FILE:NAME
+    program: str = "kemu"       # in that command
 
     @property
     def before(self) -> Side:
@@ -135,3 +143,11 @@ class Outcome:
     def exit(self) -> Exit:
         """The worst of the sides."""
         return worst(side.verdict.exit for side in self.sides.values())
+
+    def __str__(self) -> str:
+        """The table, what it proves, the diagram of the first hit, the next command."""
+        return outcome_text(self)
+
+    def __repr__(self) -> str:
+        return f"<Outcome of {self.race}, {self.how}: " + ", ".join(
+            f"{side.side} {side.verdict.value}" for side in self.sides.values()) + ">"

@@ -16,9 +16,7 @@ Times are microseconds since the first line.
 
 from __future__ import annotations
 
-import os
 import shutil
-import sys
 import textwrap
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -129,14 +127,9 @@ def _table(lines: list[Line], width: int) -> list[str]:
         for number, part in enumerate(folded):
             row = (time if not number else " " * 9) + before + part
             if line.guilty and number == len(folded) - 1:
-                row = row.ljust(9 + len(cpus) * len(blank)) + _red(MARK)
+                row = row.ljust(9 + len(cpus) * len(blank)) + MARK
             rows.append(row.rstrip())
     return rows
-
-
-def _red(text: str) -> str:
-    plain = "NO_COLOR" in os.environ or not sys.stdout.isatty()
-    return text if plain else f"\x1b[31m{text}\x1b[0m"
 
 
 def _legend(names: Mapping[str, str], verdict: str, trace: Trace) -> list[str]:

@@ -96,9 +96,9 @@ def test_json_and_compare(tmp_path):
 
 def test_ctrl_c_keeps_the_results():
     """It exits with 130, and prints and writes what was measured."""
-    code = ("from kemu.cli.latency import latency; print('ready', flush=True); "
-            "latency(['--duration', '600', '--measure', 'ipi', '--json', '-'])")
-    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    code = "import kemu.cli; print('ready', flush=True); kemu.cli.main()"
+    args = ["latency", "--duration", "600", "--measure", "ipi", "--json", "-"]
+    with subprocess.Popen([sys.executable, "-c", code, *args], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as child:
         assert child.stdout.readline() == "ready\n"
         for line in child.stderr:       # a progress line: samples have been taken

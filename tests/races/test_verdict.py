@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.harness.verdict import Exit, Outcome, Side, Verdict, interval
+from kemu.exits import Exit
+from kemu.harness.verdict import Outcome, Side, Verdict, interval
 
 
 @pytest.mark.parametrize(("hits", "trials", "low", "high"), [

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from kemu.exits import Exit
-from kemu.cli.hotplug import run_and_show
+from kemu.cli.hotplug import Plan, run_and_show
 
 
 @pytest.mark.parametrize(("seconds", "cycles", "status", "word"),
@@ -16,6 +16,6 @@ from kemu.cli.hotplug import run_and_show
 def test_the_last_line(capsys, tmp_path, seconds, cycles, status, word):
     """A run in which no CPU went down and came up has shown nothing."""
     said = tmp_path / "said.json"
-    assert run_and_show("4.13", 2, seconds, cycles, 1, str(said)) == status
+    assert run_and_show(Plan(2, seconds, cycles, 1, "4.13"), str(said)) == status
     assert f"--- End of test: {word}: kernel=4.13 cpus=2" in capsys.readouterr().out
     assert bool(json.loads(said.read_text())["cycles"]) == (status == Exit.EXPECTED)

@@ -1,0 +1,126 @@
+"""``kemu race``: run races on both sides, and show what each side did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from kemu.cli import options
+from kemu.cli.show import Answers, Progress, program
+from kemu.errors import UsageError
+from kemu.exits import Exit, worst
+from kemu.harness.race import Race
+from kemu.harness.record import as_json
+from kemu.harness.runner import HOWS, SIDES, Interrupted, Plan, run_race
+from kemu.harness.text import outcome_text, summary
+from kemu.harness.verdict import Outcome, Side
+from kemu.races import EXHIBITS, exhibit, find
+from kemu.trace import ftrace
+
+BOTH = "both"
+
+
+@click.command()
+@click.argument("what", required=False, metavar="NAME|FILE[:NAME]",
+                shell_complete=lambda ctx, param, begun: [n for n in EXHIBITS if n.startswith(begun)])
+@click.option("--all", "everything", is_flag=True, help="Run every race of `kemu races`.")
+@click.option("--side", type=click.Choice([*SIDES, BOTH]), default=BOTH, show_default=True,
+              help="Which side to run.")
+@click.option("--how", type=click.Choice(HOWS),
+              help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
+              "nothing is delayed.  [default: forced if the race has a script, otherwise jitter]")
+@click.option("--trials", type=click.IntRange(1), metavar="N",
+              help="At most so many trials of each side.  [default: 100 if forced, otherwise no limit]")
+@options.seconds(None, "At most so long for each side.  [default: no limit if forced or with "
+                 "--trials, otherwise 10]")
+@options.seed("For the delays of jitter.")
+@options.cpus(1, None, "Boot more CPUs than the race needs.")
+@options.json_file("Write one JSON object for each race, on a line of its own.")
+@click.option("--trace", "trace_to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
+              help="Write the trace of the first hit, or of the last machine, as ftrace prints it.")
+def race(what: str | None, everything: bool, side: str, json_to: str | None,
+         trace_to: Path | None, **plan: Any) -> Exit:
+    """Run a race before its fix, where it must hit, and after its fix, where it must not.
+
+    NAME is one of `kemu races`.  FILE is a Python file with a kemu.Race in it; `kemu new FILE`
+    writes one to begin with.
+
+    \b
+    The verdict of a side is one of
+      HIT      before: the race showed
+      CLEAN    after: it did not show, though the sides met in the window
+      UNKNOWN  the run proves nothing; the line below the table says why
+      MISSED   before, forced: it must show in every trial, and did not
+      BROKEN   after: the fixed kernel failed
+    """
+    if bool(what) == everything:
+        raise UsageError("`kemu race` takes one race, or --all.  `kemu races` lists the races.")
+    races = [exhibit(name) for name in EXHIBITS] if everything else find(what or "")
+    if trace_to and len(races) > 1:
+        raise UsageError(f"--trace takes the trace of one race, and {len(races)} would be run: "
+                         "name one of them")
+    options.begin_files(json_to, trace_to)
+    series = _Series(races, (what or "").partition(":")[0], everything, Answers(json_to))
+    sides = SIDES if side == BOTH else (side,)
+    for number, one in enumerate(races, 1):
+        outcome = series.run(number, one, plan, sides)
+        if json_to:
+            options.append_line(json_to, as_json(one, outcome, plan["cpus"]))
+        if trace_to:
+            _write_trace(trace_to, outcome)
+        if series.interrupted:
+            break
+    return series.end()
+
+
+class _Series:
+    """The races of one command, run one after the other."""
+
+    def __init__(self, races: list[Race], file: str, brief: bool, answers: Answers) -> None:
+        """brief: show in full only what is not as expected."""
+        self.races, self.file, self.brief, self.answers = races, file, brief, answers
+        self.outcomes: list[Outcome] = []
+        self.interrupted = False
+
+    def run(self, number: int, race: Race, plan: dict[str, Any], sides: tuple[str, ...]) -> Outcome:
+        """Run one race and show its outcome; after Ctrl-C, what it counted until then."""
+        how = plan["how"] or ("forced" if race.holds else "jitter")
+        count = f"{number} of {len(self.races)}  " if len(self.races) > 1 else ""
+        with Progress(f"{count}{race.name} {how}") as progress:
+            def tell(side: Side) -> None:
+                progress.say(f"{side.side}: {side.trials:,} trials, {side.hits:,} hits")
+
+            try:
+                outcome = run_race(race, Plan(**plan | {"how": how}), sides, tell)
+            except Interrupted as error:
+                outcome, self.interrupted = error.outcome, True
+        outcome.program = program()
+        outcome.what = "" if race.name in EXHIBITS else f"{self.file}:{race.name}"
+        self.outcomes.append(outcome)
+        self._show(count, outcome)
+        return outcome
+
+    def _show(self, count: str, outcome: Outcome) -> None:
+        if self.brief and outcome.exit is Exit.EXPECTED:
+            self.answers.show(f"{count}{outcome.race} ({outcome.how}): as expected")
+        else:
+            self.answers.show(count + outcome_text(outcome, self.answers.width) + "\n")
+
+    def end(self) -> Exit:
+        """Show one table of all, if there were several; the exit status."""
+        if len(self.races) > 1:
+            self.answers.show("\n" + summary(self.outcomes, self.answers.width))
+        if self.interrupted:
+            where = f" in race {len(self.outcomes)} of {len(self.races)}" if len(self.races) > 1 else ""
+            self.answers.show(f"interrupted{where}; what was counted until then is above")
+            return Exit.INTERRUPTED
+        return worst(outcome.exit for outcome in self.outcomes)
+
+
+def _write_trace(path: Path, outcome: Outcome) -> None:
+    for side in sorted(outcome.sides.values(), key=lambda side: not side.hits):
+        if side.trace is not None:
+            path.write_text(ftrace.text(side.trace))
+            return
