@@ -15,6 +15,7 @@ from kemu.errors import UsageError
 from kemu.latency.sampler import PairRun
 
 SUFFIXES = (".png", ".svg", ".pdf")
+ROW = 3                                 # heat maps side by side
 TAILS = (0, 50, 90, 99, 99.9, 99.99)    # the ticks of the percentile axis
 
 
@@ -36,13 +37,12 @@ def plot(runs: Sequence[PairRun], path: Path, title: str) -> None:
     if len(runs) > 1:
         _heat_maps(figure, runs)
     else:
-        _percentiles(figure, runs[0])
+        _percentiles(figure.subplots(), runs[0])
     figure.suptitle(title, fontsize=9)
     figure.savefig(path, dpi=120)
 
 
-def _percentiles(figure: Any, run: PairRun) -> None:
-    axes = figure.subplots()
+def _percentiles(axes: Any, run: PairRun) -> None:
     for one in filter(lambda one: one.count, run.series.values()):
         steps = [(item.percentile_level_iterated_to, item.value_iterated_to / 1e3)
                  for item in one.histogram.get_percentile_iterator(5)]
@@ -60,18 +60,27 @@ def _percentiles(figure: Any, run: PairRun) -> None:
 
 
 def _heat_maps(figure: Any, runs: Sequence[PairRun]) -> None:
-    measures = [name for name in runs[0].series if any(run.series[name].count for run in runs
-                                                       if name in run.series)]
+    """A map for each measure, ROW of them side by side."""
+    measures = [name for name in runs[0].series if runs[0].series[name].count]
+    columns = min(len(measures), ROW)
+    rows = -(-len(measures) // columns)
+    figure.set_size_inches(4.5 * columns, 4 * rows + .5)
+    grid = figure.subplots(rows, columns, squeeze=False).flat
+    for axes in grid[len(measures):]:
+        axes.set_axis_off()
+    for axes, measure in zip(grid, measures, strict=False):
+        _heat_map(figure, axes, runs, measure)
+
+
+def _heat_map(figure: Any, axes: Any, runs: Sequence[PairRun], measure: str) -> None:
     cores = sorted({core for run in runs for core in run.cores})
-    grid = figure.subplots(1, len(measures), squeeze=False)[0]
-    for axes, measure in zip(grid, measures, strict=True):
-        cells = [[float("nan")] * len(cores) for _ in cores]
-        for run in runs:
-            if measure in run.series and run.series[measure].count:
-                a, b = (cores.index(core) for core in run.cores)
-                cells[a][b] = cells[b][a] = run.series[measure].percentile(50) / 1e3
-        image = axes.imshow(cells, cmap="viridis")
-        axes.set_xticks(range(len(cores)), cores)
-        axes.set_yticks(range(len(cores)), cores)
-        axes.set_title(f"{measure}, p50 in us", fontsize=9)
-        figure.colorbar(image, ax=axes, shrink=.6)
+    cells = [[float("nan")] * len(cores) for _ in cores]
+    for run in runs:
+        if measure in run.series and run.series[measure].count:
+            a, b = (cores.index(core) for core in run.cores)
+            cells[a][b] = cells[b][a] = run.series[measure].percentile(50) / 1e3
+    image = axes.imshow(cells, cmap="viridis")
+    axes.set_xticks(range(len(cores)), cores)
+    axes.set_yticks(range(len(cores)), cores)
+    axes.set_title(f"{measure}, p50 in us", fontsize=9)
+    figure.colorbar(image, ax=axes, shrink=.8)

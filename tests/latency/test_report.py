@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 from rich.console import Console
 
+from kemu.errors import UsageError
 from kemu.latency import report
+from kemu.latency.plot import check_plot
 from kemu.latency.sampler import PairRun, Series
 from kemu.latency.topology import Near
 
@@ -84,3 +89,35 @@ def test_json_holds_what_compare_reads():
     said = report.as_json([PairRun((0, 1), series={"unpark": series([1000])})], interval_us=0, poll_us=200)
     (one,) = said["series"]
     assert (one["rounds_ns"], one["cores"], one["poll_us"]) == ([1000], [0, 1], 200)
+
+
+PLOT = """
+import sys
+from pathlib import Path
+from kemu.latency.plot import check_plot, plot
+from kemu.latency.sampler import PairRun
+from tests.latency.test_report import series
+
+path, cores = Path(sys.argv[1]), int(sys.argv[2])
+runs = [PairRun((a, b), series={name: series([1000 * (a + b + 1)] * 9, (a, b), name)
+                                for name in ("unpark", "park", "ipi", "stop")})
+        for a in range(cores) for b in range(a + 1, cores)]
+check_plot(path)
+plot(runs, path, "a host")
+"""
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+@pytest.mark.parametrize("cores", [2, 5])
+def test_plot(tmp_path, suffix, cores):
+    """A picture of one pair, and of all pairs of five cores, with more measures than one row holds."""
+    path = tmp_path / f"plot{suffix}"
+    # A process of its own: matplotlib keeps its fonts' files open for as long as it lives.
+    subprocess.run([sys.executable, "-c", PLOT, path, str(cores)], check=True, timeout=100)
+    assert path.stat().st_size > 1000
+
+
+def test_a_plot_of_no_format_is_refused(tmp_path):
+    """Before the run."""
+    with pytest.raises(UsageError, match=r"\.svg"):
+        check_plot(tmp_path / "plot.doc")
