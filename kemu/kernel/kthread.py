@@ -238,31 +238,38 @@ def kthread_run(threadfn: ThreadFn, data: Any, namefmt: str, *args: object) -> T
     return k
 
 
-def __kthread_bind(p: Task, cpu: int, state: int) -> None:
+def __kthread_bind(p: Task, cpu: int, state: int) -> bool:
     """Bind a thread that sleeps in that state to a CPU.  May sleep.
 
-    It must be off its runqueue, or the mask of a running task would change under
-    it; wait_task_inactive() sees to that, and to the state.
+    Returns whether the thread is bound.  If it is not asleep in that state, __kthread_bind()
+    WARNs and changes nothing: the mask of a running task would change under it.
+
+    The mask and PF_NO_SETAFFINITY are stored under pi_lock.  Otherwise a task that calls
+    set_cpus_allowed_ptr() between the two stores would see no flag and replace the mask of a
+    thread that is then bound for good (25834c73f93a, 2015).
     """
     if not wait_task_inactive(p, state):
         WARN(f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to "
              f"cpu{cpu} (state {p.state.load():#x}, on_rq {p.on_rq.load()})")
-        return
+        return False
     point("bind:inactive")
+    flags = p.pi_lock.lock_irqsave()
     do_set_cpus_allowed(p, cpumask_of(cpu))
     p.flags.fetch_or(PF_NO_SETAFFINITY)
+    p.pi_lock.unlock_irqrestore(flags)
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
+    return True
 
 
 def kthread_bind(p: Task, cpu: int) -> None:
     """Bind a thread just created to a CPU, before it is woken.  May sleep.
 
-    Its OS thread is born anew in that CPU's process.  WARNs if it was woken already.
+    Its OS thread is born anew in that CPU's process.  If the thread was woken already,
+    kthread_bind() WARNs, and the thread keeps its mask and its process.
     """
     check_cpu(cpu)
     check_alive(p)
-    __kthread_bind(p, cpu, TASK_UNINTERRUPTIBLE)
-    if p.flags.load() & PF_NO_SETAFFINITY and p.home.load() != cpu:
+    if __kthread_bind(p, cpu, TASK_UNINTERRUPTIBLE) and p.home.load() != cpu:
         rehome(p, cpu)
 
 

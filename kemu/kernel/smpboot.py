@@ -14,7 +14,7 @@ CPU.  That it does run there is asserted with preemption off (S40).
 Hooks run in the thread, on its CPU: setup once, then park and unpark in turns, and
 cleanup at the end; create runs in the registering task.
 
-Locks: smpboot_threads_lock, a mutex.  Callers: cpu (hotplug), stop_machine, users.
+Locks: cpu_hotplug_lock, then smpboot_threads_lock, a mutex.  Callers: cpu (hotplug), stop_machine, users.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any
 from kemu.errors import OutOfMemory, UsageError, refuse
 from kemu.kernel.cpumask import cpu_online, online_cpus
 from kemu.kernel.fork import get_task_struct, put_task_struct
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.kthread import (kthread_create_on_cpu, kthread_park, kthread_parkme,
                                  kthread_should_park, kthread_should_stop, kthread_stop,
                                  kthread_unpark)
@@ -278,8 +279,11 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
     """Create a thread on every online CPU, and let them run.  May sleep.
 
     Returns 0.  Raises UsageError if a descriptor of that name is registered.
+
+    Holds the hotplug lock.  Otherwise a CPU that has its threads already, and is not online
+    yet, would come up without a thread of this descriptor (4bee96860a65, 2014).
     """
-    with _globals().lock:
+    with cpus_read(), _globals().lock:
         if _find(plug_thread.thread_comm):
             raise UsageError(f"{plug_thread.thread_comm!r} is registered already")
         base = system.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))
@@ -299,11 +303,11 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
 
 
 def smpboot_unregister_percpu_thread(plug_thread: SmpHotplugThread) -> None:
-    """Stop and forget the threads of a descriptor.  May sleep.
+    """Stop and forget the threads of a descriptor.  May sleep.  Holds the hotplug lock.
 
     Raises UsageError if it is not registered.
     """
-    with _globals().lock:
+    with cpus_read(), _globals().lock:
         ht = _find(plug_thread.thread_comm)
         if ht is None:
             raise UsageError(f"{plug_thread.thread_comm!r} is not registered")

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from errno import EINTR
+from errno import EINTR, EINVAL
 
 import pytest
 
+from kemu import native
 from kemu.errors import KernelWarning
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu,
                                  kthread_data, kthread_park, kthread_run, kthread_stop, kthread_unpark)
-from kemu.kernel.sched import wake_up_process
-from tests.kernel.threads import Shared, hog, sleeper, where
+from kemu.kernel.sched import migration, set_cpus_allowed_ptr, wake_up_process
+from kemu.machine.override import make_override
+from kemu.memory.views import tasks_of
+from tests.kernel.threads import Board, Shared, hog, sleeper, where
 
 
 def where_it_runs(cpu):
@@ -120,6 +123,57 @@ def test_bind_too_late(machine):
     """Binding a thread that was woken already is a WARN."""
     with pytest.raises(KernelWarning, match="not bound to cpu1"):
         machine().run(bind_a_running_thread)
+
+
+def bind_twice():
+    shared = Shared.alloc()
+    k = kthread_create(sleeper, shared, "k")
+    kthread_bind(k, 1)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    kthread_bind(k, 0)
+    return k.home.load(), k.cpus_allowed.load(), kthread_stop(k)
+
+
+@pytest.mark.timeout(60)
+def test_refused_bind_moves_nothing(machine):
+    """A bound thread that runs keeps its mask and its process when it is bound again."""
+    assert machine(2, warn="print").run(bind_twice) == (1, 0b10, 7)
+
+
+def bind_slowly(p, mask):
+    """do_set_cpus_allowed() that lets another task set the mask meanwhile, if it can."""
+    p.cpus_allowed.store(mask)
+    setter = Board.on(0).where.load()
+    if mask == 0b10 and setter:
+        setter = tasks_of(p.memory).get(setter)
+        wake_up_process(setter)
+        while not (setter.ended.load() or setter.watching.load()):
+            native.cpu_relax()
+
+
+def set_mask(k):
+    return set_cpus_allowed_ptr(k, 0b01)
+
+
+def bind_beside_set_cpus_allowed():
+    k = kthread_create(sleeper, None, "k")
+    setter = kthread_create(set_mask, k, "setter")
+    kthread_bind(setter, 0)
+    get_task_struct(setter)
+    Board.on(0).where.store(setter.ref)
+    kthread_bind(k, 1)
+    found = kthread_stop(setter), k.cpus_allowed.load()
+    put_task_struct(setter)
+    kthread_stop(k)
+    return found
+
+
+@pytest.mark.timeout(60)
+def test_mask_of_a_bound_thread(machine):
+    """No task changes a thread's mask between its binding and the flag that forbids it (25834c73f93a)."""
+    m = machine(2, overrides=[make_override(migration.do_set_cpus_allowed, bind_slowly)])
+    assert m.run(bind_beside_set_cpus_allowed, cpu=1) == (-EINVAL, 0b10)
 
 
 def park_behind_a_hog():

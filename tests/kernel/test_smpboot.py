@@ -9,6 +9,11 @@ import pytest
 from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel import sched, smpboot
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpuhp import CpuhpState
+from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.kthread import kthread_create, kthread_stop
+from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched import TASK_PARKED, wake_up_process
 from kemu.kernel.smpboot import (SmpHotplugThread, smpboot_park_threads,
@@ -238,3 +243,34 @@ def create_that_fails():
 def test_create_that_fails(machine):
     """A create hook that raises reaches the caller, and the lock is free again."""
     assert machine(2).run(create_that_fails) is None
+
+
+# -- beside hotplug ----------------------------------------------------------------
+
+
+def between(cpu):
+    """A callback of cpu_up(): the CPU's threads are created, and it is not online yet."""
+    complete(Board.on(0).ran)
+    wait_for_completion(Board.on(1).ran)
+
+
+def register_other(data):
+    return smpboot_register_percpu_thread(OTHER)
+
+
+def register_during_cpu_up():
+    cpu_down(1)
+    cpuhp_setup_state(CpuhpState.CPUHP_BP_PREPARE_DYN, "between", between, None, False)
+    up, register = (kthread_create(function, 1, "k") for function in (cpu_up, register_other))
+    wake_up_process(up)
+    wait_for_completion(Board.on(0).ran)
+    wake_up_process(register)
+    while not (register.ended.load() or register.waits_on.load()):
+        sched.cond_resched()
+    complete(Board.on(1).ran)
+    return kthread_stop(up), kthread_stop(register), this_kernel().audit()
+
+
+def test_register_during_cpu_up(machine):
+    """A CPU that is on its way up when a descriptor is registered gets its thread (4bee96860a65)."""
+    assert machine(2).run(register_during_cpu_up) == (0, 0, [])

@@ -21,7 +21,8 @@ p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is p
 p->on_cpu     <- { 0, 1 }: 1 by the switch to p, under rq->lock; 0 by whoever p was
                  switched to (release), after everything p did: wakers wait for it (acquire)
 p->cpu        <- under pi_lock (WAKING) or rq->lock (queued)
-p->cpus_allowed <- under pi_lock and rq->lock; by __kthread_bind once p is inactive
+p->cpus_allowed <- under pi_lock and rq->lock; by __kthread_bind under pi_lock, once p
+                   is inactive
 p->sched_class, queue links <- under rq->lock; STOP is given to a task off every rq
 p->preempt_count <- by p; swapper's by whichever thread idles in its name
 rq->curr      <- under rq->lock, by this CPU
