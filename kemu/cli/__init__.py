@@ -21,6 +21,7 @@ from click.shell_completion import shell_complete
 
 import kemu
 from kemu.cli import endings
+from kemu.machine import log
 
 COMPLETE = "_KEMU_COMPLETE"         # by which a shell asks for completions
 
@@ -84,9 +85,7 @@ class Commands(click.Group):
 def cli(verbose: bool) -> None:
     """The group itself; HELP is its help."""
     if verbose:
-        from loguru import logger
-
-        logger.enable("kemu")
+        log.enable()
 
 
 def main() -> None:

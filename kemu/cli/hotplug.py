@@ -6,13 +6,13 @@ import json
 from dataclasses import dataclass
 
 import click
-from loguru import logger
 
 from kemu.cli import options
 from kemu.cli.show import Answers, Progress
 from kemu.errors import KernelPanic
 from kemu.exits import Exit
 from kemu.kernel.own.version import DEFAULT, VERSIONS
+from kemu.machine.log import log
 from kemu.machine.machine import Machine
 from kemu.torture.onoff import Stats, run_onoff
 
@@ -102,7 +102,7 @@ def _run(plan: Plan) -> tuple[Stats, str, bool]:
 
 def _log(line: str) -> None:
     """What the machine's console prints is not an answer; ``kemu -v`` shows it."""
-    logger.info(line)
+    log("INFO", "{}", line)
 
 
 def _as_json(plan: Plan, stats: Stats, failure: str) -> str:

@@ -21,18 +21,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from loguru import logger
-
 from kemu import native
 from kemu.errors import MachineError
 from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.own.version import version_number
 from kemu.machine.helper import MESSAGE_SIZE
+from kemu.machine.log import log
 from kemu.machine.override import Override
 from kemu.memory import functions
 from kemu.memory.views import Cpu, Header, Tasks
-
-logger.disable("kemu")      # a library is silent; the command line enables it
 
 HERE = str(Path(__file__).absolute().parents[2])
 """The folder that holds this kemu.  The helper takes kemu from there, because sys.path may have
@@ -73,7 +70,7 @@ class HelperLink:
         its.close()
         self.link = mine
         threading.Thread(target=self._listen, name="kemu-helper", daemon=True).start()
-        logger.debug("helper started, pid {}", self.process.pid)
+        log("DEBUG", "helper started, pid {}", self.process.pid)
 
     def alive(self) -> bool:
         return self.owner == os.getpid() and self.process.poll() is None

@@ -28,13 +28,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from loguru import logger
-
 from kemu import native
 from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError, RemoteError, TaskOops,
                          UsageError)
 from kemu.kernel.panic import Kind
 from kemu.machine import report
+from kemu.machine.log import log
 from kemu.machine.processor import LENGTH
 from kemu.memory import current_memory
 from kemu.memory.views import Cpu, Header
@@ -155,7 +154,7 @@ class Inbox:
         try:
             self.console(line)
         except BaseException as error:      # the callback's own bug: shown once, as a thread's is
-            logger.error("the console callback raised {!r}", error)
+            log("ERROR", "the console callback raised {!r}", error)
             if not self.console_failed:
                 self.console_failed = True
                 threading.excepthook(threading.ExceptHookArgs(

@@ -20,9 +20,7 @@ import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any, Self, TypeVar
-
-from loguru import logger
+from typing import Any, Self, TypeVar, TypeVarTuple
 
 from kemu import native
 from kemu.errors import KernelBug, MachineError, TaskTimeout, UsageError, refuse
@@ -35,6 +33,7 @@ from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable,
                                     check_tasks, check_watchdog)
 from kemu.machine.handle import Handle
 from kemu.machine.helper import SHUTDOWN
+from kemu.machine.log import log
 from kemu.machine.override import Override, arm
 from kemu.machine.timeout import poll_for
 from kemu.machine.placement import place
@@ -44,6 +43,7 @@ from kemu.memory.views import Cpu, Header, Task
 from kemu.trace import reader
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 BOOT_SECONDS = 30.0
 
@@ -131,8 +131,8 @@ class Machine:
             self.close()
             raise
         arm(self._memory)
-        logger.debug("machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
-                     self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
+        log("DEBUG", "machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
+            self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
 
     def _power_on(self, setup: int) -> None:
         """Have the helper fork the CPUs, and wait until all of them are there."""
@@ -216,10 +216,12 @@ class Machine:
 
     # -- running ---------------------------------------------------------------
 
-    def start(self, function: Callable[..., T], *args: Any, cpu: int = 0, **kwargs: Any) -> Handle[T]:
+    def start(self, function: Callable[[*Ts], T], *args: *Ts, cpu: int = 0,
+              **kwargs: Any) -> Handle[T]:
         """Start function(*args, **kwargs) as a task on a CPU.  Any thread; does not wait.
 
-        The function, its arguments and its result are copied between processes.
+        The function, its arguments and its result are copied between processes.  A type checker
+        compares the arguments with the function's; one by keyword must have a default there.
         Raises UsageError for a CPU there is not or is not online, and for what
         cannot be copied.  If the CPU goes offline before the task begins, the task begins
         elsewhere, or the handle raises UsageError.
@@ -241,7 +243,7 @@ class Machine:
             raise
         return Handle(future, f"{name}() on CPU {cpu}", self)
 
-    def run(self, function: Callable[..., T], *args: Any, cpu: int = 0,
+    def run(self, function: Callable[[*Ts], T], *args: *Ts, cpu: int = 0,
             timeout: float | None = None, **kwargs: Any) -> T:
         """Run function(*args, **kwargs) as a task on a CPU, and wait for what it returns.
 
