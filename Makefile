@@ -38,6 +38,9 @@ races: build	## every race of the register, both sides, forced
 campaign: build	## every race with jitter, 20 s a side
 	$(BIN)/kemu race --all --how jitter --seconds 20
 
+grain: build	## which races jitter at operations finds with all points off (ARGS="SECONDS NAME ...")
+	$(BIN)/python -m tests.races.points_removed $(ARGS)
+
 hotplug: build	## 100,000 hotplug cycles of 4 CPUs under load, audited (an hour, or more)
 	$(BIN)/kemu hotplug --cpus 4 --cycles 100000
 
@@ -73,4 +76,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign hotplug soak bench docs lint sanitize check clean
+.PHONY: FORCE help build demo test races campaign grain hotplug soak bench docs lint sanitize check clean

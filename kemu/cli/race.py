@@ -31,6 +31,9 @@ BOTH = "both"
 @click.option("--how", type=click.Choice(HOWS),
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
               "nothing is delayed.  [default: forced if the race has a script, otherwise jitter]")
+@click.option("--grain", type=click.Choice(["points", "ops"]), default="points", show_default=True,
+              help="Where jitter acts: at points only, or at every operation on shared memory, "
+              "which then takes interrupts and preemption too.")
 @click.option("--trials", type=click.IntRange(1), metavar="N",
               help="At most so many trials of each side.  [default: 100 if forced, otherwise no limit]")
 @options.seconds(None, "At most so long for each side.  [default: no limit if forced or with "

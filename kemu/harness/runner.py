@@ -29,9 +29,10 @@ from kemu.trace import columns
 
 HOWS = ("forced", "jitter", "free")
 SIDES = ("before", "after")
+GRAINS = ("points", "ops")
 
 JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
-JITTER_ODDS = 2                 # one point in so many is delayed
+JITTER_ODDS = {"points": 2, "ops": 100}     # one point, or one operation, in so many is delayed
 FIRST_HITS = 5                  # of an unsteered before side: enough to give a rate
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
 MAX_INT = 1 << 62               # of what goes into a word
@@ -58,10 +59,19 @@ class Plan:
     seed: int = 1
     cpus: int | None = None         # more than the race needs
     enough_hits: int = FIRST_HITS   # of an unsteered before side: then it ends
+    grain: str = "points"           # where jitter acts: at points, or at every operation too
+    points: bool = True             # False: points are recorded, and do nothing else
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
             raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
+        if self.grain not in GRAINS:
+            raise UsageError(f"grain={self.grain!r}: one of {', '.join(GRAINS)}")
+        if self.grain == "ops" and self.how != "jitter":
+            raise UsageError(f'grain="ops" is where jitter acts, and how={self.how!r} has none: '
+                             'say how="jitter"')
+        if not self.points and self.how == "forced":
+            raise UsageError('points=False: how="forced" holds tasks at points; say how="jitter"')
         if self.trials is not None:
             check_int("trials", self.trials, 1, MAX_INT, "of each side")
         if self.cpus is not None:
@@ -73,7 +83,8 @@ class Plan:
     @property
     def options(self) -> str:
         """As `kemu race` takes it."""
-        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus}
+        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus,
+                 "grain": self.grain if self.grain != "points" else None}
         return f"--how {self.how} --seed {self.seed}" + "".join(
             f" --{name} {value}" for name, value in given.items() if value is not None)
 
@@ -215,13 +226,17 @@ class _SideRun:
         return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report(stacks=True)}"
 
     def _arm_jitter(self, machine: Machine) -> None:
+        header = Header(machine.memory)
+        if not self.plan.points:
+            header.gate.fetch_or(native.GATE_NO_POINTS)
         if self.plan.how != "jitter":
             return
-        header = Header(machine.memory)
         header.jitter_max_ns.store(JITTER_MAX_NS)
-        header.jitter_odds.store(JITTER_ODDS)
+        header.jitter_odds.store(JITTER_ODDS[self.plan.grain])
         header.jitter_seed.store(self.plan.seed + self.boots)
         header.gate.fetch_or(native.GATE_JITTER)
+        if self.plan.grain == "ops":
+            header.gate.fetch_or(native.GATE_JITTER_OPS)
 
     def _count(self, machine: Machine, before: tuple[int, int]) -> Counters:
         with machine.looking():

@@ -51,3 +51,10 @@ def test_jitter_finds(name):
     """Delays at points find it without a script.  The last one needs a preemption at one."""
     before = run_race(exhibit(name), Plan("jitter", seconds=30), ("before",)).before
     assert before.verdict.value == "HIT"
+
+
+@pytest.mark.parametrize("name", ["lost-wakeup", "unpark-wrong-cpu", "unpark-from-idle"])
+def test_jitter_at_operations_needs_no_points(name):
+    """With every point switched off.  tests/races/points_removed.py has the table of all races."""
+    plan = Plan("jitter", seconds=60, enough_hits=1, grain="ops", points=False)
+    assert run_race(exhibit(name), plan, ("before",)).before.hits

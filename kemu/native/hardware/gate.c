@@ -21,6 +21,9 @@
 
 #define HOLD_POLL_NS	20000
 #define SCALES		10	/* of delays: from max down to max / 512 */
+#define PACES		4	/* a task is slow one time in four, quick two times in four */
+#define PACE_RATIO	10	/* how much likelier a delay is where a task is slow */
+#define SHORTEST_PACE	8	/* operations */
 
 /* xorshift64*: one stream per task, from the machine's seed. */
 static u64 draw(struct kemu *k, struct kemu_task *t)
@@ -37,10 +40,10 @@ static u64 draw(struct kemu *k, struct kemu_task *t)
 	return x * 0x2545f4914f6cdd1dULL >> 11;
 }
 
-static void delay(struct kemu_self *s)
+static void delay(struct kemu_self *s, u64 odds)
 {
 	struct kemu_header *h = s->k->hdr;
-	u64 odds = load(&h->jitter_odds), max = load(&h->jitter_max_ns), until;
+	u64 max = load(&h->jitter_max_ns), until;
 	bool shared = kemu_this_cpu(s)->sharers > 1;
 	void *host;
 
@@ -59,6 +62,38 @@ static void delay(struct kemu_self *s)
 	kemu_host.acquire(host);
 }
 
+/*
+ * One operation in so many of this task is delayed, for as long as the task keeps its pace.
+ * A task changes its pace from time to time: a window of two operations needs one task that
+ * is slow there and others that are not.  If all were delayed alike, none would be overtaken.
+ */
+static u64 odds_at_op(struct kemu_self *s)
+{
+	struct kemu_task *t = s->task;
+	u64 odds = load(&s->k->hdr->jitter_odds);
+
+	if (!t->pace_left) {
+		t->pace_left = SHORTEST_PACE << draw(s->k, t) % PACES;
+		t->pace = draw(s->k, t) % PACES;
+	}
+	t->pace_left--;
+	if (!t->pace)
+		return odds / PACE_RATIO + 1;
+	return t->pace == 1 ? odds : odds * PACE_RATIO;
+}
+
+/*
+ * The task may be delayed here, and the CPU takes what is due: an interrupt if interrupts are
+ * on, a reschedule if preemption is on too.  An operation is then what an instruction is to
+ * hardware: the CPU can be interrupted before any of them, also while the task holds a lock
+ * that it took with interrupts on.
+ */
+static int jitter_at_op(struct kemu_self *s)
+{
+	delay(s, odds_at_op(s));
+	return s->rescheduling ? KEMU_OK : kemu_take_due(s);
+}
+
 /* Before an operation of a task, when header.gate is not zero. */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 {
@@ -68,8 +103,12 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 		return KEMU_OK;		/* the controller may look at a stopped machine */
 	if (gate & GATE_PANIC)
 		return KEMU_STOPPED;
-	if (gate & GATE_JITTER_OPS)
-		delay(s);
+	if (gate & GATE_JITTER_OPS) {
+		int status = jitter_at_op(s);
+
+		if (status < 0)
+			return status;
+	}
 	if (gate & GATE_OPS)
 		kemu_trace(s, EVENT_OP, NULL, op, off, value);
 	return KEMU_OK;
@@ -301,11 +340,11 @@ int kemu_wait_while_held(struct kemu_self *s)
 }
 
 /* KEMU_PENDING: whoever is delayed may be preempted there, and may be delayed elsewhere. */
-static int jittered(struct kemu_self *s)
+static int jittered(struct kemu_self *s, u64 gate)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 
-	delay(s);
+	delay(s, gate & GATE_JITTER_OPS ? odds_at_op(s) : load(&s->k->hdr->jitter_odds));
 	return kemu_irq_pending(cpu) || kemu_resched_due(s, cpu) ? KEMU_PENDING : KEMU_OK;
 }
 
@@ -318,6 +357,8 @@ int kemu_point(struct kemu_self *s, u64 point)
 		return KEMU_STOPPED;
 	if (gate & GATE_TRACE)
 		kemu_trace(s, EVENT_POINT, NULL, point, 0, 0);
+	if (gate & GATE_NO_POINTS)
+		return KEMU_OK;
 	if (gate & GATE_HOLD) {
 		passed(s, point);
 		for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
@@ -341,7 +382,7 @@ int kemu_point(struct kemu_self *s, u64 point)
 			}
 		}
 	}
-	return gate & GATE_JITTER ? jittered(s) : KEMU_OK;
+	return gate & GATE_JITTER ? jittered(s, gate) : KEMU_OK;
 }
 
 /* A point of a mechanism that is in C, by its name: looked up only if something is armed. */

@@ -50,6 +50,7 @@ enum kemu_status {
 /* Operations, as the gate counts and delays them. */
 enum kemu_op {
 	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
+	OP_CALL,		/* the beginning of a mechanism of the kernel that is in C */
 };
 
 struct kemu {
@@ -90,6 +91,7 @@ struct kemu_self {
 	struct kemu_task *task;		/* who it runs as: its own task, or swapper/N */
 	struct kemu_task *thread;	/* whose bell it sleeps on: never changes */
 	u64 reschedules;		/* a mask: CPUs to kick, put off by kemu_send_reschedule() */
+	bool rescheduling;		/* inside the vector that takes a reschedule */
 };
 
 extern __thread struct kemu_self kemu_self;

@@ -45,9 +45,10 @@ enum kemu_gate {
 	GATE_OPS	= 1 << 2,	/* so is every operation on a word */
 	GATE_HOLD	= 1 << 3,	/* a script holds tasks at points */
 	GATE_JITTER	= 1 << 4,	/* random delays at points */
-	GATE_JITTER_OPS	= 1 << 5,	/* and before every operation */
+	GATE_JITTER_OPS	= 1 << 5,	/* and before every operation, which then takes what is due */
 	GATE_QUIESCE	= 1 << 6,	/* the last CPU to go idle raises IPI_QUIESCENT */
 	GATE_CONTROL	= 1 << 7,	/* reserved: a chooser decides every step */
+	GATE_NO_POINTS	= 1 << 8,	/* a point is recorded, and does nothing else */
 };
 
 /* cpu.ipi: interrupts pending at a CPU. */
@@ -151,7 +152,7 @@ enum kemu_hold_state {
 	/* the thread, while it waits for a word: watch.c, spinlock.c */ \
 	F(watching) F(watch_as) F(watch_since) F(lost)			\
 	/* the task itself */						\
-	L(preempt_count) F(locks) F(prng) F(blocked_on) F(waits_for) F(waits_on) \
+	L(preempt_count) F(locks) F(prng) F(pace) F(pace_left) F(blocked_on) F(waits_for) F(waits_on) \
 	/* pi_lock; without: state by the task itself, bits of flags by anybody */ \
 	L(pi_lock) F(state) F(cpus_allowed) F(flags)			\
 	/* pi_lock while waking, rq_lock while queued */		\

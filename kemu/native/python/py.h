@@ -56,6 +56,7 @@ static inline PyObject *from_word(u64 value)
 extern PyMethodDef task_functions[];
 void replace_object(PyObject **slot, PyObject *view);
 bool is_task(void);
+bool begins_call(void);
 bool take_pending(void);
 PyObject *then_pending(void);
 PyObject *py_leave(PyObject *module, PyObject *unused);

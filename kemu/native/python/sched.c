@@ -28,7 +28,8 @@ static PyObject *py_schedule(PyObject *module, PyObject *arg)
 	u64 dead = 0;
 
 	(void)module;
-	if (preempt < 0 || !is_task())
+	/* The vector that takes a reschedule is past the place where it is taken. */
+	if (preempt < 0 || !(preempt ? is_task() : begins_call()))
 		return NULL;
 	return switch_result(kemu_schedule(&kemu_self, preempt, &dead), &dead);
 }
@@ -56,7 +57,7 @@ static struct kemu_task *task_arg(PyObject *arg)
 	u64 slot;
 
 	/* The argument first: its __index__ may be code that calls leave(). */
-	if (!as_word(arg, &slot) || !is_task())
+	if (!as_word(arg, &slot) || !begins_call())
 		return NULL;
 	if (slot < kemu_self.k->nr_tasks)
 		return &kemu_self.k->tasks[slot];
@@ -104,7 +105,7 @@ static PyObject *py_set_special_state(PyObject *module, PyObject *arg)
 	u64 state;
 
 	(void)module;
-	if (!as_word(arg, &state) || !is_task())
+	if (!as_word(arg, &state) || !begins_call())
 		return NULL;
 	return done(kemu_set_special_state(&kemu_self, state));
 }
@@ -133,7 +134,7 @@ static PyObject *complete(PyObject *arg, bool all)
 	u64 off;
 	int status;
 
-	if (!as_word(arg, &off) || !is_task())
+	if (!as_word(arg, &off) || !begins_call())
 		return NULL;
 	status = kemu_complete(&kemu_self, off, all);
 	return status < 0 ? status_or_bug(status) : PyLong_FromLong(0);
@@ -157,7 +158,7 @@ static PyObject *py_wait_for_completion(PyObject *module, PyObject *const *args,
 	int status;
 
 	(void)module;
-	if (!as_words(args, nargs, nargs == 1 ? 1 : 2, v) || !is_task())
+	if (!as_words(args, nargs, nargs == 1 ? 1 : 2, v) || !begins_call())
 		return NULL;
 	status = kemu_wait_for_completion(&kemu_self, v[0], v[1], &dead);
 	if (status == KEMU_PENDING)

@@ -61,7 +61,7 @@ static PyObject *SpinLock_lock_irqsave(Word *w, PyObject *unused)
 	u64 flags;
 
 	(void)unused;
-	if (!is_task())
+	if (!begins_call())
 		return NULL;
 	flags = kemu_irq_save(&kemu_self);
 	if (!spin_lock(w)) {

@@ -28,6 +28,25 @@ bool is_task(void)
 	return false;
 }
 
+/*
+ * Before a mechanism of the kernel, which begins by turning interrupts or preemption off: the
+ * last place where jitter may interrupt the task.
+ */
+bool begins_call(void)
+{
+	struct kemu_self *s = &kemu_self;
+	int status;
+
+	if (!is_task())
+		return false;
+	if (!unlikely(load(&s->k->hdr->gate)))
+		return true;
+	status = kemu_gate(s, s->k, OP_CALL, kemu_offset(s->k, &s->task->state), 0);
+	if (status < 0)
+		fail(status);
+	return status >= 0;
+}
+
 static bool call(PyObject *vector)
 {
 	PyObject *result = PyObject_CallNoArgs(vector);
@@ -52,6 +71,17 @@ static bool take_irq(struct kemu_cpu *cpu)
 	return ok;
 }
 
+/* While the vector runs, jitter does not take the reschedule that the vector is about to take. */
+static bool reschedule(struct kemu_self *s)
+{
+	bool ok;
+
+	s->rescheduling = true;
+	ok = call(resched_vector);
+	s->rescheduling = false;
+	return ok;
+}
+
 /* Takes whatever is due; false with a Python error set. */
 bool take_pending(void)
 {
@@ -73,7 +103,7 @@ bool take_pending(void)
 			if (!take_irq(cpu))
 				return false;
 		} else if (kemu_resched_due(s, cpu)) {
-			if (!call(resched_vector))
+			if (!reschedule(s))
 				return false;
 		} else {
 			return true;
