@@ -3,7 +3,7 @@
 Linux: include/trace/events/{sched,cpuhp}.h, for the events whose names begin with sched_ or
 cpuhp_.  The other events are kemu's own; Linux has no tracepoints for them.
 
-The hardware writes some events (gate.c, schedule.c and wakeup.c in native/).  Kernel code writes
+The hardware writes some events (gate.c, schedule.c and wakeup.c).  Kernel code writes
 the rest through ``native.trace``.  Each event holds copies of the current task's pid and comm and,
 if the event is about another task (the subject), of that task's pid and comm.
 """

@@ -2,7 +2,7 @@
 
 kemu's own.  The last CPU to go idle, with no timer, interrupt or wake-up pending
 anywhere, finds that nothing will ever happen again unless somebody outside acts
-(native/hardware/gate.c), and raises IPI_QUIESCENT at one that is online.  Whoever armed that is woken.
+(native/hardware/quiet.c), and raises IPI_QUIESCENT at one that is online.  Whoever armed that is woken.
 
     Quiescence.waiter   <- the completion to complete: by who arms
     header.gate         |= GATE_QUIESCE, after that; taken away by the CPU that finds it so

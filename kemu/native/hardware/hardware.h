@@ -189,14 +189,26 @@ int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail);
 int kemu_list_del(struct kemu *k, u64 node);
 int kemu_list_next(struct kemu *k, u64 node, u64 *next);
 
-/* gate.c: what stands between an operation and its effect when something is armed */
+/* gate.c: what happens before an operation takes effect */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value);
 int kemu_point(struct kemu_self *s, u64 point);
 struct kemu_name { const char *name; u64 hint; };
 int kemu_named_point(struct kemu_self *s, struct kemu_name *point);
+
+/* jitter.c: seeded random delays */
+int kemu_jitter_at_op(struct kemu_self *s);
+int kemu_jitter_at_point(struct kemu_self *s, u64 gate);
+
+/* hold.c: a script holds a task at a point */
+int kemu_hold_at(struct kemu_self *s, u64 point);
 int kemu_wait_while_held(struct kemu_self *s);
+void kemu_passed_point(struct kemu_self *s, u64 point);
 void kemu_end_hold_of(struct kemu *k, struct kemu_task *whom);
 void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom);
+bool kemu_end_all_holds(struct kemu *k);
+bool kemu_stands_still(struct kemu *k, struct kemu_cpu *cpu);
+
+/* quiet.c: does any CPU have something to do? */
 bool kemu_all_blocked(struct kemu *k);
 void kemu_went_idle(struct kemu *k);
 

@@ -84,7 +84,7 @@ enum kemu_event_id {
 /* cpu.idling */
 enum kemu_idling { CPU_BUSY, CPU_IDLE, CPU_HELD };
 
-/* Who holds what, by what means, and how it ended (gate.c). */
+/* Who holds what, by what means, and how it ended (hold.c). */
 enum kemu_hold_kind {
 	HOLD_STALL = 1,		/* its CPU stands still */
 	HOLD_PREEMPTIBLE,	/* its CPU may run others */
@@ -104,7 +104,7 @@ enum kemu_hold_state {
 	F(gate) F(watchers) F(panic) F(next_pid)					\
 	F(possible_mask) F(present_mask) F(online_mask) F(active_mask)	\
 	F(poll_max_ns) F(tick_ns) F(era) F(warn_is_allowed)		\
-	/* gate.c */							\
+	/* jitter.c */							\
 	F(jitter_max_ns) F(jitter_odds) F(jitter_seed)			\
 	/* the lock of each allocator; never held across another */	\
 	F(task_lock) F(task_hint)					\

@@ -172,7 +172,7 @@ static u64 owner_id(struct kemu_self *s)
 
 /*
  * As a task takes it: preemption is off from before until after.  locks counts what a task
- * holds, for reports, for gate.c, and for kicks that wait until it holds none.
+ * holds, for reports, for hold.c, and for kicks that wait until it holds none.
  */
 int kemu_lock(struct kemu_self *s, u64 *lock)
 {
