@@ -1,31 +1,46 @@
-"""kemu: Linux's per-CPU kernel-thread machinery in user space, on real cores.
+"""kemu: Linux's per-CPU kernel threads in user space, on real cores.
 
 Boot a machine, and run a function on one of its CPUs as a task:
 
     import kemu
-    from kemu.kernel import kthread
 
     with kemu.Machine(cpus=4) as m:
-        print(m.run(function, argument, cpu=0))
+        print(m.run(function, argument, cpu=1))
 
-What you hold: Machine, Handle (of a task that was started).  Shared memory: Struct,
-PerCPU, and their fields Word, Lock, ListHead, Embedded, TaskRef; Completion.  Races: Race,
-Plan, run_race, point; what an actor is given is a ``kemu.harness.trial.Trial``.  In tasks:
-exec, printk.
+A machine
+    Machine       boots CPUs, runs functions on them, closes them
+    Handle        a task that Machine.start() began; its result
+In a task
+    kemu.kernel   import from it what Linux has: kthread, smpboot, sched, stop_machine, ...
+    Completion    one task waits, another completes
+    point         names a place in the code, where a script or a random delay can hold the task
+    printk        prints a line on the machine's console
+    exec          replaces the task's function, and may move the task to another CPU
+Memory that all CPUs share
+    Struct        an object on the shared heap, with the fields below
+    PerCPU        one such object for each CPU
+    Word          a field: 64 bits, with load(), store(), xchg(), cmpxchg(), add(), ...
+    Lock          a field: a spinlock
+    ListHead      a field: Linux's list
+    Embedded      a field: another Struct
+    TaskRef       a field: a task
+A race of your own (`kemu new FILE` writes one to begin with)
+    Race          what races with what, how it was before the fix, and what must hold
+    Trial         what each function of a race is given
+    Plan          how to run a race: forced, with random delays, or free
+    run_race      runs it on both sides
+    Outcome       what run_race() returns: counts and verdicts; print() shows it
+Errors
+    UsageError    the call was wrong; nothing has changed
+    MachineError  the machine under the kernel failed; boot another
+    KernelPanic   the emulated kernel failed: read its report
+    kemu.errors   all of them
 
-In a task everything of ``kemu.kernel`` can be called, under the names it has in
-Linux: kthread_create_on_cpu, kthread_park, sched.schedule, ...
+help(kemu.Machine) and its like tell more about each.  The command line is `kemu --help`.
 
-Reading order: ``machine/machine.py`` (what you hold), ``machine/processor.py`` (a
-CPU), ``kernel/sched/__init__.py`` (the serialization rules), ``kernel/kthread.py``,
-``races/unpark_wrong_cpu.py`` (a race, both sides), ``native/hardware/cpu.c`` (the hardware).
-
-What is not modelled: load balancing, memory management, signals, RCU beyond a
-grace period, cgroups, NUMA.  Rates of hits are those of Python-wide windows on
-your host, not the kernel's odds; sides that differ by a memory barrier alone
-cannot be told apart.
-
-Names here are loaded when they are first used, so that a CPU process stays small.
+What is not modelled: load balancing, memory management, signals, RCU beyond a grace period,
+cgroups, NUMA.  A rate of hits is one of Python code on this host, not of the kernel.  kemu cannot
+tell apart two sides that differ by a memory barrier alone.
 """
 
 from __future__ import annotations
@@ -33,9 +48,19 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from kemu.errors import (KemuError, KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError,
-                         MachineStopped, NoTask, OutOfMemory, RemoteError, TaskOops, TaskTimeout,
-                         UsageError)
+from kemu.errors import KemuError as KemuError
+from kemu.errors import KernelBug as KernelBug
+from kemu.errors import KernelHang as KernelHang
+from kemu.errors import KernelPanic as KernelPanic
+from kemu.errors import KernelWarning as KernelWarning
+from kemu.errors import MachineError as MachineError
+from kemu.errors import MachineStopped as MachineStopped
+from kemu.errors import NoTask as NoTask
+from kemu.errors import OutOfMemory as OutOfMemory
+from kemu.errors import RemoteError as RemoteError
+from kemu.errors import TaskOops as TaskOops
+from kemu.errors import TaskTimeout as TaskTimeout
+from kemu.errors import UsageError as UsageError
 
 if TYPE_CHECKING:
     from kemu.kernel.sched.completion import Completion as Completion
@@ -52,6 +77,8 @@ if TYPE_CHECKING:
     from kemu.memory.struct import TaskRef as TaskRef
     from kemu.memory.struct import Word as Word
     from kemu.harness.race import Race as Race
+    from kemu.harness.trial import Trial as Trial
+    from kemu.harness.verdict import Outcome as Outcome
     from kemu.harness.runner import Plan as Plan
     from kemu.harness.runner import run_race as run_race
 
@@ -61,21 +88,27 @@ _HOMES = {
     "Completion": "kemu.kernel.sched.completion", "Embedded": "kemu.memory.struct",
     "Handle": "kemu.machine.handle", "ListHead": "kemu.memory.struct",
     "Lock": "kemu.memory.struct", "Machine": "kemu.machine.machine",
-    "PerCPU": "kemu.memory.struct", "Plan": "kemu.harness.runner", "Race": "kemu.harness.race",
-    "Struct": "kemu.memory.struct", "TaskRef": "kemu.memory.struct",
-    "Word": "kemu.memory.struct", "exec": "kemu.kernel.exec", "point": "kemu.kernel.own.point",
-    "printk": "kemu.kernel.printk", "run_race": "kemu.harness.runner",
+    "Outcome": "kemu.harness.verdict", "PerCPU": "kemu.memory.struct",
+    "Plan": "kemu.harness.runner", "Race": "kemu.harness.race", "Struct": "kemu.memory.struct",
+    "TaskRef": "kemu.memory.struct", "Trial": "kemu.harness.trial", "Word": "kemu.memory.struct",
+    "exec": "kemu.kernel.exec", "point": "kemu.kernel.own.point", "printk": "kemu.kernel.printk",
+    "run_race": "kemu.harness.runner",
 }
+"""Each name that is imported when it is first used, so that a CPU's process stays small."""
 
-__all__ = [
-    "Completion", "Embedded", "Handle", "KemuError", "KernelBug", "KernelHang", "KernelPanic",
-    "KernelWarning", "ListHead", "Lock", "Machine", "MachineError", "MachineStopped", "NoTask",
-    "OutOfMemory", "PerCPU", "Plan", "Race", "RemoteError", "Struct", "TaskOops", "TaskRef",
-    "TaskTimeout", "UsageError", "Word", "exec", "point", "printk", "run_race",
-]
+_NOT_PUBLIC = {"TYPE_CHECKING", "Any", "annotations", "importlib"}
 
 
 def __getattr__(name: str) -> Any:
     if name in _HOMES:
-        return getattr(importlib.import_module(_HOMES[name]), name)
-    raise AttributeError(f"module 'kemu' has no attribute {name!r}")
+        value = globals()[name] = getattr(importlib.import_module(_HOMES[name]), name)
+        return value
+    raise AttributeError(f"module 'kemu' has no attribute {name!r}; dir(kemu) lists its names")
+
+
+def __dir__() -> list[str]:
+    """The public names, for dir(), help() and a shell's completion.
+
+    There is no ``__all__``, because help() would then show every class in full, on 1,000 lines.
+    """
+    return sorted((globals().keys() | _HOMES.keys()) - _NOT_PUBLIC)

@@ -61,8 +61,8 @@ class Hold:
 def _check_placement(name: str, cpus: int, placement: object) -> None:
     if isinstance(placement, str | bytes) or not isinstance(placement, Sequence) \
             or not all(isinstance(core, int) for core in placement):
-        raise refuse("placement", placement, f"race {name}: a list with the number of a core for "
-                     "each CPU")
+        raise refuse("placement", placement, f"for race {name}, a list with the number of a core "
+                     "for each CPU")
     if len(placement) != cpus:
         raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
 
@@ -89,7 +89,7 @@ class Race:
                  title: str = "", fix: str = "", expects: str = "",
                  names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
                  budget: str = "", mutation: bool = False, kernel: str = DEFAULT) -> None:
-        check_int("cpus", cpus, 1, native.MAX_CPUS, f"race {name}: how many CPUs")
+        check_int("cpus", cpus, 1, native.MAX_CPUS, f"for race {name}, a number of CPUs")
         if placement is not None:
             _check_placement(name, cpus, placement)
         version_number(kernel)
@@ -124,7 +124,7 @@ class Race:
 
     def actor(self, cpu: int) -> Callable[[F], F]:
         """Decorator: the function runs once per trial, in a task of its name on that CPU."""
-        check_int("cpu", cpu, 0, self.cpus - 1, f"race {self.name}: an actor on one of its CPUs")
+        check_int("cpu", cpu, 0, self.cpus - 1, f"one of the CPUs of race {self.name}")
 
         def put(function: F) -> F:
             if self._actor_named(function.__name__):

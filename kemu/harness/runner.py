@@ -73,12 +73,13 @@ class Plan:
         if not self.points and self.how == "forced":
             raise UsageError('points=False: how="forced" holds tasks at points; say how="jitter"')
         if self.trials is not None:
-            check_int("trials", self.trials, 1, MAX_INT, "of each side")
+            check_int("trials", self.trials, 1, MAX_INT, "a number of trials of each side")
         if self.cpus is not None:
-            check_int("cpus", self.cpus, 1, native.MAX_CPUS, "how many CPUs")
-        check_int("seed", self.seed, -MAX_INT, MAX_INT, "of the delays")
+            check_int("cpus", self.cpus, 1, native.MAX_CPUS, "a number of CPUs")
+        check_int("seed", self.seed, -MAX_INT, MAX_INT, "a number")
         if self.seconds is not None and not check_seconds("seconds", self.seconds):
-            raise refuse("seconds", self.seconds, f"more than 0, and at most {MAX_SECONDS:.0f}")
+            raise refuse("seconds", self.seconds, "a number of seconds, more than 0 and "
+                         f"at most {MAX_SECONDS:.0f}")
 
     @property
     def options(self) -> str:

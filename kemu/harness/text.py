@@ -26,8 +26,8 @@ def outcome_text(outcome: Outcome, width: int | None = None) -> str:
     """The whole outcome.  width: of the terminal, in characters; None wraps nothing."""
     title = f"{outcome.race} ({outcome.how})" + (f": {outcome.title}" if outcome.title else "")
     parts = [wrapped(title, width), table(list(outcome.sides.values()), width)]
+    parts += [wrapped(remark, width, "  ") for remark in _remarks(outcome)]
     for side in outcome.sides.values():
-        parts += [wrapped(remark, width, "  ") for remark in _remarks(outcome, side)]
         if side.diagram:
             parts += ["", side.diagram.rstrip()]
             parts += [side.where] if side.where else []
@@ -83,9 +83,10 @@ def _cells(side: Side) -> tuple[str, ...]:
             f"{side.low:.1e} .. {side.high:.1e}", f"{side.seconds:.1f}", side.verdict.value)
 
 
-def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
-    """Why a side proves nothing, or what a clean one proves."""
-    for doubt in side.doubts:
-        yield f"{side.side}: unknown, because {doubt}"
-    if side.clean:
-        yield f"{side.side}: {side.bound()}{outcome.told_apart()}"
+def _remarks(outcome: Outcome) -> Iterator[str]:
+    """Why a side proves nothing, and what a clean one proves."""
+    for side in outcome.sides.values():
+        for doubt in side.doubts:
+            yield f"{side.side}: unknown, because {doubt}"
+        if side.clean:
+            yield f"{side.side}: {side.bound()}{outcome.told_apart()}"

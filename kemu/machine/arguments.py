@@ -50,14 +50,14 @@ def check_tasks(value: object, cpus: int) -> int:
     if value is None:
         return 512 + 128 * cpus
     return check_int("tasks", value, TASKS_MORE + TASKS_PER_CPU * cpus, native.MAX_TASKS,
-                     f"room for that many tasks, of which the kernel itself needs some: "
-                     f"for {cpus} CPUs")
+                     f"a number of tasks, of which the kernel itself needs some on {cpus} CPUs")
 
 
 def check_watchdog(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) \
             or (value and not MIN_WATCHDOG <= value <= MAX_WATCHDOG):
-        raise refuse("watchdog", value, f"seconds, {MIN_WATCHDOG} to {MAX_WATCHDOG:.0f}, or 0 for none")
+        raise refuse("watchdog", value, f"a number of seconds, {MIN_WATCHDOG} to "
+                     f"{MAX_WATCHDOG:.0f}, or 0 for no watchdog")
     return float(value)
 
 

@@ -81,9 +81,9 @@ class Machine:
         overrides, watchdog = check_overrides(overrides), check_watchdog(watchdog)
         trace = check_flag("trace", trace)
         self._memory = boot.new_memory(
-            self.placement, poll_us=check_int("poll_us", poll_us, 0, MAX_POLL_US, "microseconds"),
+            self.placement, poll_us=check_int("poll_us", poll_us, 0, MAX_POLL_US, "a number of microseconds"),
             tasks=check_tasks(tasks, cpus), warn=warn == "print", kernel=kernel,
-            mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "MiB"))
+            mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "a number of MiB"))
         self.cpus = cpus
         self.kernel = kernel
         self._owner = os.getpid()

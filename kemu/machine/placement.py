@@ -41,7 +41,7 @@ def _physical(core: int) -> tuple[str, str]:
 
 def place(cpus: int, placement: Sequence[int] | None = None) -> list[int]:
     """The host core of each CPU.  Raises UsageError for what this process may not use."""
-    check_int("cpus", cpus, 1, native.MAX_CPUS, "how many CPUs")
+    check_int("cpus", cpus, 1, native.MAX_CPUS, "a number of CPUs")
     cores = usable_cores()
     if placement is None:
         return [cores[cpu % len(cores)] for cpu in range(cpus)]

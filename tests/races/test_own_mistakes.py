@@ -88,7 +88,7 @@ def test_what_tasks_print(run):
 def test_one_trace_of_many():
     """A file holds one."""
     done = kemu_command("race", "--all", "--trace", "all.txt")
-    assert (done.returncode, "--trace is of one race" in done.stderr) == (64, True), done
+    assert (done.returncode, "--trace takes the trace of one race" in done.stderr) == (64, True), done
 
 
 def keyword_only(one, *, two):

@@ -13,13 +13,13 @@ from kemu.errors import UsageError, refuse, shown
 def thread_name(namefmt: object, args: tuple[object, ...]) -> str:
     """The thread's name, of which 15 bytes will be kept.  Raises UsageError if namefmt makes none."""
     if not isinstance(namefmt, str):
-        raise refuse("namefmt", namefmt, "a thread's name is a text")
+        raise refuse("namefmt", namefmt, "a text, the thread's name")
     try:
         comm = namefmt % args if args else namefmt
     except (TypeError, ValueError) as error:
-        raise refuse("namefmt", namefmt, f"does not fit its arguments {shown(args)}: {error}") from error
+        raise refuse("namefmt", namefmt, f"a text that fits the arguments {shown(args)} ({error})") from error
     if "\0" in comm:
-        raise refuse("namefmt", comm, "a name ends at its first NUL: leave it out")
+        raise refuse("namefmt", comm, "a text without a NUL, which would end the name")
     return comm
 
 
