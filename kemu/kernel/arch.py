@@ -1,17 +1,16 @@
-"""What a CPU is to the kernel: it is powered on, and it plays dead.
+"""A CPU as the kernel sees it: it is powered on, and it plays dead.
 
 Linux: arch/x86/kernel/smpboot.c (native_cpu_up, native_cpu_die, play_dead).  Not modelled:
 the real-mode trampoline; a CPU that does not answer.
 
-A CPU's process stays when the CPU goes: its idle task waits, interrupts off, for
+The process of a CPU that goes down stays.  Its idle task waits, with interrupts off, for
 IPI_INIT.
 
-    arch.dead     <- 1 by the CPU, the last thing it does (release); 0 by who powers it on
-    cpu.ipi       |= IPI_INIT by who powers it on; taken away by the CPU
-    online_mask   |= its bit by the CPU, when it takes part again
+    arch.dead     <- 1 by the CPU, as its last act (release); 0 by the task that powers it on
+    cpu.ipi       |= IPI_INIT by the task that powers the CPU on; the CPU clears the bit
+    online_mask   |= the CPU's bit: by the CPU, when it takes part again
 
-Locks: the caller's hotplug lock.  Callers: cpu, v2_6.cpu; the CPU's idle task;
-processor.
+Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, processor.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
-"""Stoppers: a thread per CPU that preempts everything, and works queued on it.
+"""Stoppers: on each CPU a thread that preempts every other, and runs the works queued for it.
 
-Linux: kernel/stop_machine.c (v4.13), its first half.  Later fixes in it: a stopper
-is woken after its lock is dropped, with preemption off (0b26351b910f and
+Linux: kernel/stop_machine.c (v4.13), its first half.  A later fix in it: a task wakes a
+stopper after it has dropped the stopper's lock, with preemption off (0b26351b910f and
 9fb8d5dc4b64, 2018).
 
-A work runs on its CPU with preemption off.  If queueing succeeds, it will run (seed
-003): enabled is cleared by the stopper itself, inside its last work, and after that
-it flushes its list, under the lock.
+A work runs on its CPU with preemption off.  A work that is queued will run ("stop_machine:
+Ensure that a queued callback will be called before cpu_stop_park()", 4.4): the stopper
+itself clears enabled, inside its last work, and then runs what is left on its list.
 
     stopper.works     <- under stopper.lock
     stopper.enabled   <- 1 by stop_machine_unpark, while the thread is parked; 0 by
                          stop_machine_park, on the stopper, without the lock
 
-Locks: stopper.lock.  Callers: stop_machine, cpu (hotplug), sched, users.
+Locks: stopper.lock.  Callers: stop_machine, hotplug, init, latency, races, torture; users.
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
 """exec: a task runs another function, on the CPU where there is the least to do.
 
-Linux: fs/exec.c (do_execve), which calls the scheduler first of all: a task that execs has
-nothing in any cache worth keeping, and is the cheapest to move.  Not modelled: what a
-program is.
+Linux: fs/exec.c (do_execve), which first calls the scheduler: a task that execs has nothing
+in any cache that is worth keeping, and so it is the cheapest task to move.  Not modelled:
+what a program is.
 
-The task stays what it is: pid, mask, policy, and who waits for its result.  Its
-thread cannot change its process, so it ends, and another begins (fork.start_over).
+The task keeps its pid, its mask, its policy and the task or handle that waits for its
+result.  Its thread cannot change its process, so the thread ends, and another begins
+(fork.start_over()).
 
 Locks: none.  Callers: users, as kemu.exec.
 """

@@ -1,22 +1,20 @@
-"""Tasks are born here and die here.
+"""Tasks begin here and end here.
 
 Linux: kernel/fork.c (copy_process, put_task_struct), kernel/exit.c (do_exit).
-Not modelled: kthreadd, the creator itself makes the task; parents and children.
+Not modelled: kthreadd (the creator itself makes the task); parents and children.
 
-A task is a slot of shared memory and, in the process of its home CPU, an OS
-thread.  The thread may be born after the task has been given its first turn:
-it then finds the turn waiting.  A thread cannot change its process; a task that
-has never run its function can be given a new home, and a new thread there
-(rehome()); so can one that begins its function again (start_over()).
+A task is a slot of shared memory and, in the process of its home CPU, an OS thread.  The
+task may be given its first turn before the thread exists; the thread then finds the turn
+waiting.  A thread cannot change its process.  A task that has not run its function yet can
+be given a new home, and a new thread there (rehome()).  So can a task that begins its
+function again (start_over()).
 
-    home.births    <- a stack of slots: pushed by any CPU (cmpxchg), popped whole by
-                      the home process's main thread, which starts the threads
+    home.births    <- a stack of slots: any CPU pushes (cmpxchg); the main thread of the home
+                      process takes the whole stack, and starts the threads
+    task.usage     <- references: 1 for the scheduler, until the task is dead and off its
+                      CPU, and 1 for each get_task_struct()
 
-    task.usage     <- references: 1 for the scheduler, until the task is dead and off
-                      its CPU, and 1 for each get_task_struct()
-
-Locks: none of its own.  Callers: kthread, smpboot, v2_6.migration, the machine's mailbox,
-exec.
+Locks: none of its own.  Callers: kthread, smpboot, v2_6, machine, races.
 """
 
 from __future__ import annotations

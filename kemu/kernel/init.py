@@ -2,7 +2,7 @@
 
 Linux: init/main.c (start_kernel, kernel_init), kernel/smp.c (smp_init).
 
-Runs as the first task of CPU 0, when every CPU's process is there and plays dead.
+Runs as the first task of CPU 0, when every CPU's process exists and plays dead.
 """
 
 from __future__ import annotations

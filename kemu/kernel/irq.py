@@ -3,13 +3,13 @@
 Linux: kernel/smp.c (smp_call_function_single), arch/x86/kernel/irq.c (do_IRQ).
 Not modelled: interrupt descriptors; call batching.
 
-A CPU takes interrupts where it opens itself to them: at unlock, at irq enable,
-in cpu_relax, in idle.  The hardware calls do_IRQ with interrupts off.
+A CPU takes interrupts where it opens itself to them: at unlock, at irq enable, in
+cpu_relax, in idle.  The hardware calls do_IRQ with interrupts off.
 
     cpu.calls     <- call structures: by any CPU, under call_lock
-    cpu.ipi       |= bits: by any CPU, before it kicks; taken whole by this one
+    cpu.ipi       |= bits: by any CPU, before it kicks this one; this CPU takes the whole word
 
-Locks: call_lock.  Callers: the interrupt vector; cpu (hotplug), processor.
+Locks: call_lock.  Callers: hotplug, latency, machine.
 """
 
 from __future__ import annotations

@@ -1,24 +1,26 @@
 """Kernel threads: create, bind, park, unpark, stop.
 
-Linux: kernel/kthread.c as seeds 004 (3.7) and 000 (3.9) left it, with TASK_PARKED
-a special state (2018).  Not modelled: kthreadd, worker queues, freezing, cgroups.
+Linux: kernel/kthread.c as of "kthread: Implement park/unpark facility" (3.7) and "kthread:
+Prevent unpark race which puts threads on the wrong cpu" (3.9, f2530dc71cf0), with
+TASK_PARKED as a special state (2018) and the binding under pi_lock (2015, 25834c73f93a).
+Not modelled: kthreadd, worker queues, freezing, cgroups.
 
-A parked thread sits in TASK_PARKED, and only kthread_unpark() may wake it: that
-is what keeps it bound to its CPU (races/unpark_wrong_cpu.py).
+A parked thread is in TASK_PARKED, and only kthread_unpark() may wake it.  That keeps the
+thread bound to its CPU (races/unpark_wrong_cpu.py).
 
-    flags       <- bits, each atomic.  SHOULD_STOP, SHOULD_PARK: by others, before
-                   they wake.  IS_PARKED: set by the thread, cleared by whoever
-                   unparks it, who thereby owns the wake-up
-    parked      <- complete()d once per parking, before the thread is off its CPU:
-                   kthread_park() returning does not mean that it has slept
+    flags       <- bits, each atomic.  SHOULD_STOP, SHOULD_PARK: by other tasks, before
+                   they wake the thread.  IS_PARKED: the thread sets it; the task that
+                   clears it in an unpark owns the wake-up
+    parked      <- complete()d once for each parking, before the thread is off its CPU:
+                   when kthread_park() returns, the thread may not have slept yet
     exited      <- complete()d when the function has returned
-    task.ended  <- 1 from then on: nobody parks a thread that is gone
+    task.ended  <- 1 from then on, so that no task parks a thread that has ended
 
-"Parked" has three meanings: SHOULD_PARK or IS_PARKED is set; the state is
-TASK_PARKED; the task is off its runqueue.  They become true in this order.
+"Parked" has three meanings: SHOULD_PARK or IS_PARKED is set; the state is TASK_PARKED; the
+task is off its runqueue.  They become true in this order.
 
-Locks: none of its own; pi_lock through sched.  Callers: smpboot, cpu, cpu_stop,
-cpuhp_thread, watchdog, v2_6; users.
+Locks: pi_lock in __kthread_bind(), otherwise none of its own.
+Callers: smpboot, hotplug, cpu_stop, watchdog, v2_6, harness, latency, races, torture; users.
 """
 
 from __future__ import annotations

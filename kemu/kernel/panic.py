@@ -2,12 +2,12 @@
 
 Linux: kernel/panic.c, include/asm-generic/bug.h.  Not modelled: tainting.
 
-The first to panic writes the report into the shared memory, then sets the gate's
-panic bit, then rings every bell: each task's next operation, or the wait it is
-in, raises MachineStopped.  The report takes no emulated lock and outlives the
-process, so the controller can always read it.
+The first task that panics writes the report into the shared memory, then sets the gate's
+panic bit, then notifies every thread.  Each task's next operation, or the wait that it is
+in, then raises MachineStopped.  Writing the report takes no emulated lock, and the report
+outlives the process, so the controller can always read it.
 
-    header.panic       <- kind: by whoever panics first (cmpxchg)
+    header.panic       <- kind: by the task that panics first (cmpxchg)
     header.report      <- by that task only
     header.report_len  <- by that task, after the report (release)
     header.gate        |= GATE_PANIC, after that

@@ -1,10 +1,10 @@
 """printk: a line on the machine's console, labelled with CPU and task.
 
-Linux: kernel/printk/printk.c.  Not modelled: levels, the log buffer; what was held
-back is not counted.
+Linux: kernel/printk/printk.c.  Not modelled: levels, the log buffer, the count of messages
+that the rate limit suppressed.
 
-The line goes to the process's main thread, which sends it to the controller;
-the caller does not wait, in any context.  ``print`` in a task goes the same way.
+The line goes to the process's main thread, which sends it to the controller.  The caller
+does not wait, in any context.  The output of print() in a task goes the same way.
 """
 
 from __future__ import annotations

@@ -1,20 +1,21 @@
 """Per-CPU kernel threads: one descriptor, a thread on each CPU.
 
-Linux: kernel/smpboot.c (v4.13).  Not modelled: the idle threads' allocation,
-CPU masks of registration.
+Linux: kernel/smpboot.c (v4.13).  Not modelled: the allocation of the idle threads; a CPU
+mask for a registration.
 
-A descriptor names what a per-CPU thread does; the loop is here, so that every
-such thread parks when its CPU goes down and unparks when it comes up, on its own
-CPU.  That it does run there is asserted with preemption off (S40).
+A descriptor says what a per-CPU thread does.  The loop is here, so that every such thread
+parks when its CPU goes down, and is unparked on its own CPU when the CPU comes up.  The
+loop asserts with preemption off that the thread runs on that CPU (S40).
 
     hotplug_threads <- descriptors, in order of registration: smpboot_threads_lock
     store[cpu]      <- the thread of each CPU: under the same lock
     data.status     <- NONE, ACTIVE, PARKED: by the thread itself
 
-Hooks run in the thread, on its CPU: setup once, then park and unpark in turns, and
-cleanup at the end; create runs in the registering task.
+Hooks run in the thread, on its CPU: setup once, then park and unpark in turns, and cleanup
+at the end.  The create hook runs in the task that registers, or that brings the CPU up.
 
-Locks: cpu_hotplug_lock, then smpboot_threads_lock, a mutex.  Callers: cpu (hotplug), stop_machine, users.
+Locks: cpu_hotplug_lock, then smpboot_threads_lock, a mutex.
+Callers: hotplug, cpu_stop, softirq, watchdog, races; users.
 """
 
 from __future__ import annotations
@@ -281,7 +282,7 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
     Returns 0.  Raises UsageError if a descriptor of that name is registered.
 
     Holds the hotplug lock.  Otherwise a CPU that has its threads already, and is not online
-    yet, would come up without a thread of this descriptor (4bee96860a65, 2014).
+    yet, would come up without a thread of this descriptor (4bee96860a65).
     """
     with cpus_read(), _globals().lock:
         if _find(plug_thread.thread_comm):

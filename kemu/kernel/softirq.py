@@ -1,12 +1,13 @@
 """Softirqs, run by ksoftirqd/N: a small real client of smpboot.
 
-Linux: kernel/softirq.c.  Not modelled: running them at the end of an interrupt;
-tasklets.  So a softirq always runs in its CPU's thread, and parks with it.
+Linux: kernel/softirq.c.  Not modelled: running softirqs at the end of an interrupt;
+tasklets.  A softirq therefore always runs in its CPU's thread, and parks with it.
 
-    pending   |= a bit per softirq: by its CPU (raise_softirq), taken whole by ksoftirqd
+    pending   |= a bit for each softirq: by its CPU (raise_softirq); ksoftirqd takes the
+              whole word
     actions   <- open_softirq, before the first raise
 
-Locks: none.  Callers: users.
+Locks: none.  Callers: init, v2_6, torture; users.
 """
 
 from __future__ import annotations

@@ -1,19 +1,19 @@
-"""Several CPUs stopped together: multi_cpu_stop, and what is built of it.
+"""Several CPUs stopped together: multi_cpu_stop(), and the functions built on it.
 
 Linux: kernel/stop_machine.c (v4.13), its second half; the stoppers are in cpu_stop.
 Not modelled: stop_machine_from_inactive_cpu.
 
-multi_cpu_stop is a work on several CPUs that go through states in step.  Nobody
-sleeps, so one that is missing leaves all others spinning: that is found when it
-happens (report_missing_participant), not by a time-out.
+multi_cpu_stop() is a work on several CPUs, which go through states in step.  No CPU sleeps
+in it, so if one participant is missing all others spin for ever.  kemu reports that when it
+happens (report_missing_participant()), and not after a time-out.
 
-    multi.state       <- the next: by the last of num_threads to acknowledge
-    multi.thread_ack  <- who has yet to acknowledge: by each participant
-    multi.dropped     <- participants that were completed without having run
+    multi.state       <- the next state: by the last of num_threads that acknowledges
+    multi.thread_ack  <- how many have yet to acknowledge: by each participant
+    multi.dropped     <- participants whose work was completed without having run
     multi.entered     <- participants that began
 
-Locks: stop_cpus_mutex; two stopper.locks, the lower CPU's first.
-Callers: cpu (hotplug), users.
+Locks: the hotplug lock (stop_machine()), stop_cpus_mutex; two stopper.locks, the lower
+CPU's first.  Callers: hotplug, races, torture; users.
 """
 
 from __future__ import annotations

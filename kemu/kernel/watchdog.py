@@ -1,17 +1,17 @@
 """watchdog/N: notices a CPU whose tasks no longer get to run.
 
-Linux: kernel/watchdog.c (v4.13), and the buddy of 6.5 that watches another CPU.
-Not modelled: NMIs.  So a CPU cannot notice for itself that it takes no interrupts;
+Linux: kernel/watchdog.c (v4.13), and the neighbour of 6.5 that watches another CPU.
+Not modelled: NMIs.  A CPU that takes no interrupts therefore cannot notice that by itself;
 its neighbour does.
 
-Each watchdog/N, of FIFO 99, notes the time five times per threshold, and looks at the
-time of the next online CPU.  A loop that never calls kemu, or a stopper that spins for
-ever, is a soft lockup:
+Each watchdog/N, of FIFO 99, notes the time five times in each threshold, and looks at the
+time of the next online CPU.  A loop that never calls kemu is a soft lockup, and so is a
+stopper that spins for ever:
 
     watchdog: BUG: soft lockup - CPU#1 stuck for 2s! [migration/1:5]
 
-Off unless the machine was booted with Machine(watchdog=seconds): its timers never rest,
-so a machine that has it is never found quiescent.
+It is off unless the machine was booted with Machine(watchdog=seconds).  Its timers never
+rest, so a machine that has it is never found quiescent.
 
 Locks: none.  Callers: init.
 """

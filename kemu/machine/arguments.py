@@ -2,7 +2,7 @@
 
 A bool is no number here, though it is an int in Python, and a text is no sequence.
 
-Locks: none.  Callers: machine, handle, placement, races, cli.
+Locks: none.  Callers: machine, handle, placement, harness, cli.
 """
 
 from __future__ import annotations

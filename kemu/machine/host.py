@@ -2,7 +2,7 @@
 
 Read from /proc/cpuinfo and os.uname(); the load from /proc/loadavg.
 
-Locks: none.  Callers: harness.display; the command line; bench.
+Locks: none.  Callers: harness, cli; bench.
 """
 
 from __future__ import annotations

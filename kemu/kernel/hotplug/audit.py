@@ -1,9 +1,8 @@
-"""The invariants of hotplug, stoppers and per-CPU threads at rest (D3 to D5).
+"""The invariants of hotplug, stoppers and per-CPU threads at rest (S45 to S67).
 
-kemu's own.  Called by a task while no hotplug operation is under way: it takes the
-hotplug lock for reading.
+kemu's own.  A task calls the audit while no hotplug operation is under way.
 
-Locks: the hotplug lock.  Callers: torture, through version; tests.
+Locks: the hotplug lock, for reading.  Callers: init.
 """
 
 from __future__ import annotations

@@ -1,14 +1,14 @@
-"""CPU hotplug: cpu_up, cpu_down, and who does what on the way.
+"""CPU hotplug: cpu_up, cpu_down, and which task or CPU does each part.
 
 Linux: kernel/cpu.c (v4.13), kernel/sched/idle.c.  The states are in cpuhp.
 Not modelled: freezing, SMT control, parallel bringup.  Later fixes in it:
 
-* 4dddfb5faa61, 1db49484f21e, 96abb968549c (4.15): rollback is sound (cpuhp_thread), and can be
-  tested by injection (cpuhp_setup);
-* 3ae70c251f34 and 453e41085183 (5.11): a DEAD callback cannot be made to fail, and if it
-  does, it is reported and the CPU goes down all the same;
-* 45178ac0cea8 (5.5): a CPU's stopper takes works again before anything else can run on it
-  (exhibit stopper-enabled-late).
+* 4dddfb5faa61, 1db49484f21e, 96abb968549c (4.15): rollback is sound (cpuhp_thread), and a
+  test can make a callback fail (cpuhp_setup);
+* 3ae70c251f34 and 453e41085183 (5.11): a test cannot make a DEAD callback fail.  If one
+  fails by itself, the kernel reports it, and the CPU goes down all the same;
+* 45178ac0cea8 (5.5): a CPU's stopper takes works again before any other task can run on
+  the CPU (exhibit stopper-enabled-late).
 
 Up:   control   prepare callbacks, __cpu_up() ------>  start-up: STARTING callbacks, online
                 wait(done)        <------------------  idle: stopper on, complete(done)
@@ -20,7 +20,7 @@ Down: control   kick ------------------------------->  cpuhp/N: ONLINE callbacks
                 dead callbacks
 
 Locks: cpu_hotplug_lock; inside it smpboot_threads_lock, then stop_cpus_mutex.
-Callers: users, from any online CPU; init.
+Callers: init, races; users, from any online CPU.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def bringup_wait_for_ap(cpu: int) -> int:
     """The CPU idles: hand it over to its own thread.  In the control task.  May sleep.
 
     The unpark may sleep (the thread may still be queued somewhere since it was parked),
-    so the idle task must not do it (seed 002).
+    so the idle task must not do it (9cd4f1a4e7a8, 4.13).
     """
     st = CpuhpCpuState.on(cpu)
     wait_for_completion(st.done)

@@ -1,23 +1,23 @@
 """The line of hotplug states, and the callbacks on it.
 
 Linux: include/linux/cpuhotplug.h and the first half of kernel/cpu.c (v4.13).
-Not modelled: multi-instance states; states of subsystems that kemu has not.
+Not modelled: multi-instance states; states of subsystems that kemu does not have.
 
-A CPU is brought up by running the startup callbacks from OFFLINE to ONLINE, one
-state at a time, and taken down by the teardown callbacks backwards.  Who runs them:
+The startup callbacks from OFFLINE to ONLINE, one state at a time, bring a CPU up.  The
+teardown callbacks, in reverse order, take it down.  These tasks run them:
 
     up to BRINGUP_CPU                    the control task, on another CPU; may sleep
     AP_IDLE_DEAD to AP_ONLINE            the CPU itself, interrupts off; must not fail
     TEARDOWN_CPU (down only)             the control task
     AP_ONLINE_IDLE to ONLINE             the CPU's own cpuhp/N thread; may sleep
 
-    st.state     <- one step per callback: by whoever runs the callback
-    st.target    <- the control task, before it starts or kicks
-    st.done      <- complete()d by the CPU, waited for by the control task, in strict
+    st.state     <- one step for each callback: by the task that runs the callback
+    st.target    <- by the control task, before it starts the CPU or kicks cpuhp/N
+    st.done      <- the CPU completes it and the control task waits for it, in strict
                     alternation: idle reached, dead, each kick of cpuhp/N
     steps        <- callbacks in shared memory: under the hotplug lock
 
-Locks: none of its own.  Callers: cpu, cpuhp_thread, cpuhp_setup, hotplug_audit.
+Locks: none of its own.  Callers: cpu, cpuhp_thread, cpuhp_setup, audit, races.
 """
 
 from __future__ import annotations

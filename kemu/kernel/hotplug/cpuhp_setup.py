@@ -1,14 +1,14 @@
-"""Hotplug callbacks of one's own, and failing them on purpose.
+"""Hotplug callbacks of a user, and making one fail on purpose.
 
 Linux: kernel/cpu.c (__cpuhp_setup_state, __cpuhp_remove_state, write_cpuhp_fail).
 
     state = cpuhp_setup_state(CPUHP_AP_ONLINE_DYN, "mine", startup, teardown)
 
-runs startup(cpu) on every CPU that is past the state, and from then on as CPUs come;
-teardown(cpu) as they go.  A dynamic state gets the first free number of its range.
+runs startup(cpu) on every CPU that is past the state, and later on each CPU that comes up;
+teardown(cpu) on each CPU that goes down.  A dynamic state gets the first free number of its
+range.
 
-Locks: the hotplug lock, for reading as in Linux; registration excludes itself by a mutex.
-Callers: users.
+Locks: the hotplug lock, for reading as in Linux; inside it a mutex of its own.  Callers: users.
 """
 
 from __future__ import annotations

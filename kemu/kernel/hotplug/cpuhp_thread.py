@@ -1,12 +1,13 @@
 """cpuhp/N: the thread that runs a CPU's own part of the hotplug states.
 
-Linux: kernel/cpu.c (cpuhp_thread_fun, cpuhp_kick_ap and kin).  Later fixes in it:
-rollback as of 4.15 (4dddfb5faa61, 96abb968549c); empty states are stepped over at once,
-as of 5.11 (453e41085183).
+Linux: kernel/cpu.c (cpuhp_thread_fun, cpuhp_kick_ap and their helpers).  Later fixes in it:
+rollback as of 4.15 (4dddfb5faa61, 96abb968549c); empty states are stepped over at once, as
+of 5.11 (453e41085183).
 
-The control task kicks it and waits; there is never more than one kick under way.
+The control task kicks the thread and waits.  There is never more than one kick under way.
 
-Locks: none of its own; the control task holds the hotplug lock.  Callers: cpu, cpuhp_setup.
+Locks: none of its own; the control task holds the hotplug lock.
+Callers: cpu, cpuhp_setup, init, races.
 """
 
 from __future__ import annotations

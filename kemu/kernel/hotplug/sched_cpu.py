@@ -1,14 +1,14 @@
 """The scheduler's part of CPU hotplug, and migration by the stopper.
 
-Linux: kernel/sched/core.c (sched_cpu_activate and kin, migrate_tasks,
+Linux: kernel/sched/core.c (sched_cpu_activate, sched_cpu_deactivate, migrate_tasks,
 migration_cpu_stop, sched_exec), kernel/rcu (synchronize_sched_expedited).
 
-    active_mask   <- set last on the way up, cleared first on the way down
+    active_mask   <- the CPU's bit: set last on the way up, cleared first on the way down
 
-After active is cleared, every CPU goes through a moment with preemption on before
-the CPU may die: who looked at the mask with preemption off has finished with it.
+After the bit is cleared, every CPU must reach a moment with preemption on before the CPU
+may die.  By then each task that read the mask with preemption off has finished with it.
 
-Locks: pi_lock, rq.lock.  Callers: cpu (the hotplug states), migration, exec.
+Locks: pi_lock, rq.lock.  Callers: cpu, init, races.
 """
 
 from __future__ import annotations

@@ -1,12 +1,12 @@
-"""A sleeping lock with an owner.
+"""A lock with an owner; a task that waits for it sleeps.
 
 Linux: kernel/locking/mutex.c.  Not modelled: optimistic spinning, hand-off.
 
-    owner   <- the task (Task.ref): cmpxchg from 0 by who takes it, 0 by the owner
-    queue   <- who waits: the queue's own lock
+    owner   <- the task (Task.ref): by the task that takes the lock (cmpxchg from 0); 0 by
+               the owner
+    queue   <- the tasks that wait: under the queue's own lock
 
-Locks: the wait queue's.  Callers: smpboot, percpu_rwsem, stop_machine,
-cpuhp_setup; users.
+Locks: the wait queue's.  Callers: smpboot, percpu_rwsem, stop_machine, hotplug, v2_6; users.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
-"""The lock of cpus_read_lock(): cheap for readers, who are many, dear for the writer.
+"""The lock behind cpus_read_lock(): cheap for its many readers, expensive for the writer.
 
-Linux: kernel/locking/percpu-rwsem.c.  Not modelled: the per-CPU counters and their
-RCU switch; the readers' count is one word.
+Linux: kernel/locking/percpu-rwsem.c.  Not modelled: the per-CPU counters and their RCU
+switch; here the readers' count is one word.
 
-    readers     <- +1 by a reader, then it looks for a writer (full barriers)
-    reader      <- a reader (Task.ref) that is inside, the last to come; 0 when that one
-                   has left, though others may be inside: whom the writer is said to wait for
-    writer      <- the writer (Task.ref): by it, then it looks for readers (full barriers)
+    readers     <- +1 by a reader, which then looks for a writer (full barriers)
+    reader      <- the reader (Task.ref) that came last; 0 when that reader has left, although
+                   others may be inside.  The writer is said to wait for this task
+    writer      <- the writer (Task.ref): by itself, before it looks for readers (full barriers)
 
-So a reader and a writer that come together see each other, and the reader steps back.
+A reader and a writer that come at the same time therefore see each other, and the reader
+steps back.
 
-Locks: a mutex between writers; the wait queue's own.  Callers: cpu (hotplug).
+Locks: a mutex between writers; the wait queue's own.  Callers: hotplug.
 """
 
 from __future__ import annotations

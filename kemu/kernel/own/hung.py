@@ -1,19 +1,18 @@
-"""Who waits for whom: a cycle is found when it forms.
+"""Which task waits for which: a cycle is found when it forms.
 
-Linux: kernel/hung_task.c finds hung tasks by time; kernel/locking/lockdep.c finds
-orders that may hang.  This finds the hang itself, at the moment it is complete.
+Linux: kernel/hung_task.c finds hung tasks by time; kernel/locking/lockdep.c finds orders of
+locks that may hang.  This finds the hang itself, at the moment it is complete.
 
-    task.waits_on   <- the offset of the word that names the owner of what it waits for
-                       (Task.ref): by itself, before it sleeps
-    task.waits_for  <- that task (Task.ref), where it waits for a task and no lock
+    task.waits_on   <- the offset of the word that names the owner of what the task waits for
+                       (Task.ref): by the task, before it sleeps
+    task.waits_for  <- the task (Task.ref) that it waits for, if it waits for no lock
 
-The owner is read when the edge is walked, so an edge is never out of date.  Each
-waiter stores its edge, then walks on from there (full barrier in between), so of two
-tasks that close a cycle together at least one sees it.  A cycle is walked twice: if no
-task on it has been switched in between, its edges held all at once.
+The search reads the owner when it follows the edge, so an edge is never out of date.  Each
+waiter stores its edge and then searches from there, with a full barrier in between.  If two
+tasks close a cycle together, at least one of them therefore sees it.  A cycle is walked
+twice: if no task on it was switched in between, all its edges held at the same time.
 
-Locks: none.  Callers: mutex, percpu_rwsem, cpuhp_thread.  wait stores its own
-waits_for.
+Locks: none.  Callers: locking, hotplug, v2_6.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Named points: where a script may hold a task, and jitter may delay it.
 
-kemu's own.  The kernel carries a point where a seed's story needs one, and
-nothing else; a user's race has points of its own.  A point that nothing is
-armed for costs one native call, which does not even look its name up.
+kemu's own.  The kernel has a point in each gap of its protocols; points.py lists them with
+their meanings.  A user's race has points of its own.  While nothing is armed, a point costs
+one native call, which does not even look the name up.
 
-    point(name)     pass the point of that name; not with a spinlock held, if a
-                    script holds a task there
+    point(name)     pass the point of that name; not with a spinlock held, if a script holds
+                    a task there
 
 Locks: none.  Callers: everybody.
 """

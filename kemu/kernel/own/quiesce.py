@@ -1,13 +1,14 @@
 """Being told when every task is blocked.
 
-kemu's own.  The last CPU to go idle, with no timer, interrupt or wake-up pending
-anywhere, finds that nothing will ever happen again unless somebody outside acts
-(native/hardware/quiet.c), and raises IPI_QUIESCENT at one that is online.  Whoever armed that is woken.
+kemu's own.  When the last CPU goes idle, and no timer, interrupt or wake-up is pending on
+any CPU, nothing will happen any more unless the controller acts (native/hardware/gate.c).
+That CPU raises IPI_QUIESCENT at a CPU that is online, whose handler completes the waiter.
 
-    Quiescence.waiter   <- the completion to complete: by who arms
-    header.gate         |= GATE_QUIESCE, after that; taken away by the CPU that finds it so
+    Quiescence.waiter   <- the completion: by the task that arms
+    header.gate         |= GATE_QUIESCE, after that; the CPU that finds the machine quiet
+                        clears the bit
 
-Locks: none.  Callers: races (the referee), init; the interrupt.
+Locks: none.  Callers: harness, init, v2_6, machine.
 """
 
 from __future__ import annotations

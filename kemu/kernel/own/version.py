@@ -1,12 +1,12 @@
-"""Which Linux a machine runs: what a version does its own way, by name.
+"""Which Linux a machine runs, and the functions that differ from version to version.
 
-kemu's own (Linux: include/linux/version.h).  The scheduler, kthreads and their
-neighbours are the same in all; a version is its hotplug and its migration.
+kemu's own (Linux: include/linux/version.h).  The scheduler, kthreads and their neighbours
+are the same in all versions.  A version has its own hotplug and its own migration.
 
     header.era   <- the version's number in VERSIONS: by the controller, before power-on
 
-Locks: none.  Callers: machine, torture, races, cli, execve, cpu; the CPU processes,
-as they start.
+Locks: none.  Callers: machine, harness, torture, cli, exec, hotplug, v2_6; the CPU
+processes, as they start.
 """
 
 from __future__ import annotations

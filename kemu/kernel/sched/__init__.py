@@ -1,33 +1,34 @@
-"""The scheduler: serialization rules, and the names users import.
+"""The scheduler: serialization rules, and the names that users import.
 
-Linux: kernel/sched/.  core.c is split by topic: state, runqueue, classes,
-schedule, wakeup, wait, migration, policy, timer, audit.
+Linux: kernel/sched/.  core.c is split by topic: state, runqueue, schedule, wakeup, wait,
+migration, policy, timer, audit.
 
 Lock order:
 
-    a wait queue's or completion's lock, timer_lock
+    the lock of a wait queue or completion, timer_lock
       p->pi_lock
         rq->lock, and another's: the lower CPU first
           this CPU's timer_lock, in schedule() only
 
-The last closes no cycle with the first: inside rq->lock a CPU takes none but its own
-timer_lock, and whoever holds that one and goes on to other locks is this CPU itself, with
-interrupts off (run_timers); others hold it for a list's links and take nothing inside.
+timer_lock is in the list twice, and yet closes no cycle.  Inside rq->lock a CPU takes only
+its own timer_lock.  The one holder of that timer_lock that goes on to other locks is the
+same CPU, with interrupts off (run_timers()).  Other CPUs hold it only to change the links
+of the list, and take no lock inside it.
 
 p->state      <- a mask: by p without a lock (set_current_state); by p under pi_lock for
                  PARKED and DEAD (set_special_state); by wakers under pi_lock
-p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is preempted;
-                 swapper's is always 1
-p->on_cpu     <- { 0, 1 }: 1 by the switch to p, under rq->lock; 0 by whoever p was
-                 switched to (release), after everything p did: wakers wait for it (acquire)
+p->on_rq      <- { 0, 1 }: under rq->lock; 1 also while p runs and while it is preempted
+p->on_cpu     <- { 0, 1 }: 1 by the switch to p, under rq->lock; 0 by the task that follows p
+                 on the CPU (release), after everything p did: wakers wait for it (acquire)
 p->cpu        <- under pi_lock (WAKING) or rq->lock (queued)
-p->cpus_allowed <- under pi_lock and rq->lock; by __kthread_bind under pi_lock, once p
-                   is inactive
-p->sched_class, queue links <- under rq->lock; STOP is given to a task off every rq
-p->preempt_count <- by p; swapper's by whichever thread idles in its name
+p->cpus_allowed <- under pi_lock and rq->lock; by __kthread_bind() under pi_lock, once p is
+                 inactive
+p->sched_class, queue links <- under rq->lock; a task gets the class STOP while it is off
+                 every runqueue
+p->preempt_count <- by p; swapper's by the thread that idles in its name
 rq->curr      <- under rq->lock, by this CPU
 rq->stop      <- any CPU, while the stop task is parked
-rq->need_resched <- 1 by anybody under rq->lock, before a kick; 0 by this CPU in schedule()
+rq->need_resched <- 1 by any CPU under rq->lock, before a kick; 0 by this CPU in schedule()
 """
 
 from __future__ import annotations

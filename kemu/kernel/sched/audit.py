@@ -1,12 +1,12 @@
-"""The invariants of runqueues and tasks that are too dear to assert at every step.
+"""The invariants of runqueues and tasks that cost too much to assert at every step.
 
-kemu's own; the numbers S1 to S11 are those of the comments in classes, schedule
-and wakeup, where the cheap ones are asserted as they come by.
+kemu's own.  S1 to S11 are the numbers in runqueue, bug, schedule and wakeup, where the cheap
+ones are asserted in passing.
 
-The audit holds every rq.lock, in the order of CPUs, so that nothing is queued,
-unqueued or switched meanwhile.
+The audit holds every rq.lock, in the order of CPUs, so that no task is queued, unqueued or
+switched meanwhile.
 
-Locks: all rq.locks.  Callers: Machine.audit().
+Locks: all rq.locks.  Callers: machine; users.
 """
 
 from __future__ import annotations

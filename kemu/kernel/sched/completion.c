@@ -3,16 +3,17 @@
  *
  * Linux: kernel/sched/completion.c (complete, complete_all, wait_for_completion).
  *
- *	done		<- +1 per event, or COMPLETE_ALL for good: under lock
- *			   -1 by the waiter that takes one: under lock
- *	waiters		<- task.wait_next: by the waiter; off again by who wakes it, or by
- *			   itself when it finds an event: under lock
- *	task.state	<- UNINTERRUPTIBLE under lock, before it is freed: so complete(), which
- *			   wakes under the lock, finds the waiter asleep or about to be
+ *	done		<- +1 for each event, or COMPLETE_ALL for good: under lock
+ *			   -1 by the waiter that takes an event: under lock
+ *	waiters		<- task.wait_next: linked by the waiter; unlinked by the task that wakes
+ *			   it, or by the waiter itself when it finds an event: under lock
+ *	task.state	<- UNINTERRUPTIBLE under lock, before the waiter frees the lock.  So
+ *			   complete(), which wakes under the lock, finds the waiter asleep or
+ *			   about to be
  *
- * The waiter needs the lock to return, so complete() may be its waker's last touch of
- * the memory, but for a ring of somebody else's (kemu_unlocked()).  A wake-up carries no
- * news: the waiter looks at done again.
+ * The waiter needs the lock to return, so complete() may be its waker's last access to the
+ * memory, apart from notifying a third thread (kemu_unlocked()).  A wake-up says nothing about
+ * the event: the waiter looks at done again.
  *
  * Locks: the completion's, interrupts off; pi_lock nests inside.
  * Python half: kernel/sched/completion.py, which sets the timer of a wait with a time-out.

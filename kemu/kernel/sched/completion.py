@@ -2,15 +2,15 @@
 
 Linux: kernel/sched/completion.c.  Not modelled: killable waits.
 
-Waking and waiting are on every path, and no exhibit replaces them: who writes what, and
-under which lock, is in completion.c.
+The C half, completion.c, does the waking and the waiting, because every path goes through
+them and no exhibit replaces them.  Its head says which task writes what under which lock.
 
-A completion counts: complete() before wait_for_completion() is remembered, and
-each wait takes one.  complete_all() lets everybody through from then on.
+A completion counts: a complete() before wait_for_completion() is remembered, and each wait
+takes one event.  After complete_all() no wait sleeps any more.
 
-Locks: the completion's, interrupts off; pi_lock nests inside.  The waiter needs
-the lock to return, so complete() may be its waker's last touch of the memory.
-Callers: kthread, cpu, stop_machine; users.
+Locks: the completion's, interrupts off; pi_lock nests inside.  The waiter needs the lock to
+return, so complete() may be its waker's last access to the memory.
+Callers: cpu_stop, hotplug, own, v2_6, harness, latency, races, torture; users.
 """
 
 from __future__ import annotations

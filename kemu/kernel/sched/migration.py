@@ -1,10 +1,9 @@
-"""Affinity: masks, and moving a task that is not where it may be.
+"""Affinity: masks, and moving a task that is where it may not be.
 
-Linux: kernel/sched/core.c (do_set_cpus_allowed, set_cpus_allowed_ptr,
-__migrate_task).  Not modelled: NUMA, cpusets.
+Linux: kernel/sched/core.c (do_set_cpus_allowed, set_cpus_allowed_ptr, __migrate_task).
+Not modelled: NUMA, cpusets.
 
-Locks: pi_lock, then rq.lock.
-Callers: kthread; users; hotplug.
+Locks: pi_lock, then rq.lock.  Callers: kthread, hotplug, v2_6, harness; users.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Linux: kernel/sched/core.c.  Not modelled: deadline, nice values.
 
-Locks: pi_lock and rq.lock.  Callers: kthreads that want to be FIFO; cpu_stop.
+Locks: pi_lock and rq.lock.  Callers: cpu_stop, watchdog, v2_6; users.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
     """Make the task the stop task of that CPU; None takes the office away.  Any context.
 
     It appears as FIFO 99, and is then given the stop class as it stands: the
-    class has no queue, so the task must be off every runqueue (seed 000, race 2).
+    class has no queue, so the task must be off every runqueue (exhibit stop-class-while-queued).
     """
     rq = cpu_rq(cpu)
     old = system.tasks.get(rq.stop.load())

@@ -1,18 +1,19 @@
-"""The scheduling classes and their queues: stop, then fifo, then fair, then idle.
+"""Runqueues: the queues of the scheduling classes, their order, and how they are locked.
 
-Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  Not modelled: virtual
-run time (fair is a round of one-tick turns), groups, bandwidth, balancing.
+Linux: kernel/sched/sched.h, kernel/sched/core.c (task_rq_lock, resched_curr),
+kernel/sched/{stop_task,rt,fair,idle_task}.c.  Not modelled: virtual run time (fair tasks
+take turns of one tick), groups, bandwidth, balancing.
 
-A queued task is linked in its class's queue of its runqueue, also while it runs
-and while it is preempted.  The stop class has no queue: rq.stop is its only
-task, and enqueue and dequeue merely count.  That is why a task must be off every
-runqueue when it is given that class (exhibit stop-class-while-queued).
+A queued task is linked in its class's queue of its runqueue, also while it runs and while
+it is preempted.  The stop class has no queue: rq.stop is its only task, and enqueue and
+dequeue only count.  A task must therefore be off every runqueue when it is given that class
+(exhibit stop-class-while-queued).
 
-The links, the counts, the bitmap of priorities and who goes first are
-runqueue.c's, which schedule() and try_to_wake_up() use too; what must hold of
-a queued task is said here.
+The C half, runqueue.c, has the links, the counts, the bitmap of priorities and the choice
+of the next task; schedule() and try_to_wake_up() use it too.
 
-Locks: rq.lock in every function here.  Callers: core functions of sched.
+Locks: rq.lock, inside pi_lock.  The caller of each function below task_rq_unlock() holds
+rq.lock.  Callers: everybody.
 """
 
 from __future__ import annotations

@@ -3,30 +3,30 @@
  *
  * Linux: kernel/sched/core.c (__schedule, context_switch, finish_task_switch) and idle.c.
  *
- *	who goes				who comes
+ *	the task that goes			the task that comes
  *	  lock rq_lock
  *	  off the runqueue, unless RUNNING
  *	    or preempted: on_rq = 0
  *	  need_resched = 0; curr, on_cpu = 1
- *	    of who comes
+ *	    of the task that comes
  *	  the turn (release), with rq_lock  ->	  takes the turn (acquire)
- *						  on_cpu = 0 of who went (release): its
- *						    wakers wait for it (acquire)
+ *						  on_cpu = 0 of the one that went (release):
+ *						    its wakers wait for it (acquire)
  *						  unlock rq_lock
  *
- * So every task is switched out with a preempt_count of 2 (its own schedule(), and the
- * lock), swapper too.  need_resched is cleared before the queues are left, under the
- * lock under which it is set: no request is lost.
+ * Every task, swapper too, is therefore switched out with a preempt_count of 2: one for its
+ * own schedule(), one for the lock.  This CPU clears need_resched under the lock under which
+ * other CPUs set it, before it leaves the queues.  So no request is lost.
  *
- * A task that blocks when nothing else can run does not wake swapper's thread: its own
- * goes on in swapper's name (idle_in_place).  To everybody else swapper runs.  If the
- * task's turn comes on this CPU, no thread was switched; if it comes on another,
+ * When a task blocks and nothing else can run, its own thread goes on in swapper's name
+ * (idle_in_place), and swapper's thread is not woken.  To all other CPUs swapper runs.  If
+ * the task's turn comes on this CPU, no thread was switched.  If it comes on another CPU,
  * swapper's own thread takes the duty over (kemu_resign()).
  *
- * A dead task's thread waits for no turn: its slot is soon another's.  Who comes after
- * it is told whose slot it is (dead: the slot plus one), and frees it.
+ * The thread of a dead task waits for no turn, because its slot is soon another task's.  The
+ * task that comes after it is told the slot (dead: the slot plus one), and frees it.
  *
- * Locks: rq_lock, interrupts off.  Callers: kernel/sched/schedule.py.
+ * Locks: rq_lock, interrupts off.  Python half: kernel/sched/schedule.py.
  */
 #include "sched.h"
 
@@ -110,7 +110,7 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 	return status < 0 ? status : kemu_finish_switch(s, last, dead);
 }
 
-/* Who is to run here.  A task that is not RUNNING is off the runqueue, unless preempted. */
+/* Chooses the task to run here.  A task that is not RUNNING leaves the runqueue, unless preempted. */
 static int pick(struct kemu_self *s, struct kemu_cpu *cpu, bool preempt, struct kemu_task **next)
 {
 	struct kemu_task *prev = s->task;

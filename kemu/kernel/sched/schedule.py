@@ -1,19 +1,19 @@
-"""schedule(): give the CPU to the next task, and come back when it is our turn.
+"""schedule(): give the CPU to the next task, and come back when it is the caller's turn.
 
 Linux: kernel/sched/core.c (__schedule, finish_task_switch, schedule_debug) and idle.c
 (do_idle).  Not modelled: address spaces.
 
-The switch itself is on every path, and no exhibit replaces it: its steps, and who writes
-what in which order, are in schedule.c.  It comes back here with what is not the
-hardware's to do: a task that died is freed, a thread that is no task's any more ends, a
-broken invariant stops the machine.
+The C half, schedule.c, does the switch, because every path goes through it and no exhibit
+replaces it.  It returns with what the hardware cannot do: a task that died is to be freed,
+a thread that is no longer a task's is to end, a broken invariant is to stop the machine.
 
-Idling in place: a task that blocks when nothing else can run does not wake
-swapper's thread; its own thread goes on in swapper's name.  To everybody else swapper
-runs.  If the task's turn comes on this CPU, no thread was switched; if it comes on
-another, swapper's own thread takes the duty over.
+Idling in place: when a task blocks and nothing else can run, its own thread goes on in
+swapper's name, and swapper's thread is not woken.  To all other CPUs swapper runs.  If the
+task's turn comes on this CPU, no thread was switched.  If it comes on another CPU,
+swapper's own thread takes the duty over.
 
-Locks: rq.lock.  Callers: everybody that sleeps; the preemption vector.
+Locks: rq.lock.  Callers: completion, timer, wait, fork, kthread, smpboot, hotplug, v2_6,
+machine; users.
 """
 
 from __future__ import annotations

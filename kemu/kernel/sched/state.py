@@ -1,12 +1,12 @@
 """Task states, and how a task sets its own.
 
-Linux: include/linux/sched.h as of seed 000 (3.9); set_special_state of 2018.
+Linux: include/linux/sched.h (3.9); set_special_state() of 2018.
 
-A state is a bit mask; zero is TASK_RUNNING.  A waker passes the mask of states
-it may wake (try_to_wake_up), which is all the protection TASK_PARKED has: it is
-in nobody's mask but unpark's.
+A state is a bit mask; zero is TASK_RUNNING.  A waker passes the mask of states that it may
+wake (try_to_wake_up).  Only the mask of kthread_unpark() has TASK_PARKED, and TASK_PARKED
+has no other protection.
 
-Locks: pi_lock in set_special_state only.  Callers: everybody that sleeps.
+Locks: pi_lock in set_special_state() only (state.c).  Callers: everybody.
 """
 
 from __future__ import annotations

@@ -1,18 +1,18 @@
 """Time: the tick, and sleeping for a while.
 
 Linux: kernel/time/timer.c (schedule_timeout), kernel/sched/core.c (scheduler_tick).
-Not modelled: the wheel; a CPU's timers are a list, for there are few.
+Not modelled: the wheel; the timers of a CPU are a list, because there are few.
 
-A CPU has one event pending in hardware, cpu.next_event: the earliest of its
-timers and its tick.  The tick runs only where two fair tasks share the CPU: schedule()
-starts and stops it (timer.c).
+A CPU has one event pending in hardware, cpu.next_event: the earliest of its timers and its
+tick.  The tick runs only where two fair tasks share the CPU: schedule() starts and stops it
+(timer.c).
 
     task.timer_*    timer_lock of the CPU that timer_cpu names
     cpu.tick_at     that CPU, interrupts off
 
-Locks: timer_lock; pi_lock nests inside (a timer wakes its task under the lock, so
-that once it is removed it wakes nobody).  Callers: schedule, wait, completion, irq,
-cpu (hotplug), watchdog.
+Locks: timer_lock; pi_lock nests inside.  A timer wakes its task under timer_lock, so a
+timer that has been removed wakes no task.
+Callers: completion, wait, irq, hotplug, v2_6, watchdog; users.
 """
 
 from __future__ import annotations

@@ -3,8 +3,8 @@
 Linux: kernel/sched/core.c (wait_task_inactive), kernel/sched/wait.c.
 Not modelled: bookmarks, autoremove flags; a queue wakes in order of arrival.
 
-Locks: rq.lock and pi_lock; a queue's own lock, in which pi_lock nests.
-Callers: kthread, smpboot; users.
+Locks: rq.lock and pi_lock (wait.c); a queue's own lock, in which pi_lock nests.
+Callers: kthread, smpboot, locking, v2_6; users.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
     zero, p must stay in that state: returns 0 as soon as it does not.
 
     A task that is queued but does not run may not run for long: this is where
-    the caller sleeps a tick at a time (seed 002).
+    the caller sleeps one tick at a time.  The caller must therefore be able to sleep
+    (exhibit unpark-from-idle; 9cd4f1a4e7a8, 4.13).
     """
     while True:
         while p.on_cpu.load_acquire():

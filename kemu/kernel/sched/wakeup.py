@@ -1,18 +1,18 @@
-"""Waking: try_to_wake_up and its kin, and the first wake-up of a new task.
+"""Waking: try_to_wake_up() and its relatives, and the first wake-up of a new task.
 
 Linux: kernel/sched/core.c (try_to_wake_up, ttwu_remote, select_task_rq,
-select_fallback_rq, wake_up_new_task).  Not modelled: the remote wake list,
-wake-affine placement; a woken task goes where it last ran if it may.
+select_fallback_rq, wake_up_new_task).  Not modelled: the remote wake list, wake-affine
+placement; a woken task goes where it last ran if it may.
 
-The order a waker relies on, and that a sleeper must keep:
+The order that a waker relies on, and that a sleeper must keep:
 
     sleeper                         waker
       set_current_state(S)            change the condition
       test the condition              try_to_wake_up: lock pi_lock, test the state
       schedule()
 
-try_to_wake_up is the dearest path there is, and no exhibit replaces it: its steps, and who
-writes what in which order, are in wakeup.c.
+The C half, wakeup.c, has try_to_wake_up(), because it is the most frequent path and no
+exhibit replaces it.  Its head says what is written in which order.
 
 Locks: pi_lock, then rq.lock.  Callers: everybody.
 """

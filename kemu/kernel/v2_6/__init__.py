@@ -1,4 +1,4 @@
-"""Hotplug and migration as of Linux 2.6.6, with the fix of seed 001.
+"""Hotplug and migration as of Linux 2.6.6, with "sched-hotplug-cpu-sched_balance_exec-fix".
 
     notifier       the chain of callbacks      kernel/sys.c
     cpu            cpu_up, cpu_down            kernel/cpu.c

@@ -1,9 +1,8 @@
-"""What must hold of hotplug and migration at rest (D6).
+"""What must hold of hotplug and migration at rest (S45 to S83).
 
-kemu's own.  Called by a task while no hotplug operation is under way: it takes the
-hotplug lock.
+kemu's own.  A task calls the audit while no hotplug operation is under way.
 
-Locks: the hotplug lock.  Callers: torture, through version; tests.
+Locks: the hotplug lock.  Callers: init.
 """
 
 from __future__ import annotations

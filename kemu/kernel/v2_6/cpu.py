@@ -1,20 +1,20 @@
 """cpu_up and cpu_down of 2004: one lock, a chain of notifiers, a stopped machine.
 
-Linux: kernel/cpu.c (2.6.6).  Later fixes in it: CPU_UP_CANCELED goes only to those who
-accepted CPU_UP_PREPARE (notifier).  Not modelled: /sbin/hotplug.
+Linux: kernel/cpu.c (2.6.6).  Later fixes in it: CPU_UP_CANCELED goes only to the notifiers
+that accepted CPU_UP_PREPARE (notifier).  Not modelled: /sbin/hotplug.
 
-    up      UP_PREPARE; power on; ONLINE; if somebody objects: UP_CANCELED
+    up      UP_PREPARE; power on; ONLINE; if a notifier objects: UP_CANCELED
     down    leave the CPU; stop the machine and on that CPU: offline, move its tasks;
             wait until it idles, and is dead; DEAD
 
-There was one mask of CPUs.  Here it is two words, since the scheduler asks for online, or
-for active: they differ between power-on and CPU_ONLINE alone.
+2.6.6 had one mask of CPUs.  Here it is two words, because the scheduler asks whether a CPU
+is online, or whether it is active.  They differ only between power-on and CPU_ONLINE.
 
-    online_mask   |= by the CPU, as it starts; &= by it, all others standing still
+    online_mask   |= by the CPU, as it starts; &= by it, while all others stand still
     active_mask   |= by the hotplug task, after that; &= by the CPU, before online
 
 Locks: the hotplug lock (cpucontrol); inside it stopmachine_mutex.
-Callers: users, from any online CPU; init.
+Callers: init, races; users, from any online CPU.
 """
 
 from __future__ import annotations

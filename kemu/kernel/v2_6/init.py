@@ -2,7 +2,7 @@
 
 Linux: init/main.c (2.6.6: smp_init, do_pre_smp_initcalls).
 
-Runs as the first task of CPU 0, when every CPU's process is there and plays dead.
+Runs as the first task of CPU 0, when every CPU's process exists and plays dead.
 """
 
 from __future__ import annotations

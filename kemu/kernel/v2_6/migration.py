@@ -1,30 +1,32 @@
-"""Requests to the migration threads, and who makes them.
+"""Requests to the migration threads, and the tasks that make them.
 
-Linux: kernel/sched.c (2.6.6), with the fix of seed 001, "sched-hotplug-cpu-
-sched_balance_exec-fix" (2004).  Not modelled: scheduling domains, and the requests
-that change them; active balancing.
+Linux: kernel/sched.c (2.6.6), with "sched-hotplug-cpu-sched_balance_exec-fix"
+(2.6.6-rc2-mm1, 2004).  Not modelled: scheduling domains, and the requests that change them;
+active balancing.
 
-A task that is queued can be moved only by its own CPU, where the migration thread
-preempts it: who wants it moved leaves a request there and sleeps.
+Only the CPU of a queued task can move it: the CPU's migration thread preempts the task.  A
+task that wants it moved therefore leaves a request there and sleeps.
 
-    queue        <- requests, the youngest first: under rq.lock; linked by the requester,
-                    unlinked by the migration thread, or at CPU_DEAD by the hotplug task
+    queue        <- requests, the youngest first: under rq.lock.  The requester links one; the
+                    migration thread, or at CPU_DEAD the hotplug task, unlinks it
     thread       <- the CPU's migration thread: set before the CPU can have a task, None
-                    after its last one is gone, by the hotplug task
-    req          <- in the requester's frame: unlinked, then done completed once, before
-                    the frame ends
+                    after its last task is gone, by the hotplug task
+    req          <- in the requester's frame: unlinked, then done completed once, before the
+                    frame ends
 
-No lock is held against hotplug.  What makes it safe (the seed's four races):
+The requester holds no lock against hotplug.  The change names four races, and closes them:
 
-* the test that dest is online and the move are one section with interrupts off: a CPU
-  goes offline only while every other stands still (races 1 and 2);
-* the thread to wake is looked up, and kept from being freed, under the rq.lock under
-  which the request was queued, on a CPU that had the task and so was online (race 3);
-* what a dead CPU's thread left is completed, not carried out, once the thread has ended
-  and nobody can add to it (race 4, migration_call).
+* The test that dest is online and the move are one section with interrupts off.  A CPU goes
+  offline only while every other CPU stands still (races 1 and 2).
+* The requester looks up the thread that it must wake, and takes a reference to it, under
+  the rq.lock under which it queued the request.  The CPU had the task and so was online
+  (race 3).
+* The hotplug task completes the requests that a dead CPU's thread left, without carrying
+  them out, once the thread has ended and no task can add one (race 4, migration_call).
 
-Locks: pi_lock, then rq.lock, the lower CPU's first (2.6.6 had rq.lock alone: the wake-ups
-here are of a later kernel, and need pi_lock).  Callers: execve, cpu, migration_call, users.
+Locks: pi_lock, then rq.lock, the lower CPU's first (2.6.6 had rq.lock alone; the wake-ups
+here are those of a later kernel, and need pi_lock).
+Callers: audit, cpu, init, migration_call, races; users.
 """
 
 from __future__ import annotations
@@ -155,7 +157,7 @@ def set_cpus_allowed(p: Task, new_mask: int) -> int:
     """Let p run on these CPUs only, and move it there.  May sleep.
 
     Returns 0, or -EINVAL if none of them is online.  In 2.6.6 it was safe under the
-    hotplug lock alone; here it takes the reference that the seed takes.
+    hotplug lock alone; here it takes the reference that the change of 2004 takes.
     """
     check_alive(p)
     if not isinstance(new_mask, int):

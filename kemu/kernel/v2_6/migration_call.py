@@ -1,17 +1,17 @@
-"""The migration threads: one for each CPU, made as it comes, stopped when it has gone.
+"""The migration threads: one for each CPU, created as it comes up, stopped when it is dead.
 
-Linux: kernel/sched.c (2.6.6: migration_thread, migration_call, migrate_all_tasks), with the
-fix of seed 001 (2004).
+Linux: kernel/sched.c (2.6.6: migration_thread, migration_call, migrate_all_tasks), with
+"sched-hotplug-cpu-sched_balance_exec-fix" (2004).
 
-    UP_PREPARE    create it, bind it, FIFO 99; the CPU has none of its tasks yet
+    UP_PREPARE    create the thread, bind it, FIFO 99; the CPU has no other task yet
     ONLINE        wake it
-    UP_CANCELED   bind it to a CPU there is, so that it can run; then as DEAD
-    DEAD          stop it; forget it; complete the requests it has left
+    UP_CANCELED   bind it to a CPU that is online, so that it can run; then as DEAD
+    DEAD          stop it; forget it; complete the requests that it has left
 
-In that order at DEAD: while the thread is there a request may still be added, by a task
-that locked its runqueue before the CPU died; once it is gone none can be.
+The order at DEAD matters.  While the thread exists, a task that locked its runqueue before
+the CPU died may still add a request.  Once the thread has ended, no task can.
 
-Locks: rq.lock.  Callers: cpu, through the notifier chain; init.
+Locks: rq.lock.  Callers: cpu, init, races.
 """
 
 from __future__ import annotations

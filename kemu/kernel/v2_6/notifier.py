@@ -1,16 +1,16 @@
-"""The chain of those who want to know that a CPU comes or goes.
+"""The chain of subsystems that are told when a CPU comes up or goes down.
 
 Linux: kernel/sys.c (notifier_chain_register, notifier_call_chain),
-include/linux/notifier.h (2.6.6).  Later fixes in it: CPU_UP_CANCELED is sent only to
-those who were sent CPU_UP_PREPARE (2.6.18's nr_to_call).
+include/linux/notifier.h (2.6.6).  Later fixes in it: CPU_UP_CANCELED is sent only to those
+that were sent CPU_UP_PREPARE (2.6.18's nr_to_call).
 
-    chain   <- blocks, highest priority first, equals in order of registration: under
-               the hotplug lock
+    chain   <- blocks, highest priority first, equals in order of registration: under the
+               hotplug lock
 
-A callback is called with an action and a CPU and returns NOTIFY_OK or NOTIFY_DONE, or
-NOTIFY_BAD, which ends the round: at CPU_UP_PREPARE, a veto.
+The kernel calls a callback with an action and a CPU.  It returns NOTIFY_OK or NOTIFY_DONE,
+or NOTIFY_BAD, which ends the round.  NOTIFY_BAD at CPU_UP_PREPARE is a veto.
 
-Locks: the caller's hotplug lock.  Callers: cpu.
+Locks: the caller holds the hotplug lock.  Callers: cpu, init, migration_call, softirq.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
-"""ksoftirqd of the time: created as its CPU comes, stopped when it has gone.
+"""ksoftirqd of 2.6.6: created as its CPU comes up, stopped when the CPU is dead.
 
-Linux: kernel/softirq.c (2.6.6: cpu_callback).  What is raised on a CPU that goes down is
-left for it to come back; the rest is kemu.kernel.softirq's.
+Linux: kernel/softirq.c (2.6.6: cpu_callback).  A softirq that is raised on a CPU that goes
+down waits until the CPU is up again.  The rest is in kemu.kernel.softirq.
 
-Locks: none.  Callers: cpu, through the notifier chain; init.
+Locks: none.  Callers: init.
 """
 
 from __future__ import annotations

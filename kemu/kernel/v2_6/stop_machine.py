@@ -1,16 +1,16 @@
-"""kstopmachine: a thread on every CPU that does nothing, so that one can do something.
+"""kstopmachine: a thread on every CPU that does nothing, so that one CPU can do something.
 
 Linux: kernel/stop_machine.c (2.6.6).
 
-do_stop() runs on the CPU where the function is to run.  It makes a thread for each other
-CPU, waits until all of them run there, then has them turn preemption off, then
-interrupts, and runs the function.
+do_stop() runs on the CPU where the function is to run.  It creates a thread for each other
+CPU, waits until all of them run there, has them turn preemption off and then interrupts
+off, and runs the function.
 
     sm.state        <- WAIT, PREPARE, DISABLE_IRQ, EXIT: by do_stop (release)
-    sm.thread_ack   += 1 by each thread for each state; 0 by do_stop, before the next
+    sm.thread_ack   += 1 by each thread for each state; 0 by do_stop, before the next state
 
-All of these threads are FIFO 99, as a CPU's migration thread is: whichever of them
-comes second on a CPU waits for the other to sleep or yield.
+All of these threads are FIFO 99, as a CPU's migration thread is.  The one that comes second
+on a CPU waits until the other sleeps or yields.
 
 Locks: stopmachine_mutex, inside the hotplug lock.  Callers: cpu.
 """
