@@ -31,6 +31,10 @@ COMMANDS = {
         "races": "List the races of Linux's history that kemu runs.",
         "race": "Run a race before and after its fix: a built-in one, or your own file.",
     },
+    "Write a race of your own": {
+        "new": "Write a race to begin with into a file: it runs as it is.",
+        "points": "List the places in the kernel where a script can hold a task.",
+    },
     "Put the kernel under load": {
         "hotplug": "Take CPUs down and up at random, and audit the kernel's invariants.",
     },
