@@ -11,6 +11,7 @@ from kemu.cli import options
 from kemu.cli.show import Answers, Progress
 from kemu.errors import KernelPanic
 from kemu.exits import Exit
+from kemu.kernel.locking.lockdep import track_locks
 from kemu.kernel.own.version import DEFAULT, VERSIONS
 from kemu.machine.log import log
 from kemu.machine.machine import Machine
@@ -91,6 +92,7 @@ def _run(plan: Plan) -> tuple[Stats, str, bool]:
 
         try:
             with Machine(plan.cpus, trace=True, kernel=plan.kernel, console=_log) as machine:
+                track_locks(machine.memory)
                 stats = run_onoff(machine, plan.seconds, plan.seed, tell, plan.cycles)
             failure = "\n".join(stats.failures)
         except KernelPanic as panic:

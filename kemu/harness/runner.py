@@ -15,6 +15,7 @@ from functools import partial
 
 from kemu import native
 from kemu.errors import AtomicHold, KemuError, KernelPanic, TaskOops, UsageError, refuse, text_of
+from kemu.kernel.locking.lockdep import track_locks
 from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
@@ -176,7 +177,7 @@ class _SideRun:
         with Machine(cpus, placement=placement_of(self.race, cpus), trace=True,
                      kernel=self.race.kernel, console=partial(print, file=sys.stderr, flush=True),
                      overrides=at_boot) as machine:
-            self._arm_jitter(machine)
+            self._arm(machine)
             self.boots += 1
             before = (self.side.trials, self.side.overlaps)
             offset = machine.memory.publish(
@@ -226,8 +227,9 @@ class _SideRun:
             self.side.doubts.append(f"a trial did not end in {STUCK_SECONDS:.0f} s")
         return f"a trial did not end in {STUCK_SECONDS:.0f} s\n\n{machine.report(stacks=True)}"
 
-    def _arm_jitter(self, machine: Machine) -> None:
+    def _arm(self, machine: Machine) -> None:
         header = Header(machine.memory)
+        track_locks(machine.memory)
         if not self.plan.points:
             header.gate.fetch_or(native.GATE_NO_POINTS)
         if self.plan.how != "jitter":

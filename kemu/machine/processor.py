@@ -30,6 +30,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import MachineStopped, UsageError, text_of
 from kemu.kernel import arch, fork, irq, printk
+from kemu.kernel.locking import lockdep
 from kemu.kernel.own import quiesce, wiring
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import install, this_kernel
@@ -232,6 +233,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
             override.install(wants)
         install(this_kernel())
         native.set_vectors(irq.do_IRQ, preempt_schedule)
+        native.set_lock_vector(lockdep.mark_lock)
         irq.request_irq(native.IPI_MAILBOX, request.open_mailbox)
         irq.request_irq(native.IPI_QUIESCENT, quiesce.quiescent)
         request.send_results_with(processor.answer)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar, Self, TypeVar, cast
 
 from kemu import native
@@ -102,6 +103,8 @@ class Struct:
         cls.fields = dict(cls.fields)
         for name, field in list(vars(cls).items()):
             if isinstance(field, Field):
+                if field.view is native.SpinLock:
+                    field.view = partial(native.SpinLock, lock_class=f"lock:{cls.__qualname__}.{name}")
                 cls.fields[name] = (cls.size, field)
                 cls.size += field.size
 

@@ -134,7 +134,8 @@ class Word:
 class SpinLock(Word):
     """A word that is a lock."""
 
-    def __new__(cls, memory: Memory, offset: int, /) -> SpinLock: ...
+    def __new__(cls, memory: Memory, offset: int, /, lock_class: str = "") -> SpinLock:
+        """lock_class: what locks of its kind are called in reports; "" is not tracked."""
     def lock(self) -> None:
         """Take it; disables preemption.  Full barrier."""
     def unlock(self) -> None:
@@ -228,6 +229,12 @@ def set_tasks(tasks: Tasks[Any], /) -> None:
     """The table in which current() finds swapper's view."""
 def set_vectors(interrupt: Callable[[], object], reschedule: Callable[[], object], /) -> None:
     """Who is called when an interrupt or a reschedule is taken."""
+def set_lock_vector(vector: Callable[[int, int, int], object], /) -> None:
+    """While GATE_LOCKDEP is set, the hardware calls vector(class, use, before).
+
+    It does so when the locks of a class are first taken in a new way.  class is the offset
+    of the symbol that names the class; use and before are LOCK_ bits.
+    """
 def wait_turn() -> int:
     """Sleep until some CPU switches to this task; returns who ran there before."""
 def schedule(preempt: bool, /) -> int:
@@ -348,6 +355,9 @@ GATE_JITTER: Final[int]
 GATE_JITTER_OPS: Final[int]
 GATE_QUIESCE: Final[int]
 GATE_NO_POINTS: Final[int]
+GATE_LOCKDEP: Final[int]
+LOCK_IN_HARDIRQ: Final[int]
+LOCK_HARDIRQS_ON: Final[int]
 IPI_CALL_FUNCTION: Final[int]
 IPI_MAILBOX: Final[int]
 IPI_QUIESCENT: Final[int]

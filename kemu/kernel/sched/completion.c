@@ -28,10 +28,21 @@ static struct kemu_completion *completion_at(struct kemu *k, u64 off)
 	return (struct kemu_completion *)(k->base + off);
 }
 
+static struct kemu_name lock_class = { "lock:Completion.lock", 0 };
+
+static int lock(struct kemu_self *s, struct kemu_completion *x)
+{
+	int status = KEMU_OK;
+
+	if (unlikely(load(&s->k->hdr->gate) & GATE_LOCKDEP))
+		status = kemu_named_lock_used(s, &lock_class);
+	return status < 0 ? status : kemu_lock(s, &x->lock);
+}
+
 static int lock_irq(struct kemu_self *s, struct kemu_completion *x)
 {
 	u64 flags = kemu_irq_save(s);
-	int status = kemu_lock(s, &x->lock);
+	int status = lock(s, x);
 
 	if (status < 0)
 		kemu_irq_put(s, flags);
@@ -79,7 +90,7 @@ int kemu_complete(struct kemu_self *s, u64 off, bool all)
 	if (!x)
 		return KEMU_RANGE;
 	flags = kemu_irq_save(s);
-	status = kemu_lock(s, &x->lock);
+	status = lock(s, x);
 	if (status < 0) {
 		kemu_irq_put(s, flags);
 		return status;

@@ -32,7 +32,7 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 	}
 	if (gate & GATE_OPS)
 		kemu_trace(s, EVENT_OP, NULL, op, off, value);
-	return KEMU_OK;
+	return gate & GATE_LOCKDEP && op == OP_LOCK ? kemu_field_lock_used(s, off) : KEMU_OK;
 }
 
 /* A named point of the kernel or of a user's race.  KEMU_PENDING: see kemu_wait_while_held(). */

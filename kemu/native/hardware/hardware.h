@@ -104,6 +104,7 @@ struct kemu_host {
 	void *(*release)(void);
 	void (*acquire)(void *state);
 	int (*take_pending)(void);
+	int (*lock_used)(u64 class, u64 use, u64 before);
 };
 
 extern struct kemu_host kemu_host;
@@ -198,6 +199,12 @@ int kemu_named_point(struct kemu_self *s, struct kemu_name *point);
 /* jitter.c: seeded random delays */
 int kemu_jitter_at_op(struct kemu_self *s);
 int kemu_jitter_at_point(struct kemu_self *s, u64 gate);
+
+/* lockuse.c: how each class of spinlock has been taken */
+#define KEMU_HARDIRQ_OFFSET (1 << 16)	/* in task.preempt_count */
+int kemu_lock_used(struct kemu_self *s, u64 class);
+int kemu_named_lock_used(struct kemu_self *s, struct kemu_name *class);
+int kemu_field_lock_used(struct kemu_self *s, u64 off);
 
 /* hold.c: a script holds a task at a point */
 int kemu_hold_at(struct kemu_self *s, u64 point);

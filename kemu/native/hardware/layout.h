@@ -49,6 +49,7 @@ enum kemu_gate {
 	GATE_QUIESCE	= 1 << 6,	/* the last CPU to go idle raises IPI_QUIESCENT */
 	GATE_CONTROL	= 1 << 7,	/* reserved: a chooser decides every step */
 	GATE_NO_POINTS	= 1 << 8,	/* a point is recorded, and does nothing else */
+	GATE_LOCKDEP	= 1 << 9,	/* how each class of spinlock is taken is recorded (lockuse.c) */
 };
 
 /* cpu.ipi: interrupts pending at a CPU. */
@@ -58,6 +59,9 @@ enum kemu_ipi {
 	IPI_QUIESCENT	= 1 << 2,	/* every task is blocked */
 	IPI_INIT	= 1 << 3,	/* a CPU that plays dead is to come up */
 };
+
+/* How the locks of a class were taken: the value of the symbol that names the class. */
+enum kemu_lock_use { LOCK_IN_HARDIRQ = 1 << 0, LOCK_HARDIRQS_ON = 1 << 1 };
 
 /* What a bell says.  An OS thread sleeps on no other word. */
 enum kemu_bell { BELL_QUIET, BELL_NOTIFIED, BELL_ASLEEP };

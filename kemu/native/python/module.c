@@ -156,7 +156,8 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(KEMU_TURN_REHOME), CONSTANT(KEMU_NR_SYMBOLS), CONSTANT(KEMU_SYMBOL_NAME),
 	CONSTANT(GATE_PANIC), CONSTANT(GATE_TRACE), CONSTANT(GATE_OPS), CONSTANT(GATE_HOLD),
 	CONSTANT(GATE_JITTER), CONSTANT(GATE_JITTER_OPS), CONSTANT(GATE_QUIESCE),
-	CONSTANT(GATE_NO_POINTS),
+	CONSTANT(GATE_NO_POINTS), CONSTANT(GATE_LOCKDEP), CONSTANT(LOCK_IN_HARDIRQ),
+	CONSTANT(LOCK_HARDIRQS_ON),
 	CONSTANT(IPI_CALL_FUNCTION), CONSTANT(IPI_MAILBOX), CONSTANT(IPI_QUIESCENT),
 	CONSTANT(IPI_INIT),
 	CONSTANT(CPU_BUSY), CONSTANT(CPU_IDLE), CONSTANT(CPU_HELD),
@@ -212,7 +213,7 @@ PyMODINIT_FUNC PyInit__hardware(void)
 {
 	PyObject *module = PyModule_Create(&module_def);
 
-	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due };
+	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due, lock_used };
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    !PyModule_AddFunctions(module, point_functions) &&
 	    !PyModule_AddFunctions(module, cpu_functions) &&

@@ -58,6 +58,7 @@ void replace_object(PyObject **slot, PyObject *view);
 bool is_task(void);
 bool begins_call(void);
 bool take_pending(void);
+int lock_used(u64 class, u64 use, u64 before);
 PyObject *then_pending(void);
 PyObject *py_leave(PyObject *module, PyObject *unused);
 

@@ -7,6 +7,35 @@
  */
 #include "py.h"
 
+typedef struct {
+	Word word;
+	PyObject *class_name;	/* NULL: its uses are not tracked */
+	u64 class;		/* the offset of the symbol, once it has been looked up */
+} SpinLock;
+
+/* Tells lockuse.c that the current task is about to take the lock. */
+static int note_use(SpinLock *l)
+{
+	struct kemu *k = &l->word.memory->k;
+
+	if (!l->class_name)
+		return KEMU_OK;
+	if (!l->class) {
+		Py_ssize_t len;
+		const char *name = PyUnicode_AsUTF8AndSize(l->class_name, &len);
+		u64 index;
+		int status;
+
+		if (!name)
+			return KEMU_RAISED;
+		status = kemu_symbol(k, name, (u64)len, &index);
+		if (status < 0)
+			return status;
+		l->class = k->symbols + index * sizeof(struct kemu_symbol);
+	}
+	return kemu_lock_used(&kemu_self, l->class);
+}
+
 static bool is_in_this_machine(Word *w)
 {
 	if (!is_task())
@@ -20,11 +49,14 @@ static bool is_in_this_machine(Word *w)
 
 static bool spin_lock(Word *w)
 {
-	int status;
+	int status = KEMU_OK;
 
 	if (!is_in_this_machine(w))
 		return false;
-	status = kemu_lock(&kemu_self, w->p);
+	if (unlikely(load(&w->hdr->gate) & GATE_LOCKDEP))
+		status = note_use((SpinLock *)w);
+	if (status >= 0)
+		status = kemu_lock(&kemu_self, w->p);
 	if (unlikely(status < 0))
 		fail(status);
 	return status >= 0;
@@ -108,12 +140,39 @@ static PyMethodDef spinlock_methods[] = {
 	{ 0 },
 };
 
+static PyObject *SpinLock_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+{
+	PyObject *name = kwds ? PyDict_GetItemString(kwds, "lock_class") : NULL;
+	SpinLock *l;
+
+	if (kwds && PyDict_GET_SIZE(kwds) != (name ? 1 : 0)) {
+		PyErr_SetString(PyExc_TypeError, "SpinLock(memory, offset, /, lock_class=\"\")");
+		return NULL;
+	}
+	if (name && !PyUnicode_Check(name)) {
+		PyErr_SetString(PyExc_TypeError, "lock_class must be a str");
+		return NULL;
+	}
+	l = (SpinLock *)Word_Type.tp_new(type, args, NULL);
+	if (l && name && PyUnicode_GET_LENGTH(name))
+		l->class_name = Py_NewRef(name);
+	return (PyObject *)l;
+}
+
+static void SpinLock_dealloc(SpinLock *l)
+{
+	Py_XDECREF(l->class_name);
+	Word_Type.tp_dealloc((PyObject *)l);
+}
+
 PyTypeObject SpinLock_Type = {
 	PyVarObject_HEAD_INIT(NULL, 0)
 	.tp_name = "kemu.native.SpinLock",
-	.tp_doc = PyDoc_STR("SpinLock(memory, offset, /)\n--\n\nA word that is a lock."),
-	.tp_basicsize = sizeof(Word),
+	.tp_doc = PyDoc_STR("SpinLock(memory, offset, /, lock_class='')\n--\n\nA word that is a lock."),
+	.tp_basicsize = sizeof(SpinLock),
 	.tp_flags = Py_TPFLAGS_DEFAULT,
 	.tp_base = &Word_Type,
+	.tp_new = SpinLock_new,
+	.tp_dealloc = (destructor)SpinLock_dealloc,
 	.tp_methods = spinlock_methods,
 };

@@ -13,9 +13,7 @@
 
 #include "py.h"
 
-#define HARDIRQ_OFFSET	(1 << 16)
-
-static PyObject *irq_vector, *resched_vector;
+static PyObject *irq_vector, *resched_vector, *lock_vector;
 static PyObject *tasks;		/* this process's table of views */
 static __thread PyObject *thread_view;
 static __thread Memory *self_memory;
@@ -63,9 +61,9 @@ static bool take_irq(struct kemu_cpu *cpu)
 	bool ok;
 
 	store(&cpu->irqs_off, 1);
-	store(&t->preempt_count, t->preempt_count + HARDIRQ_OFFSET);
+	store(&t->preempt_count, t->preempt_count + KEMU_HARDIRQ_OFFSET);
 	ok = call(irq_vector);
-	store(&t->preempt_count, t->preempt_count - HARDIRQ_OFFSET);
+	store(&t->preempt_count, t->preempt_count - KEMU_HARDIRQ_OFFSET);
 	store(&cpu->irqs_off, 0);
 	Py_DECREF(memory);
 	return ok;
@@ -116,6 +114,18 @@ PyObject *then_pending(void)
 	if (unlikely(is_due()) && !take_pending())
 		return NULL;
 	Py_RETURN_NONE;
+}
+
+/* A class of locks is taken in a new way: lock_vector judges it. */
+int lock_used(u64 class, u64 use, u64 before)
+{
+	PyObject *result;
+
+	if (!lock_vector)
+		return KEMU_OK;
+	result = PyObject_CallFunction(lock_vector, "KKK", class, use, before);
+	Py_XDECREF(result);
+	return result ? KEMU_OK : KEMU_RAISED;
 }
 
 /* ---- becoming a task ------------------------------------------------------ */
@@ -227,6 +237,17 @@ static PyObject *py_set_vectors(PyObject *module, PyObject *const *args, Py_ssiz
 	Py_RETURN_NONE;
 }
 
+static PyObject *py_set_lock_vector(PyObject *module, PyObject *vector)
+{
+	(void)module;
+	if (!PyCallable_Check(vector)) {
+		PyErr_SetString(PyExc_TypeError, "set_lock_vector(vector): a callable");
+		return NULL;
+	}
+	replace_object(&lock_vector, vector);
+	Py_RETURN_NONE;
+}
+
 /* ---- turns ---------------------------------------------------------------- */
 
 static PyObject *py_wait_turn(PyObject *module, PyObject *unused)
@@ -265,6 +286,9 @@ PyMethodDef task_functions[] = {
 	ONE("set_tasks", py_set_tasks, "tasks", "The table in which current() finds swapper's view."),
 	FAST("set_vectors", py_set_vectors, "interrupt, reschedule",
 	     "Who is called when an interrupt or a reschedule is taken."),
+	ONE("set_lock_vector", py_set_lock_vector, "vector",
+	    "While GATE_LOCKDEP is set, vector(class, use, before) is called when the locks of a class\n"
+	    "are first taken in a new way.  class: the offset of its symbol; use, before: LOCK_ bits."),
 	NOARGS("wait_turn", py_wait_turn, "Sleep until some CPU switches to this task."),
 	NOARGS("idle", py_idle, "Idle until something is due; returns WHY_ bits."),
 	{ 0 },
