@@ -4,6 +4,7 @@ A page's examples run in order, in one empty folder.  The words after the langua
 
     ```python                   run as a script
     ```python file=mine.py      written to mine.py, for the blocks that follow
+    ```python more=mine.py      added to the end of mine.py
     ```text output              what the script before it prints
     ```console                  each line that begins with "$ " runs; the lines below are its output
     ```console recorded         the same, but only the exit status and the verdicts are compared
@@ -30,7 +31,7 @@ PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md",
 
 EXAMPLES = ("python", "console")
 SHOWN = ("text", "json", "yaml", "ini", "c", "mermaid")     # other languages a page may show
-WORDS = re.compile(r"show|recorded|output|file=[\w./-]+|exit=\d+")
+WORDS = re.compile(r"show|recorded|output|(?:file|more)=[\w./-]+|exit=\d+")
 VERDICTS = re.compile(r"\b(?:HIT|CLEAN|UNKNOWN|MISSED|BROKEN|SUCCESS|FAILURE)\b")
 FENCE = re.compile(r"^```(?P<info>[^`]*)$")
 SECONDS = 100.0
@@ -54,6 +55,10 @@ class Block:
         """The value of the word ``name=value``."""
         return next((word.partition("=")[2] for word in self.words if word.startswith(name + "=")),
                     default)
+
+    @property
+    def is_part_of_a_file(self) -> bool:
+        return bool(self.value("file") or self.value("more"))
 
     def wrong(self, what: str) -> PageError:
         name = self.page.relative_to(ROOT) if self.page.is_relative_to(ROOT) else self.page
@@ -97,14 +102,21 @@ def run_page(page: Path, folder: Path) -> None:
         if block.language == "console":
             for command, expected in commands(block):
                 compare(block, command, expected, execute(block, command, folder))
-        elif block.language == "python" and block.value("file"):
-            (folder / block.value("file")).write_text(block.text)
+        elif block.language == "python" and block.is_part_of_a_file:
+            write_part(block, folder)
         elif block.language == "python":
             script = folder / f"line_{block.line}.py"
             script.write_text(block.text)
             printed = execute(block, f"{sys.executable} {script.name}", folder)
         elif "output" in block.words:
             compare(block, "the script", block.text, printed)
+
+
+def write_part(block: Block, folder: Path) -> None:
+    """Write a block to the file that it begins, or add it to the one that it goes on with."""
+    with (folder / (block.value("file") or block.value("more"))).open(
+            "w" if block.value("file") else "a") as file:
+        file.write(block.text)
 
 
 def commands(block: Block) -> list[tuple[str, str]]:

@@ -9,7 +9,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs.pages import PAGES, blocks, commands, execute
+from tests.docs.pages import PAGES, blocks, commands, execute, write_part
 
 
 def record(page: Path) -> None:
@@ -20,8 +20,8 @@ def record(page: Path) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for block in blocks(page):
-            if block.language == "python" and block.value("file"):
-                (folder / block.value("file")).write_text(block.text)
+            if block.language == "python" and block.is_part_of_a_file:
+                write_part(block, folder)
             if block.language != "console" or "show" in block.words:
                 continue
             printed = [(command, execute(block, command, folder)) for command, _ in commands(block)]
