@@ -19,6 +19,7 @@ from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 
 from ext.docstrings import as_markdown, escaped, head
+from kemu.kernel.own.points import POINTS
 from kemu.races import EXHIBITS, exhibit
 
 KEMU = Path(kemu.__file__).parent
@@ -90,7 +91,7 @@ def linux_parts(text: str) -> dict[str, str]:
 
 
 class Invariants(FromCode):
-    """A table of those of the body's invariants that the kernel's code names, and a list of the rest."""
+    """A table of those of the body's invariants that the kernel's code names."""
 
     def markdown(self) -> Iterator[str]:
         defined = dict(line.split(": ", 1) for line in self.content if line)
@@ -131,20 +132,19 @@ class Races(FromCode):
 
 
 class Points(FromCode):
-    """The points that the kernel passes, and the function that passes each."""
+    """The kernel's points, in the groups of their table, and what holds at each."""
 
     def markdown(self) -> Iterator[str]:
-        yield rows("point", "passed in")
-        yield "|---|---|"
-        for path in sorted((KEMU / "kernel").rglob("*.py")):
-            function = ""
-            for line in path.read_text().splitlines():
-                defined = re.match(r"\s*def (\w+)", line)
-                function = defined[1] if defined else function
-                passed = re.search(r'\bpoint\("([^"]+)"\)', line)
-                if passed:
-                    yield rows(f"`{passed[1]}`",
-                               f"`{function}()` of `{path.relative_to(KEMU / 'kernel').with_suffix('')}`")
+        path = KEMU / "kernel/own/points.py"
+        self.env.note_dependency(str(path))
+        for line in path.read_text().splitlines():
+            if line.startswith("    # "):
+                yield from ("", f"**{escaped(line[6:])}**", "")
+                yield from (rows("point", "what holds there"), "|---|---|")
+            else:
+                name = re.match(r'    "([^"]+)":', line)
+                if name:
+                    yield rows(f"`{name[1]}`", escaped(POINTS[name[1]]))
 
 
 def setup(app: Sphinx) -> dict[str, bool]:

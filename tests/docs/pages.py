@@ -154,8 +154,8 @@ def compare(block: Block, command: str, expected: str, printed: str) -> None:
 
 
 def matches(expected: str, printed: str) -> bool:
-    """Whether an output is the expected one; "..." stands for any text, spaces at ends do not count."""
-    expected, printed = (re.sub(r"[ \t]+$", "", text, flags=re.MULTILINE).strip()
+    """Whether an output is the expected one; "..." stands for any text, and spaces count as one."""
+    expected, printed = (re.sub(r" *\n", "\n", re.sub(r"[ \t]+", " ", text)).strip()
                          for text in (expected, printed))
     pattern = ".*".join(re.escape(part) for part in expected.split("..."))
     return re.fullmatch(pattern, printed, re.DOTALL) is not None

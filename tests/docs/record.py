@@ -9,7 +9,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.docs.pages import PAGES, blocks, commands, execute, write_part
+from tests.docs.pages import PAGES, ROOT, blocks, commands, execute, write_part
+
+
+def anonymous(output: str, folder: Path) -> str:
+    """An output without the folders of the machine that it was recorded on."""
+    for path, shown in ((folder, "/home/you"), (ROOT, "/home/you/kemu"), (sys.base_prefix, "/usr")):
+        output = output.replace(str(path), shown)
+    return output.strip("\n")
 
 
 def record(page: Path) -> None:
@@ -27,7 +34,7 @@ def record(page: Path) -> None:
             printed = [(command, execute(block, command, folder)) for command, _ in commands(block)]
             if "recorded" in block.words:
                 text = [line.rstrip() + "\n" for command, output in printed
-                        for line in [f"$ {command}", *output.strip("\n").splitlines()]]
+                        for line in [f"$ {command}", *anonymous(output, folder).splitlines()]]
                 first, count = block.line + shift, block.text.count("\n")
                 anew[first:first + count] = text
                 shift += len(text) - count

@@ -37,7 +37,8 @@ def test_refuses(tmp_path, text, said):
     "```python\nprint(1)\n```\nwords\n```text output\n1\n```\n",
     "```python file=mine.py\nprint('mine')\n```\n```console\n$ python mine.py\nmine\n```\n",
     "```console recorded\n$ echo before 7 HIT\nbefore 5 HIT\n```\n",
-    "```python file=a.py\nx = 1\n```\n```python more=a.py\nprint(x)\n```\n```console\n$ python a.py\n1\n```\n",
+    "```python file=a.py\nx = 1\n```\n```python more=a.py\nprint(x)\n```\n"
+    "```console\n$ python a.py\n1\n```\n",
     "```python show\nraise SystemExit(3)\n```\n",
     "```{toctree}\nmine\n```\n",
 ])
