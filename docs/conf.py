@@ -33,4 +33,5 @@ html_css_files = ["kemu.css"]
 html_theme_options = {"navigation_with_keys": True}
 html_copy_source = False
 pygments_style = "friendly"
+highlight_language = "text"         # a "::" in a docstring is a table or a diagram
 

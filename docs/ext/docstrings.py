@@ -18,6 +18,7 @@ from sphinx.application import Sphinx
 
 RST = re.compile(r"([\\*|`])|(?<=\w)(_)(?=\W|$)")
 MARKDOWN = re.compile(r"([\\*|`_<>\[\]{}$#])")
+PARAMETER = re.compile(r"``(\w+)``: (.*?)(?=``\w+``: |$)")     # a paragraph of them: a list
 KEPT = re.compile(r"``[^`]+``|:\w+:`[^`]+`|`[^`]+`")
 
 
@@ -39,6 +40,9 @@ def as_rst(text: str) -> list[str]:
             lines.append("")
         if _indented(part):
             lines += ["::", "", *("   " + line for line in part)]
+        elif PARAMETER.match(part[0]):
+            lines += [f":param {found[1]}: {_escaped(found[2].strip(), RST)}"
+                      for found in PARAMETER.finditer(" ".join(part))]
         else:
             lines += [_escaped(line, RST) for line in part]
     return lines

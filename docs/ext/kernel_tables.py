@@ -1,7 +1,7 @@
 """Directives that read the code, so that the site says what the code says.
 
     {head} kemu/kernel/sched/__init__.py    the head of a file, as it is written there
-    {linux} kemu/kernel/sched               a table: which Linux each module of a folder follows
+    {linux} kemu/kernel/sched               which Linux each module of a folder follows
     {invariants}                            its body defines S1, S2, ...; the code says which exist
     {races}                                 the register of races
     {points}                                the points of the kernel
@@ -59,18 +59,18 @@ def rows(*cells: str) -> str:
 
 
 class Linux(FromCode):
-    """What the heads of a folder's modules say of Linux."""
+    """What the heads of a folder's modules say of Linux: a definition for each module."""
 
     def markdown(self) -> Iterator[str]:
-        yield rows("module", "follows", "later fixes in it", "left out")
-        yield "|---|---|---|---|"
-        folder = ROOT / self.arguments[0]
-        for path in sorted(folder.glob("*.py")):
+        for path in sorted((ROOT / self.arguments[0]).glob("*.py")):
             parts = linux_parts(head(path))
             if parts:
-                yield rows(f"`{path.stem.replace('__init__', path.parent.name)}`",
-                           *(escaped(parts.get(name, "")) for name in
-                             ("Linux", "Later fixes in it", "Not modelled")))
+                yield f"`{path.stem.replace('__init__', path.parent.name)}`"
+                yield f": {escaped(parts['Linux'])}."
+                for title, name in (("Later fixes in it", "Later fixes in it"), ("Left out", "Not modelled")):
+                    if parts.get(name):
+                        yield f"\n  *{title}:* {escaped(parts[name])}."
+                yield ""
 
 
 def linux_parts(text: str) -> dict[str, str]:

@@ -4,7 +4,7 @@ A page's examples run in order, in one empty folder.  The words after the langua
 
     ```python                   run as a script
     ```python file=mine.py      written to mine.py, for the blocks that follow
-    ```python more=mine.py      added to the end of mine.py
+    ```python more=mine.py      added to the end of mine.py, after an empty line
     ```text output              what the script before it prints
     ```console                  each line that begins with "$ " runs; the lines below are its output
     ```console recorded         the same, but only the exit status and the verdicts are compared
@@ -116,7 +116,7 @@ def write_part(block: Block, folder: Path) -> None:
     """Write a block to the file that it begins, or add it to the one that it goes on with."""
     with (folder / (block.value("file") or block.value("more"))).open(
             "w" if block.value("file") else "a") as file:
-        file.write(block.text)
+        file.write(block.text if block.value("file") else "\n" + block.text)
 
 
 def commands(block: Block) -> list[tuple[str, str]]:
