@@ -192,6 +192,19 @@ def stop_one_cpu(cpu: int, fn: Any, arg: Any = 0) -> int:
         return stop.wait()
 
 
+def stop_one_cpu_nowait(cpu: int, fn: Any, arg: int, work_buf: CpuStopWork) -> bool:
+    """Have a CPU run fn(arg), preempting what runs there, and do not wait.  Does not sleep.
+
+    Returns whether the work was queued; False if the CPU's stopper is not enabled.  work_buf
+    is the caller's and must not be queued already; it is free again when fn begins.
+    """
+    check_cpu(cpu)
+    work_buf.fn.store(functions.publish(fn))
+    work_buf.arg.store(pack(arg))
+    work_buf.done.store(0)
+    return cpu_stop_queue_work(cpu, work_buf)
+
+
 def cpu_stop_should_run(cpu: int) -> bool:
     """Whether there is work.  Preemption is off."""
     stopper = CpuStopper.on(cpu)

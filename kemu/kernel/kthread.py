@@ -247,7 +247,7 @@ def __kthread_bind(p: Task, cpu: int, state: int) -> bool:
     WARNs and changes nothing: the mask of a running task would change under it.
 
     The mask and PF_NO_SETAFFINITY are stored under pi_lock.  Otherwise a task that calls
-    set_cpus_allowed_ptr() between the two stores would see no flag and replace the mask of a
+    sched_setaffinity() between the two stores would see no flag and replace the mask of a
     thread that is then bound for good (25834c73f93a, 2015).
     """
     if not wait_task_inactive(p, state):

@@ -7,7 +7,7 @@ A descriptor says what a per-CPU thread does.  The loop is here, so that every s
 parks when its CPU goes down, and is unparked on its own CPU when the CPU comes up.  The
 loop asserts with preemption off that the thread runs on that CPU (S40).
 
-    hotplug_threads <- descriptors, in order of registration: smpboot_threads_lock
+    hotplug_threads <- descriptors, the last registered first: smpboot_threads_lock
     store[cpu]      <- the thread of each CPU: under the same lock
     data.status     <- NONE, ACTIVE, PARKED: by the thread itself
 
@@ -299,7 +299,7 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
             ht.free()
             raise
         point("smpboot:registered")
-        _globals().threads.add_tail(ht.base)
+        _globals().threads.add(ht.base)
     return 0
 
 

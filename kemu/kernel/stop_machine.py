@@ -1,7 +1,6 @@
 """Several CPUs stopped together: multi_cpu_stop(), and the functions built on it.
 
 Linux: kernel/stop_machine.c (v4.13), its second half; the stoppers are in cpu_stop.
-Not modelled: stop_machine_from_inactive_cpu.
 
 multi_cpu_stop() is a work on several CPUs, which go through states in step.  No CPU sleeps
 in it, so if one participant is missing all others spin for ever.  kemu reports that when it
@@ -31,11 +30,12 @@ from kemu.kernel.locking.mutex import Mutex, mutex_trylock, mutex_unlock
 from kemu.kernel.own import wiring
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
-from kemu.kernel.panic import Kind, panic
+from kemu.kernel.panic import BUG, Kind, panic
+from kemu.kernel.sched.completion import try_wait_for_completion
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
-from kemu.native import (local_irq_restore, local_irq_save, preempt_disable, preempt_enable,
-                         smp_processor_id)
+from kemu.native import (cpu_relax, local_irq_restore, local_irq_save, preempt_disable,
+                         preempt_enable, smp_processor_id)
 
 
 MULTI_STOP_NONE, MULTI_STOP_PREPARE, MULTI_STOP_DISABLE_IRQ, MULTI_STOP_RUN, MULTI_STOP_EXIT = range(5)
@@ -254,3 +254,27 @@ def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
     """
     with cpus_read():
         return stop_machine_cpuslocked(fn, data, cpus)
+
+
+def stop_machine_from_inactive_cpu(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
+    """stop_machine() for a CPU on its way up: online, and not active yet.  Polls; does not sleep.
+
+    The control task holds the hotplug lock.  The caller's CPU takes part itself, and not
+    through its stopper.  cpus: a mask, by default the first active CPU.
+    """
+    here, mask = smp_processor_id(), system.header.active_mask.load()
+    if mask >> here & 1:
+        BUG(f"stop_machine_from_inactive_cpu() on cpu{here}, which is active")
+    active = for_each_cpu(mask)
+    mutex = StopCpus.on(0).mutex
+    while not mutex_trylock(mutex):
+        cpu_relax()
+    with _multi_stop(fn, data, len(active) + 1, 1 << active[0] if cpus is None else cpus) as msdata, \
+            Stop(multi_cpu_stop, msdata.base, len(active), nr_works=0) as stop:
+        queue_stop_cpus_work(mask, stop)
+        ret = multi_cpu_stop(msdata.base)
+        while not try_wait_for_completion(stop.done.completion):
+            cpu_relax()
+        ret = ret or stop.done.ret.load()
+    mutex_unlock(mutex)
+    return ret

@@ -13,7 +13,7 @@ from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu,
                                  kthread_data, kthread_park, kthread_run, kthread_stop, kthread_unpark)
-from kemu.kernel.sched import migration, set_cpus_allowed_ptr, wake_up_process
+from kemu.kernel.sched import migration, sched_setaffinity, wake_up_process
 from kemu.machine.override import make_override
 from kemu.memory.views import tasks_of
 from tests.kernel.threads import Board, Shared, hog, sleeper, where
@@ -153,7 +153,7 @@ def bind_slowly(p, mask):
 
 
 def set_mask(k):
-    return set_cpus_allowed_ptr(k, 0b01)
+    return sched_setaffinity(k, 0b01)
 
 
 def bind_beside_set_cpus_allowed():

@@ -13,11 +13,12 @@ from kemu.kernel import sched
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop, kthread_unpark)
-from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
-                               set_cpus_allowed_ptr, wake_up_process)
+from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setaffinity,
+                               sched_setscheduler, set_cpus_allowed_ptr, wake_up_process)
 from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.memory.views import Header
+from kemu.trace import events
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
 
 
@@ -305,17 +306,19 @@ def test_unusable_mask(machine, mask):
     assert machine(2).run(set_mask, mask) == (-EINVAL, True)
 
 
-def unbind():
+def unbind(set_mask):
     k = kthread_create_on_cpu(sleeper, None, 1, "k/%u")
     kthread_unpark(k)
-    ret = set_cpus_allowed_ptr(k, 0b11)
+    found = set_mask(k, 0b11), k.cpus_allowed.load()
     kthread_stop(k)
-    return ret
+    return found
 
 
 def test_bound_for_good(machine):
-    """The mask of a per-CPU thread cannot be changed."""
-    assert machine(2).run(unbind) == -EINVAL
+    """Users cannot change the mask of a per-CPU thread; the kernel can (v4.13)."""
+    m = machine(2)
+    assert m.run(unbind, sched_setaffinity) == (-EINVAL, 0b10)
+    assert m.run(unbind, set_cpus_allowed_ptr) == (0, 0b11)
 
 
 def wake_without_cpu():
@@ -391,3 +394,21 @@ def test_audit_after_churn(machine):
     for handle in [m.start(churn, 40, cpu=cpu) for cpu in range(3)]:
         handle.result()
     assert m.audit() is None
+
+
+def preempt_with_a_state_set():
+    """Set a state, and be preempted before schedule(): by a FIFO thread on the same CPU."""
+    k = bound(sleeper, None, 0, priority=50)
+    sched.set_current_state(TASK_INTERRUPTIBLE)
+    wake_up_process(k)
+    sched.set_current_state(sched.TASK_RUNNING)
+    stop(k)
+
+
+def test_a_preempted_task_is_traced_as_running(machine):
+    """sched_switch shows R+ for a task that is preempted, whatever state it has set (as Linux)."""
+    m = machine(2, trace=True)
+    m.run(preempt_with_a_state_set)
+    states = {events.state_letters(e.a) for e in m.trace().events
+              if e.id == events.SCHED_SWITCH and e.who == "preempt_with_a_"}
+    assert {s for s in states if s.endswith("+")} == {"R+"}

@@ -7,10 +7,14 @@ from errno import ENOENT
 import pytest
 
 from kemu import UsageError
+from kemu.errors import KernelBug
 from kemu.kernel import sched
-from kemu.kernel.cpu_stop import CpuStopper, stop_one_cpu
-from kemu.kernel.hotplug.cpu import cpu_down
-from kemu.kernel.stop_machine import StopCpus, stop_cpus, stop_machine, stop_two_cpus, try_stop_cpus
+from kemu.kernel.cpu_stop import CpuStopper, CpuStopWork, stop_one_cpu, stop_one_cpu_nowait
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpuhp import CpuhpState
+from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_machine_from_inactive_cpu,
+                                      stop_two_cpus, try_stop_cpus)
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import irqs_disabled, preempt_count
 
@@ -154,3 +158,45 @@ def test_stopper_of_a_dead_cpu_has_nothing(machine):
     m = machine(2)
     m.run(cpu_down, 1)
     assert m.run(stopper_state, 1) == (0, True)
+
+
+def stop_without_waiting(cpu, fn):
+    """Whether the work was queued, and then a stop that comes after it on the same list."""
+    work = CpuStopWork.alloc()
+    queued = stop_one_cpu_nowait(cpu, fn, 3, work)
+    if queued:
+        stop_one_cpu(cpu, look)
+    work.free()
+    return queued
+
+
+def test_stop_one_cpu_nowait(machine):
+    """The work runs on the CPU; on a CPU that is down it is refused."""
+    m = machine(3)
+    assert m.run(stop_without_waiting, 1, look)
+    with m.looking():
+        assert runs_by_cpu(3) == [0, 2, 0]
+    m.run(cpu_down, 1)
+    assert not m.run(stop_without_waiting, 1, look)
+
+
+def stop_from_here(cpu):
+    sched.preempt_disable()
+    stop_machine_from_inactive_cpu(look, 0, 0b111)
+    sched.preempt_enable()
+
+
+def test_stop_machine_from_inactive_cpu(machine):
+    """A CPU on its way up stops the others, and takes part itself."""
+    m = machine(3)
+    m.run(cpu_down, 1)
+    m.run(cpuhp_setup_state, CpuhpState.CPUHP_AP_ONLINE_DYN, "stops", stop_from_here, None, False)
+    assert m.run(cpu_up, 1) == 0
+    with m.looking():
+        assert (runs_by_cpu(3), Seen.on(1).irqs_off.load()) == ([1, 1, 1], 1)
+
+
+def test_stop_machine_from_an_active_cpu(machine):
+    """A CPU that is active is a BUG: its stopper would be needed twice."""
+    with pytest.raises(KernelBug, match="which is active"):
+        machine(2).run(stop_machine_from_inactive_cpu, look)

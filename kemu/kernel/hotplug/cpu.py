@@ -148,8 +148,8 @@ def _cpu_up(cpu: int, target: int) -> int:
 def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
     """Bring a CPU up, to ONLINE or to a state on the way.  May sleep.
 
-    Returns 0, also if it is there already, or a negative errno: -EINVAL for a CPU or
-    target there is not, else what a callback returned, everything being as before.
+    Returns 0, also if the CPU is there already; -EINVAL for a CPU or a target that does not
+    exist; otherwise what a callback returned, and everything is as before.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not is_cpu(cpu) or not _is_target(target):
@@ -233,10 +233,10 @@ def cpuhp_down_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
 def _cpu_down(cpu: int, target: int) -> int:
     st = CpuhpCpuState.on(cpu)
     with cpus_write():
-        if cpu_online(cpu) and online_cpus() == [cpu] and target < S.CPUHP_AP_ONLINE_IDLE:
+        if len(online_cpus()) == 1:
             return -EBUSY
         if st.state.load() <= target:
-            return -EINVAL if target == S.CPUHP_OFFLINE else 0
+            return 0
         prev_state = cpuhp_set_state(st, target)
         if st.state.load() > S.CPUHP_TEARDOWN_CPU:
             ret = cpuhp_kick_ap(st, max(target, S.CPUHP_TEARDOWN_CPU))
@@ -253,9 +253,10 @@ def _cpu_down(cpu: int, target: int) -> int:
 def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
     """Take a CPU down, to OFFLINE or to a state on the way.  May sleep.
 
-    Returns 0, -EBUSY for the last online CPU, -EINVAL for a CPU or target there is
-    not or that is offline, else what a callback returned, everything being as before.
-    A task that takes its own CPU down goes on on another.
+    Returns 0, also if the CPU is there or below already; -EBUSY while only one CPU is online,
+    whichever CPU is asked for; -EINVAL for a CPU or a target that does not exist; otherwise
+    what a callback returned, and everything is as before.  A task that takes its own CPU down
+    continues on another CPU.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not is_cpu(cpu) or not _is_target(target):

@@ -35,7 +35,7 @@ from __future__ import annotations
 
 from kemu.kernel.cpumask import cpu_active, cpu_online, cpumask_of, for_each_cpu, online_cpus
 from kemu.kernel.sched.audit import audit
-from kemu.kernel.sched.migration import do_set_cpus_allowed, set_cpus_allowed_ptr
+from kemu.kernel.sched.migration import do_set_cpus_allowed, sched_setaffinity, set_cpus_allowed_ptr
 from kemu.kernel.sched.policy import (SCHED_FIFO, SCHED_NORMAL, sched_set_stop_task,
                                       sched_setscheduler)
 from kemu.kernel.sched.runqueue import cpu_rq, idle_cpu, task_cpu, task_curr
@@ -59,10 +59,9 @@ __all__ = [
     "cpu_relax", "cpu_rq", "cpumask_of", "current", "do_set_cpus_allowed", "for_each_cpu",
     "idle_cpu", "irqs_disabled", "local_irq_restore", "local_irq_save", "need_resched",
     "online_cpus", "preempt_count", "preempt_disable", "preempt_enable", "sched_set_stop_task",
-    "sched_setscheduler", "schedule", "schedule_timeout",
-    "schedule_timeout_uninterruptible", "select_fallback_rq",
-    "set_cpus_allowed_ptr", "set_current_state", "set_special_state", "smp_mb",
-    "smp_processor_id", "task_cpu", "task_curr", "try_to_wake_up", "wait_event",
-    "wait_task_inactive", "waiting", "wake_up", "wake_up_new_task", "wake_up_process",
-    "wake_up_state", "yield_",
+    "sched_setaffinity", "sched_setscheduler", "schedule", "schedule_timeout",
+    "schedule_timeout_uninterruptible", "select_fallback_rq", "set_cpus_allowed_ptr",
+    "set_current_state", "set_special_state", "smp_mb", "smp_processor_id", "task_cpu",
+    "task_curr", "try_to_wake_up", "wait_event", "wait_task_inactive", "waiting", "wake_up",
+    "wake_up_new_task", "wake_up_process", "wake_up_state", "yield_",
 ]

@@ -45,14 +45,28 @@ def move_queued_task(rq: Cpu, p: Task, dest: int) -> None:
 
 
 def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
-    """Let p run on these CPUs only, and move it there.  May sleep.
+    """Let p run on these CPUs only, and move it there.  For the kernel's own use.  May sleep.
 
-    Returns 0, or -EINVAL if none of them can be used, or if p is bound for good.
+    Returns 0, or -EINVAL if p can use none of them.  As in v4.13, it also changes the mask of
+    a thread that is bound for good; sched_setaffinity() refuses that.
+    """
+    return __set_cpus_allowed_ptr(p, mask, False)
+
+
+def sched_setaffinity(p: Task, mask: int) -> int:
+    """set_cpus_allowed_ptr() for users: -EINVAL also if p is bound for good.  May sleep."""
+    return __set_cpus_allowed_ptr(p, mask, True)
+
+
+def __set_cpus_allowed_ptr(p: Task, mask: int, check: bool) -> int:
+    """check: refuse a thread with PF_NO_SETAFFINITY.
+
+    The flag is read under the locks, because __kthread_bind() sets it under pi_lock.
     """
     check_alive(p)
     rq, flags = task_rq_lock(p)
     usable = for_each_cpu(mask & usable_mask(p))
-    if not usable or (p.flags.load() & PF_NO_SETAFFINITY and mask != p.cpus_allowed.load()):
+    if not usable or (check and p.flags.load() & PF_NO_SETAFFINITY):
         task_rq_unlock(rq, p, flags)
         return -EINVAL
     do_set_cpus_allowed(p, mask)

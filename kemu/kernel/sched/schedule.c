@@ -164,7 +164,7 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 	store(&cpu->curr, kemu_slot(s->k, next));
 	if (load(&s->k->hdr->gate) & GATE_TRACE)
 		kemu_trace(s, EVENT_SCHED_SWITCH, next,
-			   load(&prev->state) | (preempt ? EVENT_PREEMPTED : 0),
+			   preempt ? EVENT_PREEMPTED : load(&prev->state),	/* R+, as Linux */
 			   load(&prev->prio), load(&next->prio));
 	return context_switch(s, cpu, next, dead);
 }
