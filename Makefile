@@ -20,7 +20,8 @@ $(VENV)/pyvenv.cfg: FORCE
 # Everything is installed into .venv, editable; the stamp says from which set-up.  KEMU_DEVELOP makes
 # a warning of the compiler an error (see setup.py).
 $(VENV)/stamp: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg setup.py $(wildcard kemu/native/*/*.[ch] kemu/kernel/*/*.[ch])
-	KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
+	@echo "installing kemu and what its tests need into $(VENV), from the package index; this may take a minute"
+	@KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
@@ -52,7 +53,8 @@ bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json
 
 # Sphinx and what it needs; `make test` does without.
 $(VENV)/docs-stamp: $(VENV)/stamp
-	KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' 2>$(VENV)/pip.log \
+	@echo "installing what the documentation needs into $(VENV), from the package index"
+	@KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 

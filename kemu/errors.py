@@ -63,13 +63,13 @@ class KernelPanic(KemuError):
     def __init__(self, text: str, *, cpu: int = -1, task: str = "", traceback: str = "",
                  trace: str = "", report: str = "", console: str = "") -> None:
         super().__init__(report or text)
-        self.text = text
-        self.cpu = cpu
-        self.task = task
-        self.traceback = traceback
-        self.trace = trace
-        self.report = report or text
-        self.console = console
+        self.text: str = text
+        self.cpu: int = cpu
+        self.task: str = task
+        self.traceback: str = traceback
+        self.trace: str = trace
+        self.report: str = report or text
+        self.console: str = console
 
 
 class KernelBug(KernelPanic):

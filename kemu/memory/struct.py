@@ -49,9 +49,9 @@ class Ref:
     __slots__ = ("birth", "memory", "slot")
 
     def __init__(self, memory: native.Memory, base: int) -> None:
-        self.memory = memory
-        self.slot = native.Word(memory, base)
-        self.birth = native.Word(memory, base + WORD)
+        self.memory: native.Memory = memory
+        self.slot: native.Word = native.Word(memory, base)
+        self.birth: native.Word = native.Word(memory, base + WORD)
 
     def set(self, task: Any) -> None:
         """Refer to a task, or to None."""
@@ -109,8 +109,8 @@ class Struct:
                 cls.size += field.size
 
     def __init__(self, memory: native.Memory, base: int) -> None:
-        self.memory = memory
-        self.base = base
+        self.memory: native.Memory = memory
+        self.base: int = base
         for name, (offset, field) in self.fields.items():
             setattr(self, name, field.view(memory, base + offset))
 

@@ -27,6 +27,8 @@ class View:
 
     __slots__ = ("memory",)
 
+    memory: native.Memory
+
     if TYPE_CHECKING:   # fields are set from the layout
         def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
@@ -65,14 +67,15 @@ class Cpu(View):
     def __init__(self, memory: native.Memory, cpu: int) -> None:
         base = _cpus(memory) + cpu * native.CPU["sizeof"]
         self._fill(memory, base, native.CPU)
-        self.cpu = cpu
-        self.lock = native.SpinLock(memory, base + native.CPU["rq_lock"])
-        self.queue = native.RunQueue(memory, cpu)
-        self.fair = List(memory, base + native.CPU["fair_next"])
-        self.timers = List(memory, base + native.CPU["timer_next"])
-        self.calls = List(memory, base + native.CPU["call_next"])
+        self.cpu: int = cpu
+        self.lock: native.SpinLock = native.SpinLock(memory, base + native.CPU["rq_lock"])
+        self.queue: native.RunQueue = native.RunQueue(memory, cpu)
+        self.fair: List = List(memory, base + native.CPU["fair_next"])
+        self.timers: List = List(memory, base + native.CPU["timer_next"])
+        self.calls: List = List(memory, base + native.CPU["call_next"])
         queues = base + native.CPU["rt_queue"]
-        self.rt = [List(memory, queues + 16 * prio) for prio in range(native.MAX_RT_PRIO)]
+        self.rt: list[List] = [List(memory, queues + 16 * prio)
+                               for prio in range(native.MAX_RT_PRIO)]
 
     def __repr__(self) -> str:
         return f"<cpu {self.cpu}>"
@@ -101,12 +104,12 @@ class Task(View):
     def __init__(self, memory: native.Memory, slot: int) -> None:
         base = _tasks(memory) + slot * native.TASK["sizeof"]
         self._fill(memory, base, native.TASK)
-        self.slot = slot
-        self.ref = slot + 1     # in a word that names a task; 0 there names none
-        self.run_node = base + native.TASK["run_next"]
-        self.wait_node = base + native.TASK["wait_next"]
-        self.timer_node = base + native.TASK["timer_next"]
-        self.birth = self.generation.load()
+        self.slot: int = slot
+        self.ref: int = slot + 1     # in a word that names a task; 0 there names none
+        self.run_node: int = base + native.TASK["run_next"]
+        self.wait_node: int = base + native.TASK["wait_next"]
+        self.timer_node: int = base + native.TASK["timer_next"]
+        self.birth: int = self.generation.load()
         self.kt: Any = None     # this process's view of the kthread, once looked up
 
     def alive(self) -> bool:

@@ -62,3 +62,9 @@ def test_mypy_checks_for_each_python_of_setup_cfg(clone):
     named = re.findall(r"Python :: (3\.\d+)", setup)
     assert re.search(r"for version in (.*);", recipe).group(1).split() == named
     assert named[0] == re.search(r"python_requires = >=(.*)", setup).group(1)
+
+
+def test_make_says_that_it_installs(clone):
+    """Whoever runs `make demo` in a fresh clone learns what it waits for; the second run is silent."""
+    said = [make(clone, clone / "one", "build").stdout for _ in range(2)]
+    assert ["installing kemu" in text for text in said] == [True, False], said
