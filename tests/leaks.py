@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 
-from kemu.machine import boot
+from kemu.machine import helper_link
 
 PATIENCE = 10.0     # seconds, for what dies asynchronously
 OWN_THREADS = re.compile(r"kemu-helper|pytest[_-]timeout.*")
@@ -28,7 +28,7 @@ OWN_THREADS = re.compile(r"kemu-helper|pytest[_-]timeout.*")
 
 def processes() -> Iterator[str]:
     """The children of this process and of the helper; not the helper itself."""
-    helper = boot._helper
+    helper = helper_link._helper
     for child in psutil.Process().children(recursive=True):
         if not (helper and child.pid == helper.process.pid):
             yield f"process {child.pid}"
@@ -46,7 +46,7 @@ def threads() -> Iterator[str]:
 
 def files() -> Iterator[str]:
     """The open file descriptors of this process, by what they are; not the helper's socket."""
-    helper = boot._helper
+    helper = helper_link._helper
     for fd in os.listdir("/proc/self/fd"):
         if helper and int(fd) == helper.link.fileno():
             continue
@@ -56,7 +56,7 @@ def files() -> Iterator[str]:
 
 def helpers_files() -> Iterator[str]:
     """How many files the helper holds; a machine that is gone leaves none there."""
-    helper = boot._helper
+    helper = helper_link._helper
     if helper and helper.alive():
         for fd in os.listdir(f"/proc/{helper.process.pid}/fd"):
             yield f"file {fd} of helper {helper.process.pid}"

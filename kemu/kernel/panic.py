@@ -45,7 +45,7 @@ class Kind(IntEnum):
 def _stack(frame: FrameType | None) -> str:
     """The task's Python stack, without kemu's own way into it."""
     stack = [entry for entry in traceback.extract_stack(frame)
-             if not entry.filename.endswith(("threading.py", "/machine/processor.py"))]
+             if not entry.filename.endswith(("threading.py", "/machine/task_thread.py"))]
     return "".join(traceback.format_list(stack))
 
 

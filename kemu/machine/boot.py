@@ -1,128 +1,32 @@
-"""Start the helper, lay out a machine's memory, start its CPUs.
+"""A machine's memory as the CPUs expect it at power-on.
 
-The helper is shared by all machines of the process; a fork of the user's process
-starts its own.  A thread of the controller reads what the helper says and tells
-each machine.
+Linux: kernel/sched/core.c (init_idle), kernel/cpu.c (the masks at boot).
 
-Locks: _lock, for the one helper.  Callers: machine.
+Locks: none; nobody else has seen the memory.  Callers: machine.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import pickle
-import socket
-import subprocess
-import sys
-import threading
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
 from kemu import native
 from kemu.errors import MachineError
-from kemu.kernel.sched.runqueue import IDLE
 from kemu.kernel.own.version import version_number
-from kemu.machine.helper import MESSAGE_SIZE
-from kemu.machine.log import log
+from kemu.kernel.sched.runqueue import IDLE
+from kemu.machine.helper_link import search_path
 from kemu.machine.override import Override
 from kemu.memory import functions
 from kemu.memory.views import Cpu, Header, Tasks
 
-HERE = str(Path(__file__).absolute().parents[2])
-"""The folder that holds this kemu.  The helper takes kemu from there, because sys.path may have
-come to hold another kemu first: a clone where the tests of an installed kemu run."""
-
 MIB = 1 << 20
 HZ = 1000
-
-HelperListener = Callable[[dict[str, Any]], None]
-
-
-def _nobody() -> None:
-    """Stands for a machine that is forgotten."""
-
-
-def search_path() -> list[str]:
-    """sys.path but for what is no text, which Python's own imports overlook."""
-    return [place for place in sys.path if isinstance(place, str)]
-
-
-_lock = threading.RLock()     # a signal's handler may boot a machine too
-_helper: HelperLink | None = None
-
-
-class HelperLink:
-    """The controller's end of the helper."""
-
-    def __init__(self) -> None:
-        self.owner = os.getpid()
-        self.machines: dict[int, Callable[[], HelperListener | None]] = {}
-        self.numbers = itertools.count(1)
-        mine, its = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        code = (f"import sys; sys.path[:] = {[HERE, *search_path()]!r}; import kemu; del sys.path[0]; "
-                f"from kemu.machine.helper import main; main({its.fileno()}, {self.owner})")
-        self.process = subprocess.Popen(
-            [sys.executable or "", "-c", code], pass_fds=[its.fileno()], start_new_session=True,
-            stdin=subprocess.DEVNULL, close_fds=True)
-        its.close()
-        self.link = mine
-        threading.Thread(target=self._listen, name="kemu-helper", daemon=True).start()
-        log("DEBUG", "helper started, pid {}", self.process.pid)
-
-    def alive(self) -> bool:
-        return self.owner == os.getpid() and self.process.poll() is None
-
-    def order(self, fds: Sequence[int] = (), **message: Any) -> None:
-        """Send one order.  Raises MachineError if the helper is gone."""
-        try:
-            socket.send_fds(self.link, [json.dumps(message).encode()], list(fds))
-        except OSError as error:
-            raise MachineError("the helper process is gone; boot again starts another") from error
-
-    def _listen(self) -> None:
-        while True:
-            try:
-                data = self.link.recv(MESSAGE_SIZE)
-            except OSError:
-                data = b""
-            if not data:
-                break
-            self._tell(json.loads(data))
-        self.process.wait()
-        for number in list(self.machines):
-            self._tell({"helper": number})
-
-    def _tell(self, said: dict[str, Any]) -> None:
-        # In a frame of its own: the listener, at rest, must keep no machine alive.
-        number = next(int(said[word]) for word in ("booted", "failed", "died", "closed",
-                                               "helper")
-                      if word in said)
-        told = self.machines.get(number, _nobody)()
-        if told:
-            told(said)
-
-    def enrol(self, told: Callable[[], HelperListener | None]) -> int:
-        """A number for a machine; told is a weak reference to who hears of it."""
-        number = next(self.numbers)
-        self.machines[number] = told
-        return number
-
-
-def the_helper() -> HelperLink:
-    """The process's helper, started if it is not there."""
-    global _helper
-    with _lock:
-        if _helper is None or not _helper.alive():
-            _helper = HelperLink()
-        return _helper
 
 
 def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
                kernel: str, mib: int) -> native.Memory:
-    """A machine's memory, as the CPUs expect it at power-on.
+    """Create the memory, and fill in what the CPUs expect.  Raises MachineError if there is no room.
 
     The heap and the arena of functions have that many MiB of address space each: a page
     costs memory once it is used.
@@ -176,7 +80,7 @@ def init_idle(memory: native.Memory, views: Tasks, cpu: int, core: int, sharers:
 
 
 def _working_directory() -> str:
-    """"" if it was removed: then the CPUs are where the helper is."""
+    """The working directory; "" if it was removed, and then the CPUs stay in the helper's."""
     try:
         return os.getcwd()
     except OSError:
@@ -184,7 +88,7 @@ def _working_directory() -> str:
 
 
 def publish_setup(memory: native.Memory, overrides: Sequence[Override]) -> int:
-    """What each CPU process needs to know before its first task; its place in the arena."""
+    """Publish what each CPU process needs to know before its first task.  Returns its offset."""
     setup = {"path": search_path(), "cwd": _working_directory(),
              "overrides": functions.dumps(list(overrides))}
     return memory.publish(pickle.dumps(setup))

@@ -1,10 +1,13 @@
-"""A task that was started from outside: its result, when it is there."""
+"""A task that was started from outside: wait for it, and get its result.
+
+Locks: none of its own.  Callers: machine makes a handle; users.
+"""
 
 from __future__ import annotations
 
 import concurrent.futures
 import threading
-from collections.abc import Callable
+import time
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
 from typing import TYPE_CHECKING, Generic, TypeVar
@@ -15,60 +18,91 @@ from kemu.machine.arguments import check_seconds
 if TYPE_CHECKING:
     from kemu.machine.machine import Machine
 
-R = TypeVar("R")
 T = TypeVar("T")
+
+SLICE_SECONDS = 1.0         # a wait looks at signals and at the machine's memory that often
 
 
 class Handle(Generic[T]):
-    """A task that was started: its result, when it is there."""
+    """A task that was started: wait for it, and get its result.
+
+    A handle keeps its machine alive, but not running.
+    """
 
     def __init__(self, future: Future[T], what: str, machine: Machine) -> None:
         self._future = future
         self._what = what
         self._machine = machine
 
+    def __repr__(self) -> str:
+        """What the task runs, on which CPU, and whether it still runs, has returned or has raised."""
+        return f"<kemu.Handle: {self._what}, {self._standing()}>"
+
+    def _standing(self) -> str:
+        if not self._future.done():
+            return "still runs"
+        error = self._future.exception()
+        return f"raised {type(error).__name__}" if error else "has returned"
+
     def done(self) -> bool:
-        """Whether the result is there."""
+        """Whether the result is there.  Any thread; does not wait."""
         return self._future.done()
 
-    def _wait(self, wait: Callable[[], R]) -> R:
-        """Raises UsageError where the result could never come.
+    def _wait_until_done(self, limit: float | None) -> bool:
+        """Wait for at most that many seconds.  Returns whether the result is there.
 
-        That is in a fork, in the console callback, and in a signal's handler, or a __del__, that
-        interrupts a wait of its own thread: who brings results may need what that wait holds.
+        Raises UsageError where the result could never come.  That is in a fork, in the console
+        callback, and in a signal's handler, or a __del__, that interrupts a wait of its own
+        thread: the thread that brings results may need a lock that the interrupted wait holds.
         """
         me, waiting = threading.get_ident(), self._machine.waiting
         if self._future.done():
-            return wait()
+            return True
         self._machine.check_owner()
         if me in waiting:
             raise UsageError("this thread is waiting for a result of the machine already: a "
                              "signal's handler can start() tasks and close(), but not wait")
         try:
             waiting.add(me)
-            return wait()
+            return self._wait_in_slices(limit)
         finally:
             waiting.discard(me)
 
+    def _wait_in_slices(self, limit: float | None) -> bool:
+        """Wait for SLICE_SECONDS again and again, and look at the machine's memory in between.
+
+        Without the slices, a signal that arrives just before the thread blocks would wait for
+        the end of the task, because Python runs a handler only between two instructions.
+        """
+        until = None if limit is None else time.monotonic() + limit
+        while True:
+            left = SLICE_SECONDS if until is None else min(SLICE_SECONDS, until - time.monotonic())
+            try:
+                self._future.exception(max(left, 0))
+                return True
+            except FutureTimeout:
+                if until is not None and time.monotonic() >= until:
+                    return self._future.done()
+            except concurrent.futures.CancelledError:
+                return True
+            self._machine.check_memory()
+
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until the result is there, for at most that many seconds; whether it is."""
-        limit = check_seconds("timeout", timeout)
-        return bool(self._wait(lambda: concurrent.futures.wait([self._future], limit)).done)
+        """Wait until the result is there, for at most ``timeout`` seconds.  Returns whether it is."""
+        return self._wait_until_done(check_seconds("timeout", timeout))
 
     def result(self, timeout: float | None = None) -> T:
-        """What the function returned; what it raised is raised here.  The same each time.
+        """Wait for what the function returns.  Raises what the function raised.  The same each time.
 
-        timeout is in seconds.  Raises TaskTimeout if it is over, and the task runs
-        on; KernelPanic or MachineError if the machine stopped.
+        ``timeout`` is in seconds.  Raises TaskTimeout if the task has not ended by then; the task
+        runs on.  Raises KernelPanic or MachineError if the machine stopped.
         """
-        limit = check_seconds("timeout", timeout)
+        if not self._wait_until_done(check_seconds("timeout", timeout)):
+            self._machine.check_memory()
+            raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
+                              + self._machine.report(stacks=True))
         try:
-            return self._wait(lambda: self._future.result(limit))
+            return self._future.result()
         except (KernelPanic, MachineError):
             self._machine.note_failure_reported()
             raise
-        except FutureTimeout:
-            if self._future.done():     # it came just now, or is a TimeoutError of the task's own
-                return self._future.result()
-            raise TaskTimeout(f"{self._what} has not returned after {timeout} s; it still runs.\n\n"
-                              + self._machine.report(stacks=True)) from None

@@ -1,14 +1,25 @@
-"""The helper: the CPUs' parent.  Run as a process of its own, single-threaded.
+"""The helper: the parent of the CPU processes.  A single-threaded process of its own.
 
-It is started clean, never forked from the user's process, which may hold threads
-and locks; it has imported the kernel, so that a CPU is one fork away; it is kept
-for the next boot.  It reaps CPUs, stops a machine whose CPU died, and ends itself,
-and so all CPUs, when the controller is gone, which it learns from a pidfd: a fork
-of the controller keeps sockets open, and PDEATHSIG would follow a thread.
+The controller starts the helper clean and does not fork it, because the user's process may
+hold threads and locks.  The helper has imported the kernel, so a CPU is one fork away, and it
+stays for the next boot.  It reaps CPU processes and stops a machine of which one died.
 
-Messages are JSON, a datagram each; see the methods of Helper for their words.
+The helper ends, and with it all CPUs, when the controller is gone.  It asks the kernel to be
+killed when the controller's thread that started it ends (PDEATHSIG), which works for a helper
+that is stopped too.  It also watches a pidfd of the controller.  End-of-file on the socket
+would not do, because a fork of the controller keeps the socket open.
 
-Callers: boot, by ``python -c``.
+Messages are JSON, one to a datagram:
+
+    controller -> helper    {"do": "boot", "machine", "cpus", "setup"}, with the memory and a
+                            socket for each CPU;  {"do": "kill", "machine"}
+    helper -> controller    {"booted", "pids"}, with a pidfd for each CPU;  {"failed", "why"};
+                            {"died", "cpu", "status", "task"};  {"closed"}
+
+The helper's memory is shared with machines that may have gone wild.  It reads two words of a
+machine's memory and stores one, and it takes nothing for true that it reads.
+
+Callers: helper_link, by ``python -c``.
 """
 
 from __future__ import annotations
@@ -23,8 +34,8 @@ from typing import Any
 
 from kemu import native
 from kemu.errors import KemuError
-from kemu.kernel.panic import Kind
 from kemu.kernel.own.version import VERSIONS, kernel_named
+from kemu.kernel.panic import Kind
 from kemu.machine import processor
 from kemu.memory.views import Cpu, Header
 
@@ -34,7 +45,7 @@ SHUTDOWN = 100              # header.panic: the controller closes the machine
 
 @dataclass
 class Brood:
-    """The CPUs of one machine."""
+    """The CPU processes of one machine."""
 
     memory: native.Memory
     pids: dict[int, int] = field(default_factory=dict)      # pid: cpu
@@ -42,6 +53,8 @@ class Brood:
 
 
 class Helper:
+    """What the helper knows: its machines, and a pidfd for each CPU process."""
+
     def __init__(self, link: socket.socket, controller: int) -> None:
         self.link = link
         self.controller = controller
@@ -66,13 +79,15 @@ class Helper:
                 else:
                     self.bury(fd)
 
-    def say(self, **message: Any) -> None:
+    def say(self, fds: list[int] | None = None, **message: Any) -> None:
+        """Send a message.  If the controller is going, its pidfd ends run()."""
         try:
-            self.link.send(json.dumps(message).encode())
+            socket.send_fds(self.link, [json.dumps(message).encode()], fds or [])
         except OSError:
-            pass        # the controller is going; its pidfd will tell
+            pass
 
     def obey(self, order: dict[str, Any], fds: list[int]) -> None:
+        """Carry out an order, then close the descriptors that came with it."""
         if order["do"] == "boot":
             try:
                 self.boot(order, fds)
@@ -85,23 +100,24 @@ class Helper:
             os.close(fd)
 
     def boot(self, order: dict[str, Any], fds: list[int]) -> None:
-        """boot machine cpus setup, with the memory and a socket per CPU."""
+        """Fork a process for each CPU.  Raises OSError if the helper runs out of something."""
         if len(fds) != 1 + order["cpus"]:
             raise OSError(f"{len(fds)} of {1 + order['cpus']} descriptors arrived in the helper "
                           "process: raise its limit (ulimit -n)")
         memory = native.Memory(fds[0])
         brood = self.broods[order["machine"]] = Brood(memory)
         parent = os.getpid()
+        watched = []
         for cpu in range(order["cpus"]):
             pid = os.fork()
             if not pid:
                 self.become(memory, cpu, fds, order["setup"], parent)
-            self.watch(pid, order["machine"])
+            watched.append(self.watch(pid, order["machine"]))
             brood.pids[pid] = cpu
-        self.say(booted=order["machine"], pids={cpu: pid for pid, cpu in brood.pids.items()})
+        self.say(watched, booted=order["machine"], pids={cpu: pid for pid, cpu in brood.pids.items()})
 
-    def watch(self, pid: int, machine: int) -> None:
-        """Be told when the child is gone.  A child that cannot be watched is not kept."""
+    def watch(self, pid: int, machine: int) -> int:
+        """Have bury() called when the child is gone.  Kills a child that cannot be watched."""
         try:
             fd = os.pidfd_open(pid)
         except OSError:
@@ -110,6 +126,7 @@ class Helper:
             raise
         self.pidfds[fd] = (machine, pid)
         self.poll.register(fd, select.POLLIN)
+        return fd
 
     def become(self, memory: native.Memory, cpu: int, fds: list[int], setup: int,
                parent: int) -> None:
@@ -120,10 +137,10 @@ class Helper:
                 os.closerange(low + 1, high)
             processor.start(memory, cpu, socket.socket(fileno=fds[1 + cpu]), setup, parent)
         finally:
-            os._exit(1)         # whatever happens, not a second helper
+            os._exit(1)         # whatever happens, this process is not a second helper
 
     def kill(self, machine: int) -> None:
-        """kill machine: answered by closed, when the last CPU is reaped."""
+        """Kill a machine's processes.  "closed" is the answer, when the last one is reaped."""
         brood = self.broods.get(machine)
         if brood is None:
             self.say(closed=machine)
@@ -134,7 +151,7 @@ class Helper:
         self.forget_if_empty(machine)
 
     def bury(self, fd: int) -> None:
-        """A CPU is gone: if nobody asked for it, the machine stops."""
+        """Reap a CPU process.  Unless the machine is being closed, stop the machine."""
         machine, pid = self.pidfds.pop(fd)
         self.poll.unregister(fd)
         os.close(fd)
@@ -143,8 +160,7 @@ class Helper:
         cpu = brood.pids.pop(pid)
         header = Header(brood.memory)
         kind = header.panic.cmpxchg(0, int(Kind.CPU_DIED))
-        # One that dies in its panic, before the gate is shut, has told nobody.
-        if not brood.closing and (not kind or (status and kind != SHUTDOWN)):
+        if not brood.closing and kind != SHUTDOWN:
             header.gate.fetch_or(native.GATE_PANIC)
             brood.memory.notify_all()
             self.say(died=machine, cpu=cpu, status=os.waitstatus_to_exitcode(status),
@@ -152,6 +168,7 @@ class Helper:
         self.forget_if_empty(machine)
 
     def forget_if_empty(self, machine: int) -> None:
+        """Say that a machine is closed, once it has no process."""
         if not self.broods[machine].pids:
             del self.broods[machine]
             self.say(closed=machine)
@@ -159,8 +176,11 @@ class Helper:
 
 def main(fd: int, controller: int) -> None:
     """The process's main: fd is the socket to the controller."""
+    native.die_with_parent()
+    if os.getppid() != controller:      # it ended before that
+        os._exit(0)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # ignored, it would leave nobody to reap
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)       # if it were ignored, no child could be reaped
     for version in VERSIONS:        # before the first fork: the CPUs share the pages
         kernel_named(version)
     link = socket.socket(fileno=fd)

@@ -1,16 +1,16 @@
 """What the CPUs send: results, lines for the console, and why the machine stopped.
 
-A thread per machine reads the CPUs' sockets and hands each message to the machine's
-Inbox.  It knows the Inbox by a weak reference, so that it keeps no machine alive.
+A thread per machine reads the CPUs' sockets and hands each message to the machine's Inbox.
+The thread holds the Inbox by a weak reference, so that it keeps no machine alive.
 
-    futures   <- who waits for which result: under lock
-    failure   <- why nothing more will come: set once, under lock
-    unreported_failure   <- the failure, until it has been raised to somebody
+    futures              <- ident: the future of a result that will come.  Under lock
+    failure              <- why no result will come any more.  Set once, under lock
+    unreported_failure   <- the failure, until a call has raised it
 
-The console callback runs in that thread, which cannot meanwhile take the results the
-callback would wait for: calling the machine from there is refused (check_thread).
+A panic's report is in the shared memory, which a broken machine may have overwritten.  What
+cannot be read gives a MachineError that says so.
 
-Locks: lock.  Callers: machine.
+Locks: lock; asking, which serializes requests for stacks.  Callers: machine, power.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import json
 import pickle
 import selectors
 import socket
-import sys
 import threading
 import weakref
 from collections.abc import Callable
@@ -29,11 +28,11 @@ from concurrent.futures import Future
 from typing import Any
 
 from kemu import native
-from kemu.errors import (KernelBug, KernelHang, KernelWarning, MachineError, RemoteError, TaskOops,
-                         UsageError)
+from kemu.errors import (KernelBug, KernelHang, KernelPanic, KernelWarning, MachineError, RemoteError,
+                         TaskOops, UsageError, text_of)
 from kemu.kernel.panic import Kind
 from kemu.machine import report
-from kemu.machine.log import log
+from kemu.machine.console import ConsoleCallback
 from kemu.machine.processor import LENGTH
 from kemu.memory import current_memory
 from kemu.memory.views import Cpu, Header
@@ -49,7 +48,7 @@ class Inbox:
     def __init__(self, memory: native.Memory, cpus: int, console: Callable[[str], Any]) -> None:
         self.memory = memory
         self.cpus = cpus
-        self.console = console
+        self.console = ConsoleCallback(console)
         self.header = Header(memory)
         self.lock = threading.RLock()   # a signal's handler may close the machine
         self.asking = threading.RLock()     # so it may here
@@ -60,68 +59,80 @@ class Inbox:
         self.up = threading.Semaphore(0)
         self.stacks: list[str] = []
         self.last_call: threading.Timer | None = None
-        self.in_console = 0             # the thread that is in the console callback
-        self.console_failed = False
 
-    # -- who waits ---------------------------------------------------------------
+    # -- results that will come ----------------------------------------------------
 
     def expect(self) -> tuple[int, Future[Any]]:
-        """A number for a result, and who will hold it.  Raises what stopped the machine."""
+        """A number for a result, and the future that will hold it.  Raises what stopped the machine."""
         future: Future[Any] = Future()
         ident = next(self.idents)
         with self.lock:
             self.futures[ident] = future    # before the look: a signal's handler may fail()
             if self.failure:
                 del self.futures[ident]
-                raise self.failure.with_traceback(None)     # or it grows with each raise
+                raise self.failure.with_traceback(None)     # otherwise it grows with each raise
         return ident, future
 
     def ask_stacks(self, cpus: list[Cpu]) -> list[str]:
-        """Where the tasks of each CPU's process are; waits a while for those that do not answer."""
-        if self.in_console == threading.get_ident():
-            return []       # the answers come to this very thread
+        """The Python stacks in each CPU's process.  Waits REPORT_SECONDS at most."""
+        if self.console.is_in_callback():
+            return []       # the answers come to the calling thread
         with self.asking:
             try:
                 asked = [(cpu, *self.expect()) for cpu in cpus]
-            except Exception:       # the machine has stopped: who stopped it has told
+            except Exception:       # the machine has stopped, and its failure says why
                 return []
             for cpu, ident, _ in asked:
                 cpu.tell_stacks.store(ident)
                 self.memory.notify_monitor(cpu.cpu)
             concurrent.futures.wait([future for _, _, future in asked], REPORT_SECONDS)
-            return [future.result() if self.forget(ident) is None and not future.exception()
-                    else f"CPU {cpu.cpu}'s process does not answer" for cpu, ident, future in asked]
+            for _, ident, _ in asked:
+                self.forget(ident)
+            return [_stack_text(cpu, future) for cpu, _, future in asked]
 
     def forget(self, ident: int) -> Future[Any] | None:
+        """Take the future of a result out, if it is there."""
         with self.lock:
             return self.futures.pop(ident, None)
 
     def refuse(self, idents: list[int], why: Exception) -> None:
-        """Nobody will run these."""
+        """No task will run for these."""
         for future in filter(None, map(self.forget, idents)):
             future.set_exception(why)
 
     def fail(self, why: BaseException, later: BaseException | None = None) -> None:
-        """Nothing more will come: whoever waits is told why; later: who asks from now on."""
+        """No result will come any more.  Every future gets the first failure that there was.
+
+        later: what calls raise from now on, if it is not that failure.
+        """
         with self.lock:
             if not self.failure and not later:
                 self.unreported_failure = why
-            told = self.failure or why
-            self.failure = later or told
+            first = self.failure or why
+            self.failure = later or first
             futures = list(self.futures.values())
             self.futures.clear()
         for future in futures:
-            future.set_exception(told)
+            future.set_exception(first)
         self.up.release(self.cpus + 1)
+
+    def close(self) -> None:
+        """The machine is being closed.  A panic whose message is on its way counts all the same."""
+        if not self.failure and self._has_panic_report():
+            self._end_in_panic()
+        self.fail(MachineError("the machine was closed while the task ran"),
+                  MachineError("the machine is closed: boot another"))
+        if self.last_call:
+            self.last_call.cancel()
 
     def check_thread(self) -> None:
         """Raises UsageError in the console callback, which would wait for itself."""
-        if self.in_console == threading.get_ident():
+        if self.console.is_in_callback():
             raise UsageError("the console callback must not call its machine: no result can "
                              "arrive before it returns.  Put the line into a queue, and act on "
                              "it in another thread")
 
-    # -- what comes --------------------------------------------------------------
+    # -- messages ------------------------------------------------------------------
 
     def split(self, buffer: bytearray, data: bytes) -> None:
         """Take the messages that are whole out of a CPU's buffer."""
@@ -141,26 +152,13 @@ class Inbox:
         if kind == "result":
             self._take_result(*said)
         elif kind == "print":
-            self._print(said[0])
+            self.console.print(said[0])
         elif kind == "up":
             self.up.release()
         elif kind == "stopped":
             self._take_panic(said[0])
         elif kind == "failed":
             self.fail(MachineError(f"CPU {said[0]} failed:\n{said[1]}"))
-
-    def _print(self, line: str) -> None:
-        self.in_console = threading.get_ident()
-        try:
-            self.console(line)
-        except BaseException as error:      # the callback's own bug: shown once, as a thread's is
-            log("ERROR", "the console callback raised {!r}", error)
-            if not self.console_failed:
-                self.console_failed = True
-                threading.excepthook(threading.ExceptHookArgs(
-                    (*sys.exc_info(), threading.current_thread())))
-        finally:
-            self.in_console = 0
 
     def _take_result(self, ident: int, ok: bool, data: bytes) -> None:
         future = self.forget(ident)
@@ -180,45 +178,79 @@ class Inbox:
             future.set_exception(RemoteError(f"what the task returned or raised cannot be "
                                              f"loaded here: {error!r}"))
 
+    # -- why the machine stopped -----------------------------------------------------
+
+    def _has_panic_report(self) -> bool:
+        """Whether a task has written its report of a panic."""
+        return self.header.panic.load() in PANICS and self.header.report_len.load_acquire() > 0
+
     def _take_panic(self, stacks: str) -> None:
-        """A CPU process has stopped.  After a hang, hear where each of them was."""
-        kind = self.header.panic.load()
+        """A CPU process ends because the machine has stopped.  After a hang it sends its stacks.
+
+        Without a report, the task that panicked died of it; the helper then reports the death.
+        """
         self.stacks.append(stacks)
-        if self.failure or kind not in PANICS or not self.header.report_len.load_acquire():
-            return      # no report: who panicked has died of it, and the helper says so
-        if kind == Kind.HANG and len(self.stacks) < self.cpus:
-            if len(self.stacks) == 1:       # a process that is stopped will not say
-                self.last_call = threading.Timer(REPORT_SECONDS, self._end_in_panic, [Kind.HANG])
+        if self.failure or not self._has_panic_report():
+            return
+        if self.header.panic.load() == Kind.HANG and len(self.stacks) < self.cpus:
+            if len(self.stacks) == 1:       # a process that is stopped will send none
+                self.last_call = threading.Timer(REPORT_SECONDS, self._end_in_panic)
                 self.last_call.start()
             return
         if self.last_call:
             self.last_call.cancel()
-        self._end_in_panic(Kind(kind))
+        self._end_in_panic()
 
     def died(self, said: dict[str, Any]) -> None:
-        """A CPU process has died, maybe in the middle of a panic, or after its report."""
-        kind = self.header.panic.load()
-        if kind in PANICS and self.header.report_len.load_acquire():
-            self._end_in_panic(Kind(kind))
+        """A CPU process has ended: in the middle of a panic, after its report, or by itself.
+
+        One that ended with status 0 after a panic has sent its message before.
+        """
+        if self.failure or (said["status"] == 0 and self._has_panic_report()):
+            return
+        if self._has_panic_report():
+            self._end_in_panic()
         else:
             self.fail(MachineError(report.death_report(self.memory, said)))
 
-    def last_look(self) -> None:
-        """The machine is being closed: a panic whose news is on the way is one all the same."""
-        kind = self.header.panic.load()
-        if not self.failure and kind in PANICS and self.header.report_len.load_acquire():
-            self._end_in_panic(Kind(kind))
+    def _end_in_panic(self) -> None:
+        """The machine has panicked: fail with what the report in the shared memory says."""
+        try:
+            why: BaseException = self._panic()
+        except Exception as error:      # the memory is overwritten
+            why = MachineError("the machine stopped, and the report that it left in the shared memory "
+                               f"cannot be read ({text_of(error)}): the shared memory is damaged.  "
+                               f"Boot another machine\n\n{report.whole(self.memory)}")
+        self.fail(why)
 
-    def _end_in_panic(self, kind: Kind) -> None:
+    def _panic(self) -> KernelPanic:
         said = json.loads(self.header.read_report())
-        self.fail(PANICS[kind](
+        return PANICS[Kind(self.header.panic.load())](
             said["text"], cpu=said["cpu"], task=said["task"], traceback=said["traceback"],
             trace=report.trace_text(self.memory),
-            report=report.panic_report(self.memory, said, self.stacks)))
+            report=report.panic_report(self.memory, said, self.stacks))
 
 
-def read(links: list[socket.socket], stop: socket.socket, inbox: weakref.ref[Inbox]) -> None:
-    """The reader thread: take every CPU's messages until the machine is closed, or forgotten."""
+def _stack_text(cpu: Cpu, future: Future[Any]) -> str:
+    if future.done() and not future.exception():
+        return str(future.result())
+    return f"CPU {cpu.cpu}'s process does not answer"
+
+
+def read_messages(links: list[socket.socket], stop: socket.socket, inbox: weakref.ref[Inbox]) -> None:
+    """The reader thread: take every CPU's messages until the machine is closed, or forgotten.
+
+    ``stop`` is at its end then.  Closes all the sockets.
+    """
+    try:
+        _read_until_stopped(links, stop, inbox)
+    finally:
+        for link in [stop, *links]:
+            link.close()
+
+
+def _read_until_stopped(links: list[socket.socket], stop: socket.socket,
+                        inbox: weakref.ref[Inbox]) -> None:
     buffers = {link.fileno(): bytearray() for link in links}
     with selectors.DefaultSelector() as selector:
         for number, link in enumerate([stop, *links]):

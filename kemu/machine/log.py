@@ -3,7 +3,7 @@
 loguru writes the lines, and it is imported by enable() only: its imports take longer than those
 of all of kemu.
 
-Locks: none.  Callers: boot, inbox, machine; cli (``kemu -v``).
+Locks: none.  Callers: helper_link, console, machine; cli (``kemu -v``).
 """
 
 from __future__ import annotations

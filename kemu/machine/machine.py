@@ -1,21 +1,21 @@
-"""Machine: boot it, run functions on its CPUs, and take it down.
+"""Machine: what a user holds of an emulated machine.
 
     with kemu.Machine(cpus=4) as m:
         print(m.run(function, argument, cpu=1))
 
-The machine is the caller's: closed when the block ends, when the process ends,
-however it ends.  Machines may stand side by side and be used from any thread; a
-fork of the process cannot use its parent's machines, nor harm them.
+The machine belongs to the process that booted it.  It is closed when the block ends, and when
+the process ends, whichever way.  Machines may stand side by side and be used from any thread.
+A fork of the process cannot use its parent's machines, and does not harm them.
 
-Locks: _closing.  A thread per machine reads what the CPUs send (inbox).
+Its processes and sockets are power's; what its CPUs send comes to its inbox.
+
+Locks: none of its own.  Callers: users; harness, torture, latency, cli.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import socket
-import threading
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
@@ -24,28 +24,28 @@ from typing import Any, Self, TypeVar, TypeVarTuple
 
 from kemu import native
 from kemu.errors import KernelBug, MachineError, TaskTimeout, UsageError, refuse
-from kemu.kernel.sched.audit import audit
 from kemu.kernel.own.version import DEFAULT, kernel_named
+from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
-from kemu.machine import inbox as inboxes
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,
                                     check_flag, check_int, check_overrides, check_seconds,
                                     check_tasks, check_watchdog)
 from kemu.machine.handle import Handle
-from kemu.machine.helper import SHUTDOWN
+from kemu.machine.inbox import Inbox
 from kemu.machine.log import log
 from kemu.machine.override import Override, arm
-from kemu.machine.timeout import poll_for
 from kemu.machine.placement import place
-from kemu.machine.request import gone, post_request, take_back
-from kemu.memory import functions, current_memory, struct, views
+from kemu.machine.post import post_request, take_back
+from kemu.machine.power import Power, forget_memory
+from kemu.machine.request import went_offline
+from kemu.machine.timeout import poll_for
+from kemu.memory import current_memory, views
+from kemu.memory.damage import damage
 from kemu.memory.views import Cpu, Header, Task
 from kemu.trace import reader
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-
-BOOT_SECONDS = 30.0
 
 _alive: weakref.WeakSet[Machine] = weakref.WeakSet()
 
@@ -63,8 +63,8 @@ class Machine:
     ``poll_us``: how long an idle CPU polls at most before it sleeps; 0: never.
     ``tasks``: room for that many tasks.  ``memory``: MiB of the shared heap, and of the
     functions that were sent to CPUs.  ``warn``: "stop" or "print", on a WARN.
-    ``console``: who gets the lines that tasks print; by default standard output.  It is
-    called in a thread of its own and must not call the machine.  ``trace``: record trace
+    ``console``: a function that gets each line that tasks print; by default standard output.
+    It is called in a thread of its own and must not call the machine.  ``trace``: record trace
     events from the start.  ``watchdog``: report a CPU whose tasks do not get to run for that
     many seconds; 0: never.  ``kernel``: whose hotplug and migration, "4.13" or "2.6.6".
     """
@@ -86,133 +86,84 @@ class Machine:
             mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "a number of MiB"))
         self.cpus = cpus
         self.kernel = kernel
-        self._owner = os.getpid()
-        self._closing = threading.RLock()
-        self._closed = threading.Event()
         self.waiting: set[int] = set()      # the threads that wait for a result
-        self.pids: dict[int, int] = {}
         self._header = Header(self._memory)
-        self._inbox = inboxes.Inbox(self._memory, cpus, console or partial(print, flush=True))
+        self._inbox = Inbox(self._memory, cpus, console or partial(print, flush=True))
         if trace:
             self.trace_on()
         self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
+        self._power = Power(self._memory, cpus, self._inbox)
         self._boot(overrides, watchdog)
         _alive.add(self)
-
-    # -- up and down -----------------------------------------------------------
 
     def _boot(self, overrides: Sequence[Override], watchdog: float) -> None:
         began = time.perf_counter()
         setup = boot.publish_setup(self._memory, overrides)
-        try:
-            self._helper = boot.the_helper()
-        except OSError as error:
-            raise MachineError(f"the helper process cannot be started: {error}") from error
-        self._number = self._helper.enrol(weakref.WeakMethod(self._on_helper_message))
-        self._finalizer = weakref.finalize(self, _kill, self._helper, self._number, self._owner,
-                                           self._memory)
-        self._links: list[socket.socket] = []
-        self._stop: socket.socket | None = None
-        self._reader: threading.Thread | None = None
-        try:
-            self._power_on(setup)
-            booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
-            poll_for(BOOT_SECONDS, booting.wait)
-            booting.result(0)
-        except TaskTimeout as late:     # an OSError too
-            self.close()
-            raise MachineError(f"not booted after {BOOT_SECONDS} s: {late}") from late
-        except OSError as error:
-            self.close()
-            raise MachineError(f"the machine could not be started: {error}.  Each CPU takes two "
-                               "descriptors here for a moment, and two in the helper process "
-                               "(ulimit -n)") from error
-        except BaseException:
-            self.close()
-            raise
+        self._power.on(setup, partial(self._start_kernel, watchdog))
         arm(self._memory)
-        log("DEBUG", "machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._number,
+        log("DEBUG", "machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._power.number,
             self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
 
-    def _power_on(self, setup: int) -> None:
-        """Have the helper fork the CPUs, and wait until all of them are there."""
-        pairs: list[tuple[socket.socket, socket.socket]] = []
-        stop_reading, self._stop = socket.socketpair()
-        self._links.append(stop_reading)
+    def _start_kernel(self, watchdog: float, seconds: float) -> None:
+        booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
+        poll_for(seconds, booting.wait)
         try:
-            for _ in range(self.cpus):
-                pairs.append(socket.socketpair())
-                self._links.append(pairs[-1][0])
-            self._helper.order([self._memory.fileno(), *(its.fileno() for _, its in pairs)],
-                               do="boot", machine=self._number, cpus=self.cpus, setup=setup)
-        finally:
-            for _, its in pairs:
-                its.close()
-        self._reader = threading.Thread(
-            target=inboxes.read, name="kemu-machine", daemon=True,
-            args=(self._links[1:], stop_reading, weakref.ref(self._inbox)))
-        self._reader.start()
-        for _ in range(self.cpus + 1):      # each CPU, and the helper, who tells their pids
-            if not poll_for(BOOT_SECONDS, partial(self._inbox.up.acquire, True)) or self._inbox.failure:
-                raise self._inbox.failure or MachineError(f"not booted after {BOOT_SECONDS} s")
+            booting.result(0)
+        except TaskTimeout as late:     # before OSError, which it is too
+            raise MachineError(f"not booted after {seconds} s: {late}") from late
+
+    # -- its end -------------------------------------------------------------------
 
     def __enter__(self) -> Self:
         self._check_usable()
         return self
 
     def __exit__(self, kind: object, *error: object) -> None:
-        """Close it.  Raises what stopped the machine, if nobody has been told."""
+        """Close the machine.  Raises what stopped it, if no call has raised that yet."""
         self.close()
         if kind is None:
             self.raise_unreported_failure()
 
     def note_failure_reported(self) -> None:
-        """Somebody has been told why the machine stopped."""
+        """A call has raised what stopped the machine: the end of the block need not."""
         self._inbox.unreported_failure = None
 
     def raise_unreported_failure(self) -> None:
-        """Raise what stopped the machine, if it did and nobody has been told: a test must not pass."""
-        unreported_failure, self._inbox.unreported_failure = self._inbox.unreported_failure, None
-        if unreported_failure:
-            raise unreported_failure.with_traceback(None)
+        """Raise what stopped the machine, if no call has raised it: otherwise a test would pass."""
+        failure, self._inbox.unreported_failure = self._inbox.unreported_failure, None
+        if failure:
+            raise failure.with_traceback(None)
 
     def close(self) -> None:
-        """Take the machine down; tasks that still run are ended.  Any thread; harmless twice.
+        """Take the machine down, within a second; tasks that still run are ended.
 
-        Whoever waits for a task of it gets MachineError.  In a fork of the process that
-        booted it nothing happens.  Raises UsageError in the console callback.
+        Any thread; harmless twice.  A thread that waits for a task of the machine gets
+        MachineError.  In a fork of the process that booted the machine nothing happens.
+        Raises UsageError in the console callback.
         """
-        if self._owner != os.getpid():
+        if self._power.owner != os.getpid():
             return
         self._inbox.check_thread()
-        with self._closing:
-            if self._finalizer.alive:
-                self._close()
+        self._power.off()
 
-    def _close(self) -> None:
-        """May be interrupted, and called again."""
-        self._header.panic.cmpxchg(0, SHUTDOWN)
-        self._header.gate.fetch_or(native.GATE_PANIC)
-        self._memory.notify_all()
-        self._inbox.last_look()
-        self._inbox.fail(MachineError("the machine was closed while the task ran"),
-                         MachineError("the machine is closed: boot another"))
-        if self._inbox.last_call:
-            self._inbox.last_call.cancel()
-        if not (self._reader and self._closed.wait(1.0)) and self._helper.alive():
-            with contextlib.suppress(MachineError):
-                self._helper.order(do="kill", machine=self._number)
-                self._closed.wait(5.0)
-        self._helper.machines.pop(self._number, None)
-        self._closed.set()
-        if self._stop:
-            self._stop.close()
-        if self._reader:
-            self._reader.join(5.0)
-        for link in self._links:
-            link.close()
-        _forget(self._memory)
-        self._finalizer.detach()
+    @property
+    def pids(self) -> dict[int, int]:
+        """The process of each CPU."""
+        return self._power.pids
+
+    def __repr__(self) -> str:
+        """How many CPUs, which kernel, which CPUs are online, and whether the machine runs."""
+        kind = f"{self.cpus} CPU{'s' * (self.cpus > 1)}, Linux {self.kernel}"
+        return f"<kemu.Machine: {kind}, {self._standing()}>"
+
+    def _standing(self) -> str:
+        if self._power.owner != os.getpid():
+            return "belongs to the parent process"
+        if not self._power.is_on():
+            return "closed"
+        if self._inbox.failure:
+            return f"stopped by a {type(self._inbox.failure).__name__}"
+        return "CPUs online: " + (", ".join(map(str, self.online())) or "none")
 
     # -- running ---------------------------------------------------------------
 
@@ -228,6 +179,14 @@ class Machine:
         """
         self._check_usable()
         check_callable(function)
+        try:
+            return self._start(function, args, kwargs, cpu)
+        except Exception as error:
+            self._blame_damage(error)
+            raise
+
+    def _start(self, function: Callable[..., T], args: tuple[Any, ...], kwargs: dict[str, Any],
+               cpu: int) -> Handle[T]:
         check_int("cpu", cpu, 0, self.cpus - 1, "one of this machine's CPUs")
         if not self._header.online_mask.test_bit(cpu):
             raise UsageError(f"CPU {cpu} is not online; there are {self.online()}")
@@ -237,7 +196,7 @@ class Machine:
             with current_memory.looking_at(self._memory):
                 post_request(self._views[cpu], ident, function, args, kwargs, name)
                 if not self._header.online_mask.test_bit(cpu):
-                    self._inbox.refuse(take_back(self._views[cpu]), gone(self._views[cpu]))
+                    self._inbox.refuse(take_back(self._views[cpu]), went_offline(self._views[cpu]))
         except BaseException:
             self._inbox.forget(ident)
             raise
@@ -255,7 +214,8 @@ class Machine:
 
     def audit(self) -> None:
         """Check the scheduler's invariants (kernel/sched/audit.py); KernelBug if one is broken."""
-        found = self.run(audit, cpu=self.online()[0])
+        found = self.run(audit, cpu=min(self.online(), default=0))
+        self.check_memory()
         if found:
             raise KernelBug("the audit found:\n" + "\n".join(found), report="\n\n".join(
                 ["the audit found:\n" + "\n".join(found), self.report()]))
@@ -274,7 +234,7 @@ class Machine:
 
     def looking(self) -> contextlib.AbstractContextManager[None]:
         """In this block, per-CPU variables and handles mean this machine's."""
-        if not self._finalizer.alive:
+        if not self._power.is_on():
             raise MachineError("the machine is closed: look at it before that")
         return current_memory.looking_at(self._memory)
 
@@ -282,12 +242,12 @@ class Machine:
     def _last_look(self) -> Iterator[None]:
         """Views of a machine that is closed are not kept: they would keep its memory mapped."""
         yield
-        if not self._finalizer.alive:
-            _forget(self._memory)
+        if not self._power.is_on():
+            forget_memory(self._memory)
 
     def tasks(self) -> list[Task]:
         """Every task there is now; of a machine that has ended, that there was."""
-        with self._last_look():
+        with self._last_look(), self._blaming_damage():
             return views.tasks_of(self._memory).used()
 
     def report(self, stacks: bool = False) -> str:
@@ -310,17 +270,51 @@ class Machine:
 
     def trace(self) -> reader.Trace:
         """What the rings hold."""
-        return reader.read(self._memory)
+        with self._blaming_damage():
+            return reader.read(self._memory)
 
-    # -- who may, and what the helper says ----------------------------------------
+    # -- a memory that something wrote over ------------------------------------------
+
+    def check_memory(self) -> None:
+        """Raises MachineError if something has written over the shared memory (memory/damage.py).
+
+        The machine then counts as stopped, and each call of it raises the same.
+        """
+        found = damage(self._memory)
+        if not found:
+            return
+        why = MachineError(f"the shared memory of this machine is damaged: {found}.  Something wrote "
+                           f"over it.  Boot another machine\n\n{report.whole(self._memory)}")
+        self._inbox.fail(why)
+        self.note_failure_reported()
+        raise why
+
+    def _blame_damage(self, error: Exception) -> None:
+        """If the shared memory is damaged, raise MachineError because of the error."""
+        if self._power.is_on():
+            try:
+                self.check_memory()
+            except MachineError as damaged:
+                raise damaged from error
+
+    @contextlib.contextmanager
+    def _blaming_damage(self) -> Iterator[None]:
+        """In this block, an exception becomes a MachineError if the shared memory is damaged."""
+        try:
+            yield
+        except Exception as error:
+            self._blame_damage(error)
+            raise
+
+    # -- which calls are allowed -----------------------------------------------------
 
     def usable(self) -> bool:
-        """Whether the machine runs, and is this process's."""
-        return self._owner == os.getpid() and not self._closed.is_set()
+        """Whether the machine runs, and belongs to this process."""
+        return self._power.owner == os.getpid() and not self._power.closed.is_set()
 
     def check_owner(self) -> None:
         """Raises UsageError in a fork of the machine's process, and in its console callback."""
-        if self._owner != os.getpid():
+        if self._power.owner != os.getpid():
             raise UsageError("this machine belongs to the parent process: boot one of your own")
         self._inbox.check_thread()
 
@@ -329,34 +323,3 @@ class Machine:
         if self._inbox.failure:
             self.note_failure_reported()
             raise self._inbox.failure.with_traceback(None)
-
-    def _on_helper_message(self, said: dict[str, Any]) -> None:
-        """The helper's word, in the helper's thread."""
-        if "booted" in said:
-            self.pids = {int(cpu): pid for cpu, pid in said["pids"].items()}
-            self._inbox.up.release()
-        elif "failed" in said:
-            self._inbox.fail(MachineError(f"the CPUs could not be started: {said['why']}"))
-        elif "died" in said:
-            self._inbox.died(said)
-        elif "closed" in said:
-            self._closed.set()
-        elif "helper" in said:
-            self._inbox.fail(MachineError("the helper process died, and its CPUs with it: "
-                                          "boot another machine"))
-            self._closed.set()
-
-
-def _forget(memory: native.Memory) -> None:
-    """Drop what is cached for a machine that is gone."""
-    for cache in (views, functions, struct):
-        cache.forget(memory)
-
-
-def _kill(helper: boot.HelperLink, number: int, owner: int, memory: native.Memory) -> None:
-    """A machine that was never closed."""
-    _forget(memory)
-    if owner == os.getpid() and helper.alive():
-        helper.machines.pop(number, None)
-        with contextlib.suppress(MachineError):
-            helper.order(do="kill", machine=number)

@@ -1,72 +1,103 @@
-"""Reports: what every CPU and task is doing, read from shared memory.
+"""What a machine is doing, in text: every CPU, every task, the last events.
 
-Takes no lock and needs no live CPU, so it works on a machine that hangs, has
-panicked, or has lost a process.  Values may be a moment apart from each other.
+A report takes no emulated lock and needs no live CPU: it reads the shared memory as it is, in
+any process.  Values may be a moment apart from each other.
 
-Linux: sched_show_task, the lock and trace dumps of a panic.
+The memory may be damaged.  A line that cannot be made of it says so, a report has MAX_TASKS
+lines of tasks at most, and no word of the memory decides how much is read.
+
+Linux: kernel/sched/core.c (sched_show_task), the lock and trace dumps of a panic.
+
+Locks: none.  Callers: machine, inbox, handle.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kemu import native
+from kemu.errors import text_of
 from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.runqueue import IDLE
-from kemu.memory.views import Cpu, Header, Task, tasks_of
+from kemu.memory.damage import damage
+from kemu.memory.views import Cpu, Header, Task, lock_of, tasks_of
 from kemu.trace import ftrace, reader
 from kemu.trace.events import state_letters, state_name
 
 TRACE_TAIL = 40
+MAX_TASKS = 4096
+
+
+def _line(what: str, make: Callable[[], str]) -> str:
+    """The line that make() makes, or one that says why there is none."""
+    try:
+        return make()
+    except Exception as error:      # the memory is damaged
+        return f"({what} cannot be read: {type(error).__name__}: {text_of(error)})"
 
 
 def tasks_text(memory: native.Memory) -> str:
     """A line per task: state, CPU, how many spinlocks it holds, what it waits for."""
     lines = [f"{'task':<16} {'pid':>5} {'state':<16} {'cpu':>3} {'class':<5} {'locks':>5}  waits for"]
-    for task in tasks_of(memory).used():
-        state = task.state.load()
-        queued = task.on_rq.load() and task.sched_class.load() != IDLE      # swapper's on_rq is always 1
-        running = "running" if task.on_cpu.load() else "queued" if queued else ""
-        lines.append(f"{task.comm:<16} {task.pid.load():>5} "
-                     f"{state_name(state) if state or not running else running:<16} "
-                     f"{task.cpu.load():>3} {CLASS_NAMES[task.sched_class.load() & 3]:<5} "
-                     f"{task.locks.load() or '':>5}  "
-                     f"{_waits(memory, task)}".rstrip())
+    tasks = tasks_of(memory)
+    used = [task for task in map(tasks.at, range(tasks.nr)) if task.used.load()]
+    lines += [_line(f"task slot {task.slot}", lambda task=task: _task_line(memory, task))  # type: ignore[misc]
+              for task in used[:MAX_TASKS]]
+    if len(used) > MAX_TASKS:
+        lines.append(f"(and {len(used) - MAX_TASKS} more tasks)")
     return "\n".join(lines)
 
 
+def _task_line(memory: native.Memory, task: Task) -> str:
+    state = task.state.load()
+    queued = task.on_rq.load() and task.sched_class.load() != IDLE      # swapper's on_rq is always 1
+    running = "running" if task.on_cpu.load() else "queued" if queued else ""
+    return (f"{task.comm:<16} {task.pid.load():>5} "
+            f"{state_name(state) if state or not running else running:<16} "
+            f"{task.cpu.load():>3} {CLASS_NAMES[task.sched_class.load() & 3]:<5} "
+            f"{task.locks.load() or '':>5}  "
+            f"{_waits(memory, task)}").rstrip()
+
+
 def _waits(memory: native.Memory, task: Task) -> str:
-    tasks, lock = tasks_of(memory), task.watching.load() & ~7   # spinlock.c has a bit of its own there
-    if lock and task.watch_as.load():
-        owner = native.Word(memory, lock).load()
-        return f"spinlock {lock:#x}" + (f" of {tasks.at(owner - 1).comm}" if 0 < owner <= tasks.nr else "")
+    """What the task waits for, in words."""
+    tasks, lock = tasks_of(memory), lock_of(task)
+    if lock:
+        owner = tasks.get(native.Word(memory, lock).load())
+        return f"spinlock {lock:#x}" + (f" of {owner.comm}" if owner is not None else "")
     word = task.waits_on.load()
-    whom = native.Word(memory, word).load() if word else task.waits_for.load()
-    if 0 < abs(whom) <= tasks.nr:
-        return f"task {tasks.at(abs(whom) - 1).comm}"
+    whom = tasks.get(abs(native.Word(memory, word).load() if word else task.waits_for.load()))
+    if whom is not None:
+        return f"task {whom.comm}"
     return f"completion {task.blocked_on.load():#x}" if task.blocked_on.load() else ""
 
 
 def cpus_text(memory: native.Memory) -> str:
     """A line per CPU: what it runs, who holds its runqueue's lock."""
-    header, tasks = Header(memory), tasks_of(memory)
     lines = [f"{'cpu':>3} {'core':>4} {'online':<6} {'current':<16} {'state':<5} "
              f"{'queued':>6} {'resched':>7}  rq.lock"]
-    for number in range(header.nr_cpus.load()):
-        cpu = Cpu(memory, number)
-        curr, owner = tasks.at(cpu.curr.load()), cpu.lock.load()
-        lines.append(
-            f"{number:>3} {cpu.host_core.load():>4} "
+    lines += [_line(f"CPU {number}", lambda number=number: _cpu_line(memory, number))  # type: ignore[misc]
+              for number in range(memory.nr_cpus)]
+    return "\n".join(lines)
+
+
+def _cpu_line(memory: native.Memory, number: int) -> str:
+    header, tasks, cpu = Header(memory), tasks_of(memory), Cpu(memory, number)
+    curr, owner = tasks.at(cpu.curr.load()), tasks.get(cpu.lock.load())
+    return (f"{number:>3} {cpu.host_core.load():>4} "
             f"{'yes' if header.online_mask.test_bit(number) else 'no':<6} {curr.comm:<16} "
             f"{state_letters(curr.state.load()):<5} {cpu.nr_running.load():>6} "
             f"{cpu.need_resched.load():>7}  "
-            f"{'held by ' + tasks.at(owner - 1).comm if 0 < owner <= tasks.nr else 'free'}")
-    return "\n".join(lines)
+            f"{'held by ' + owner.comm if owner is not None else 'free'}")
 
 
 def trace_text(memory: native.Memory, tail: int = TRACE_TAIL) -> str:
     """The last events of all CPUs, in order of time."""
+    return _line("the trace", lambda: _events_text(memory, tail))
+
+
+def _events_text(memory: native.Memory, tail: int) -> str:
     trace = reader.read(memory)
     if not trace.events:
         return "no events: trace with Machine(trace=True), or m.trace_on()"
@@ -75,7 +106,9 @@ def trace_text(memory: native.Memory, tail: int = TRACE_TAIL) -> str:
 
 def whole(memory: native.Memory, stacks: Sequence[str] = ()) -> str:
     """Everything, for a machine that hangs; stacks are the Python stacks of CPU processes, if wanted."""
-    return "\n\n".join([cpus_text(memory), tasks_text(memory), *stacks, trace_text(memory)])
+    found = _line("the damage", lambda: damage(memory))
+    return "\n\n".join([*([f"the shared memory is damaged: {found}"] if found else []),
+                        cpus_text(memory), tasks_text(memory), *stacks, trace_text(memory)])
 
 
 def panic_report(memory: native.Memory, said: dict[str, Any], stacks: list[str]) -> str:
@@ -93,6 +126,6 @@ def death_report(memory: native.Memory, said: dict[str, Any]) -> str:
     """What a MachineError shows when a CPU process died."""
     status = said["status"]
     how = f"by signal {-status}" if status < 0 else f"with status {status}"
-    ran = tasks_of(memory).at(said["task"]).comm
+    ran = _line("the task", lambda: tasks_of(memory).at(said["task"]).comm)
     return (f"the process of CPU {said['cpu']} died {how}, while the CPU ran {ran}; "
             f"the machine is gone.\n\n{whole(memory)}")

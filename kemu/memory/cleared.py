@@ -23,7 +23,7 @@ class ClearedVariables:
 
     def __init__(self, memory: native.Memory) -> None:
         self._memory = memory
-        self._table = native.Word(memory, native.HEADER["symbols"]).load()
+        self._table = memory.symbols
         self._nr_symbols = native.Word(memory, native.HEADER["nr_symbols"])
         self._seen = 0                              # symbols looked at
         self._without_block: list[native.Word] = []

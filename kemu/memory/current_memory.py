@@ -70,7 +70,7 @@ def may_travel(memory: Memory) -> None:
     """
     there = _looking.memory or _attached
     if there is not None and there is not memory:
-        raise UsageError("a handle (task, word, completion) of one machine was given to another: it "
+        raise UsageError("this is a handle (task, word, completion) of another machine: it "
                          "means something on its own machine only.  Create one there")
 
 

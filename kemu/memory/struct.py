@@ -226,7 +226,7 @@ def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
 
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     """Where the CPU's structure is: the symbol's block, allocated by the first to ask."""
-    nr_cpus = native.Word(memory, native.HEADER["nr_cpus"]).load()
+    nr_cpus = memory.nr_cpus
     if not 0 <= cpu < nr_cpus:
         raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")
     name = cls._prefix + f"{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 8:]

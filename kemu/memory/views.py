@@ -65,7 +65,9 @@ class Cpu(View):
     __slots__ = ("cpu", "lock", "fair", "timers", "calls", "rt", "queue", *words_of(native.CPU))
 
     def __init__(self, memory: native.Memory, cpu: int) -> None:
-        base = _cpus(memory) + cpu * native.CPU["sizeof"]
+        if not 0 <= cpu < memory.nr_cpus:
+            raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {memory.nr_cpus - 1}")
+        base = memory.cpus + cpu * native.CPU["sizeof"]
         self._fill(memory, base, native.CPU)
         self.cpu: int = cpu
         self.lock: native.SpinLock = native.SpinLock(memory, base + native.CPU["rq_lock"])
@@ -81,14 +83,6 @@ class Cpu(View):
         return f"<cpu {self.cpu}>"
 
 
-def _cpus(memory: native.Memory) -> int:
-    return native.Word(memory, native.HEADER["cpus"]).load()
-
-
-def _tasks(memory: native.Memory) -> int:
-    return native.Word(memory, native.HEADER["tasks"]).load()
-
-
 class Task(View):
     """A task (Linux: struct task_struct): a handle that means the same everywhere.
 
@@ -102,7 +96,7 @@ class Task(View):
                  *words_of(native.TASK))
 
     def __init__(self, memory: native.Memory, slot: int) -> None:
-        base = _tasks(memory) + slot * native.TASK["sizeof"]
+        base = memory.tasks + slot * native.TASK["sizeof"]
         self._fill(memory, base, native.TASK)
         self.slot: int = slot
         self.ref: int = slot + 1     # in a word that names a task; 0 there names none
@@ -172,6 +166,14 @@ def tasks_of(memory: native.Memory) -> Tasks:
     if table is None or table.memory is not memory:
         table = _tables[memory.serial] = Tasks(memory)
     return table
+
+
+def lock_of(task: Task) -> int:
+    """The offset of the spinlock that the task queues for; 0 if it queues for none.
+
+    The lowest bit of task.watching is the protocol's own (native/hardware/spinlock.c).
+    """
+    return int(task.watching.load()) & ~7 if task.watch_as.load() else 0
 
 
 def forget(memory: native.Memory) -> None:

@@ -26,6 +26,21 @@ class Memory:
     def serial(self) -> int:
         """A number no other Memory of this process ever has: a key for caches."""
     @property
+    def nr_cpus(self) -> int:
+        """How many CPUs it has.  It and the rest of the shape are as the mapping checked them."""
+    @property
+    def nr_tasks(self) -> int:
+        """How many task slots it has."""
+    @property
+    def cpus(self) -> int:
+        """Where the CPUs begin, in bytes."""
+    @property
+    def tasks(self) -> int:
+        """Where the task slots begin, in bytes."""
+    @property
+    def symbols(self) -> int:
+        """Where the symbols begin, in bytes."""
+    @property
     def size(self) -> int:
         """In bytes."""
     def fileno(self) -> int:

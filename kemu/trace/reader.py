@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from kemu import native
 from kemu.memory.points import point_name
-from kemu.memory.views import Header
 from kemu.trace import events as ev
 
 
@@ -36,19 +35,29 @@ class Event:
         return ev.NAMES.get(self.id, f"event_{self.id}")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Trace:
     """All events that were there, oldest first, and how many each CPU lost."""
 
     events: list[Event]
     lost: dict[int, int]
 
+    def __repr__(self) -> str:
+        """How many events of which CPUs, over how much time, and how many were overwritten."""
+        if not self.events:
+            return "<kemu.Trace: no events>"
+        span = (self.events[-1].ns - self.events[0].ns) / 1e6
+        cpus = ", ".join(map(str, sorted({event.cpu for event in self.events})))
+        lost = sum(self.lost.values())
+        return (f"<kemu.Trace: {len(self.events)} events of CPUs {cpus} in {span:.3f} ms"
+                f"{f', {lost} older ones overwritten' if lost else ''}>")
+
 
 def read(memory: native.Memory, since: dict[int, int] | None = None) -> Trace:
     """What the rings hold now; since: only events from that number on, by CPU."""
     found: list[Event] = []
     lost: dict[int, int] = {}
-    for cpu in range(Header(memory).nr_cpus.load()):
+    for cpu in range(memory.nr_cpus):
         first = (since or {}).get(cpu, 0)
         head, raw = memory.events(cpu, first)
         lost[cpu] = head - first - len(raw)
@@ -65,7 +74,7 @@ def _event(memory: native.Memory, event: Event) -> Event:
 
 def heads(memory: native.Memory) -> dict[int, int]:
     """Where each ring is now: events from here on are new."""
-    return {cpu: memory.events(cpu, 1 << 62)[0] for cpu in range(Header(memory).nr_cpus.load())}
+    return {cpu: memory.events(cpu, 1 << 62)[0] for cpu in range(memory.nr_cpus)}
 
 
 def only(events: Iterable[Event], *ids: int) -> list[Event]:

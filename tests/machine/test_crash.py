@@ -18,7 +18,7 @@ from kemu.errors import MachineError, UsageError
 from kemu.kernel import kthread
 from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched import cpu_relax
-from kemu.machine import boot
+from kemu.machine import helper_link
 from kemu.memory import current_memory
 from tests.leaks import PATIENCE
 
@@ -178,7 +178,7 @@ def test_kill_helper(machine):
     """When the helper is killed, the machine fails, and says so."""
     m = machine(2)
     handle = m.start(spin, cpu=1)
-    boot.the_helper().process.kill()
+    helper_link.the_helper().process.kill()
     with pytest.raises(MachineError, match="helper"):
         handle.result()
 
@@ -186,14 +186,14 @@ def test_kill_helper(machine):
 def test_kill_helper_leaves_no_cpu(machine):
     """The CPUs die with the helper."""
     m = machine(2)
-    boot.the_helper().process.kill()
+    helper_link.the_helper().process.kill()
     assert left_of(m.pids.values()) == []
 
 
 def test_boot_after_helper(machine):
     """The next boot starts another helper."""
     machine(2)
-    helper = boot.the_helper().process      # asked for again, it may be the next one already
+    helper = helper_link.the_helper().process      # asked for again, it may be the next one already
     helper.kill()
     helper.wait()
     assert machine(2).run(double, 21, cpu=1) == 42

@@ -12,7 +12,7 @@ from kemu.errors import UsageError
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.sched.runqueue import this_rq
 from kemu.kernel.v2_6 import cpu as v2_6
-from kemu.machine.request import close_mailbox
+from kemu.machine.mailbox_irq import close_mailbox
 from kemu.memory.struct import Struct, Word
 from kemu.native import local_irq_restore, local_irq_save
 

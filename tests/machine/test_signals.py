@@ -12,7 +12,7 @@ import pytest
 from kemu import Machine
 from kemu.errors import MachineError, UsageError
 from kemu.kernel.sched.completion import Completion, wait_for_completion
-from kemu.machine import boot
+from kemu.machine import helper_link
 from tests.machine.test_crash import run_program
 
 
@@ -87,7 +87,7 @@ def test_handler_that_closes(machine, when_waiting):
 def test_handler_that_interrupts_under_a_lock(machine):
     """Each lock that a handler may find held by its own thread can be taken again."""
     m = machine(1)
-    with m._inbox.lock, boot._lock:
+    with m._inbox.lock, helper_link._lock:
         assert machine(1).run(echo, 5) == 5
         m.start(wait_for_ever)
         m.close()

@@ -60,7 +60,7 @@ def test_dead_cpu():
     """Likewise for a process that died."""
     with pytest.raises(MachineError, match="died by signal 9"), Machine(2) as m:
         os.kill(m.pids[1], signal.SIGKILL)
-        m._closed.wait(10)
+        m._power.closed.wait(10)
 
 
 MODULE = """
@@ -109,11 +109,11 @@ def test_assignment(machine):
 class Late(Future):
     """Its result comes between the end of the wait and the look whether it is there."""
 
-    def result(self, timeout=None):
+    def exception(self, timeout=None):
         if not self.done():
             self.set_result(42)
             raise TimeoutError
-        return super().result(timeout)
+        return super().exception(timeout)
 
 
 def test_result_at_the_last_moment(machine):

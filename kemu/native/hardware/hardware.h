@@ -31,6 +31,7 @@ enum kemu_status {
 	KEMU_BUSY = -10,	/* a node that is on a list already, a slot in use */
 	KEMU_SIGNAL = -11,	/* not a task's business: a signal may be waiting for its handler */
 	KEMU_RAISED = -12,	/* a vector failed, and its kernel knows why */
+	KEMU_STUCK = -14,	/* a raw lock that its owner does not free */
 	KEMU_ENDS = -13,	/* the thread is no task's any more: it ends */
 
 	/* An invariant of the kernel does not hold: it says so, and stops (sched/runqueue.py). */
@@ -152,7 +153,7 @@ int kemu_spin_unlock(u64 *lock, u64 owner);
 void kemu_unlocked(struct kemu *k, u64 *lock);
 int kemu_lock(struct kemu_self *s, u64 *lock);
 int kemu_unlock(struct kemu_self *s, u64 *lock);
-void kemu_raw_lock(struct kemu *k, u64 *lock);
+int kemu_raw_lock(struct kemu *k, u64 *lock);
 void kemu_raw_unlock(u64 *lock);
 
 /* cpu.c: turns, idling, interrupts, preemption */

@@ -75,7 +75,9 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off)
 
 	if (class >= KEMU_HEAP_CLASSES)
 		return KEMU_FULL;
-	kemu_raw_lock(k, &h->heap_lock);
+	status = kemu_raw_lock(k, &h->heap_lock);
+	if (status < 0)
+		return status;
 	status = load(&h->heap_free[class]) ? take_free(k, class, &head) : take_new(k, class, &head);
 	if (status == KEMU_OK)		/* under the lock, so that a free list in a circle is found */
 		store(head, IN_USE | (u64)class);
@@ -97,9 +99,11 @@ static u64 *in_use(struct kemu *k, u64 off)
 int kemu_heap_free(struct kemu *k, u64 off)
 {
 	struct kemu_header *h = k->hdr;
+	int status = kemu_raw_lock(k, &h->heap_lock);
 	u64 *head, class;
 
-	kemu_raw_lock(k, &h->heap_lock);
+	if (status < 0)
+		return status;
 	head = in_use(k, off);
 	if (head) {
 		class = load(head) & 0xff;

@@ -150,9 +150,11 @@ u64 *kemu_word(struct kemu *k, u64 off)
 int kemu_task_alloc(struct kemu *k, u64 *slot)
 {
 	struct kemu_header *h = k->hdr;
-	int status = KEMU_FULL;
+	int status = kemu_raw_lock(k, &h->task_lock);
 
-	kemu_raw_lock(k, &h->task_lock);
+	if (status < 0)
+		return status;
+	status = KEMU_FULL;
 	for (u64 i = 0; i < k->nr_tasks; i++) {
 		/* Round and round, so that a slot rests as long as it can. */
 		u64 at = (h->task_hint + i) % k->nr_tasks;
@@ -180,10 +182,13 @@ int kemu_task_free(struct kemu *k, u64 slot)
 {
 	struct kemu_task *t = kemu_task_at(k, slot);
 	bool used;
+	int status;
 
 	if (slot >= k->nr_tasks)
 		return KEMU_RANGE;
-	kemu_raw_lock(k, &k->hdr->task_lock);
+	status = kemu_raw_lock(k, &k->hdr->task_lock);
+	if (status < 0)
+		return status;
 	used = load(&t->used);
 	if (used) {
 		store(&t->state, KEMU_POISON);
@@ -219,7 +224,7 @@ int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 {
 	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->symbols);
 	u64 seen = load_acquire(&k->hdr->nr_symbols), nr;
-	int status = KEMU_OK;
+	int status;
 
 	if (seen > KEMU_NR_SYMBOLS)
 		return KEMU_CORRUPT;
@@ -227,7 +232,9 @@ int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 		return KEMU_RANGE;
 	if (find_symbol(k, name, len, 0, seen, index))
 		return KEMU_OK;
-	kemu_raw_lock(k, &k->hdr->symbol_lock);
+	status = kemu_raw_lock(k, &k->hdr->symbol_lock);
+	if (status < 0)
+		return status;
 	nr = load(&k->hdr->nr_symbols);
 	if (nr > KEMU_NR_SYMBOLS) {
 		status = KEMU_CORRUPT;
@@ -248,10 +255,12 @@ int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off)
 {
 	struct kemu_header *h = k->hdr;
-	int status = KEMU_FULL;
+	int status = kemu_raw_lock(k, &h->arena_lock);
 	u64 brk;
 
-	kemu_raw_lock(k, &h->arena_lock);
+	if (status < 0)
+		return status;
+	status = KEMU_FULL;
 	brk = load(&h->arena_brk);
 	if (brk < k->arena || brk > k->arena_end || brk % 64) {
 		status = KEMU_CORRUPT;

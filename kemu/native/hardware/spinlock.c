@@ -30,6 +30,8 @@
 #define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
 #define PATIENCE 2	/* times that a waiter, rung, may find the lock taken again */
 #define HANDING	1ULL	/* offsets are multiples of eight */
+#define RAW_HELD ~0ULL	/* a raw lock's other value is zero */
+#define RAW_ROUNDS 20000	/* a second at least: see kemu_backoff() */
 
 /* Takes it, or finds that it was given. */
 static bool has_lock(u64 *lock, u64 owner)
@@ -208,14 +210,26 @@ int kemu_unlock(struct kemu_self *s, u64 *lock)
 	return KEMU_OK;
 }
 
-void kemu_raw_lock(struct kemu *k, u64 *lock)
+/*
+ * KEMU_CORRUPT: the word is not a raw lock's.  KEMU_STUCK: the caller is not a task, and the
+ * owner has kept the lock for RAW_ROUNDS naps.  The controller must not wait for a process
+ * that is stopped, nor for a word that nobody ever clears.
+ */
+int kemu_raw_lock(struct kemu *k, u64 *lock)
 {
-	for (unsigned int round = 0; cmpxchg(lock, 0, ~0ULL); round++) {
+	u64 seen;
+
+	for (unsigned int round = 0; (seen = cmpxchg(lock, 0, RAW_HELD)); round++) {
 		/* A dead owner never frees it; the machine is gone, so take it. */
 		if (load(&k->hdr->gate) & GATE_PANIC)
-			return;
+			return KEMU_OK;
+		if (seen != RAW_HELD)
+			return KEMU_CORRUPT;
+		if (!kemu_self.task && round > RAW_ROUNDS)
+			return KEMU_STUCK;
 		kemu_backoff(round);
 	}
+	return KEMU_OK;
 }
 
 void kemu_raw_unlock(u64 *lock)

@@ -319,7 +319,43 @@ static PyObject *Memory_serial(Memory *m, void *unused)
 	return from_word(m->serial);
 }
 
+/* The shape, as it was checked when the memory was mapped: not what the header says now. */
+static PyObject *Memory_nr_cpus(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word(m->k.nr_cpus);
+}
+
+static PyObject *Memory_nr_tasks(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word(m->k.nr_tasks);
+}
+
+static PyObject *Memory_cpus(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word((u64)((char *)m->k.cpus - m->k.base));
+}
+
+static PyObject *Memory_tasks(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word((u64)((char *)m->k.tasks - m->k.base));
+}
+
+static PyObject *Memory_symbols(Memory *m, void *unused)
+{
+	(void)unused;
+	return from_word(m->k.symbols);
+}
+
 static PyGetSetDef memory_getset[] = {
+	{ "nr_cpus", (getter)Memory_nr_cpus, NULL, "How many CPUs it has.", NULL },
+	{ "nr_tasks", (getter)Memory_nr_tasks, NULL, "How many task slots it has.", NULL },
+	{ "cpus", (getter)Memory_cpus, NULL, "Where the CPUs begin, in bytes.", NULL },
+	{ "tasks", (getter)Memory_tasks, NULL, "Where the task slots begin, in bytes.", NULL },
+	{ "symbols", (getter)Memory_symbols, NULL, "Where the symbols begin, in bytes.", NULL },
 	{ "serial", (getter)Memory_serial, NULL,
 	  "A number no other Memory of this process ever has: a key for caches.", NULL },
 	{ "size", (getter)Memory_size, NULL, "In bytes.", NULL },

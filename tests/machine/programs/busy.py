@@ -6,7 +6,7 @@ import signal
 
 from kemu import Machine
 from kemu.kernel.sched import cpu_relax
-from kemu.machine import boot
+from kemu.machine import helper_link
 
 
 def spin():
@@ -23,7 +23,7 @@ def tell(**what):
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 with Machine(2, console=lambda line: tell(console=line)) as m:
-    tell(controller=os.getpid(), helper=boot.the_helper().process.pid, cpus=list(m.pids.values()))
+    tell(controller=os.getpid(), helper=helper_link.the_helper().process.pid, cpus=list(m.pids.values()))
     try:
         m.run(spin, cpu=1)
     except KeyboardInterrupt:

@@ -4,7 +4,7 @@ import json
 
 from kemu import Machine
 from kemu.kernel.sched import cpu_relax
-from kemu.machine import boot
+from kemu.machine import helper_link
 
 
 def spin():
@@ -14,4 +14,4 @@ def spin():
 
 m = Machine(2)
 m.start(spin, cpu=1)
-print(json.dumps([boot.the_helper().process.pid, *m.pids.values()]))
+print(json.dumps([helper_link.the_helper().process.pid, *m.pids.values()]))
