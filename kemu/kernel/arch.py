@@ -10,7 +10,7 @@ IPI_INIT.
     cpu.ipi       |= IPI_INIT by the task that powers the CPU on; the CPU clears the bit
     online_mask   |= the CPU's bit: by the CPU, when it takes part again
 
-Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, processor.
+Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, task_thread.
 """
 
 from __future__ import annotations

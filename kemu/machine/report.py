@@ -8,7 +8,7 @@ lines of tasks at most, and no word of the memory decides how much is read.
 
 Linux: kernel/sched/core.c (sched_show_task), the lock and trace dumps of a panic.
 
-Locks: none.  Callers: machine, inbox, handle.
+Locks: none.  Callers: machine, inbox.
 """
 
 from __future__ import annotations

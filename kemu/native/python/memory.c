@@ -307,58 +307,28 @@ static PyObject *Memory_end_hold_of(Memory *m, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
-static PyObject *Memory_size(Memory *m, void *unused)
+/* The shape is what was checked when the memory was mapped, not what the header says now. */
+static PyObject *Memory_number(Memory *m, void *offset)
 {
-	(void)unused;
-	return from_word(m->k.size);
+	return from_word(*(u64 *)((char *)m + (size_t)offset));
 }
 
-static PyObject *Memory_serial(Memory *m, void *unused)
+static PyObject *Memory_place(Memory *m, void *offset)
 {
-	(void)unused;
-	return from_word(m->serial);
+	return from_word((u64)(*(char **)((char *)m + (size_t)offset) - m->k.base));
 }
 
-/* The shape, as it was checked when the memory was mapped: not what the header says now. */
-static PyObject *Memory_nr_cpus(Memory *m, void *unused)
-{
-	(void)unused;
-	return from_word(m->k.nr_cpus);
-}
-
-static PyObject *Memory_nr_tasks(Memory *m, void *unused)
-{
-	(void)unused;
-	return from_word(m->k.nr_tasks);
-}
-
-static PyObject *Memory_cpus(Memory *m, void *unused)
-{
-	(void)unused;
-	return from_word((u64)((char *)m->k.cpus - m->k.base));
-}
-
-static PyObject *Memory_tasks(Memory *m, void *unused)
-{
-	(void)unused;
-	return from_word((u64)((char *)m->k.tasks - m->k.base));
-}
-
-static PyObject *Memory_symbols(Memory *m, void *unused)
-{
-	(void)unused;
-	return from_word(m->k.symbols);
-}
+#define NUMBER(name, field, doc) { name, (getter)Memory_number, NULL, doc, (void *)offsetof(Memory, field) }
+#define PLACE(name, field, doc) { name, (getter)Memory_place, NULL, doc, (void *)offsetof(Memory, field) }
 
 static PyGetSetDef memory_getset[] = {
-	{ "nr_cpus", (getter)Memory_nr_cpus, NULL, "How many CPUs it has.", NULL },
-	{ "nr_tasks", (getter)Memory_nr_tasks, NULL, "How many task slots it has.", NULL },
-	{ "cpus", (getter)Memory_cpus, NULL, "Where the CPUs begin, in bytes.", NULL },
-	{ "tasks", (getter)Memory_tasks, NULL, "Where the task slots begin, in bytes.", NULL },
-	{ "symbols", (getter)Memory_symbols, NULL, "Where the symbols begin, in bytes.", NULL },
-	{ "serial", (getter)Memory_serial, NULL,
-	  "A number no other Memory of this process ever has: a key for caches.", NULL },
-	{ "size", (getter)Memory_size, NULL, "In bytes.", NULL },
+	NUMBER("serial", serial, "A number no other Memory of this process ever has: a key for caches."),
+	NUMBER("size", k.size, "In bytes."),
+	NUMBER("nr_cpus", k.nr_cpus, "How many CPUs it has."),
+	NUMBER("nr_tasks", k.nr_tasks, "How many task slots it has."),
+	NUMBER("symbols", k.symbols, "Where the symbols begin, in bytes."),
+	PLACE("cpus", k.cpus, "Where the CPUs begin, in bytes."),
+	PLACE("tasks", k.tasks, "Where the task slots begin, in bytes."),
 	{ 0 },
 };
 
