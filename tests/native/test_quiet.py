@@ -16,7 +16,8 @@ AFTER_POLLING_NS = 10_000_000
 
 
 def play_dead(memory: Memory, cpu: int) -> None:
-    """A CPU that is offline, and has interrupts off."""
+    """A CPU that is offline, and has interrupts off; the caller is its idle task."""
+    cpu_word(memory, cpu, "idle").store(cpu)
     task_word(memory, cpu, "cpu").store(cpu)
     cpu_word(memory, cpu, "irqs_off").store(1)
 

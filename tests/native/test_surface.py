@@ -144,7 +144,7 @@ def wait_in_every_way() -> None:
     """Child: each wait, begun by a task while the machine stops."""
     for name in [*WAITS, "schedule, offline", "schedule, to another"]:
         world = World()
-        memories.cpu_word(world.memory, 0, "idle").store(1)     # swapper is another task
+        memories.cpu_word(world.memory, 0, "idle").store(name != "idle")    # swapper: another task
         memories.header(world.memory, "online_mask").store(name != "schedule, offline")
         memories.together(memories.as_task(world.memory, partial(wait_for_ever, world, name)),
                           partial(memories.stop, world.memory))

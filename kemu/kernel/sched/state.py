@@ -20,15 +20,15 @@ TASK_UNINTERRUPTIBLE = native.TASK_UNINTERRUPTIBLE
 TASK_DEAD = native.TASK_DEAD
 TASK_WAKEKILL = 128
 TASK_WAKING = native.TASK_WAKING
-TASK_PARKED = 512
+TASK_PARKED = native.TASK_PARKED
 TASK_STATE_MAX = 1024
 
 TASK_NORMAL = native.TASK_NORMAL         # INTERRUPTIBLE or UNINTERRUPTIBLE
 
-PF_EXITING = 0x4
+PF_EXITING = native.PF_EXITING
 PF_KTHREAD = native.PF_KTHREAD
 PF_NO_SETAFFINITY = 0x4000000
-PF_REBORN = 0x80000000          # kemu: its thread ends, and it begins again in a new one
+PF_REBORN = native.PF_REBORN          # kemu: its thread ends, and it begins again in a new one
 PF_MIGRATING = 0x10000000       # kemu: its CPU's stopper is asked to move it
 PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another process
 

@@ -1,6 +1,14 @@
 /*
  * atomic.h - loads, stores and read-modify-writes; the ordering is in the name.
  *
+ * Shared memory is touched through these functions.  C code may read or write a word plainly,
+ * as in cpu->poll_ns, in three cases only:
+ *	the word is constant while any CPU runs (layout.h says so);
+ *	only the calling CPU, or the calling task, ever touches it;
+ *	the calling thread has formatted the memory, and no other thread has it yet.
+ * A word that another thread may write at the same time is read with load(), also where its
+ * value is only a hint: a plain read may be torn, repeated or merged by the compiler.
+ *
  *	load, store		none (but never torn, never merged)
  *	load_acquire		before everything that follows
  *	store_release		after everything that precedes
@@ -18,7 +26,7 @@ static inline void store(u64 *p, u64 v)		{ __atomic_store_n(p, v, __ATOMIC_RELAX
 static inline void store_release(u64 *p, u64 v)	{ __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void smp_mb(void)			{ __atomic_thread_fence(__ATOMIC_SEQ_CST); }
 
-/* ARM64's LL/SC forms order only one side of a __sync-less seq_cst RMW: fence the other. */
+/* On ARM64 a seq_cst read-modify-write orders only one side: a fence orders the other. */
 #if defined(__x86_64__)
 #define after_rmw() do { } while (0)
 #else
@@ -32,7 +40,7 @@ static inline u64 xchg(u64 *p, u64 v)
 	return old;
 }
 
-/* Returns what was there: equal to old if and only if the exchange happened. */
+/* Returns the value before.  It equals `old` if and only if the exchange happened. */
 static inline u64 cmpxchg(u64 *p, u64 old, u64 new)
 {
 	__atomic_compare_exchange_n(p, &old, new, 0, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);

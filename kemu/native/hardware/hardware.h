@@ -93,6 +93,7 @@ struct kemu_self {
 	struct kemu_task *thread;	/* whose bell it sleeps on: never changes */
 	u64 reschedules;		/* a mask: CPUs to kick, put off by kemu_send_reschedule() */
 	bool rescheduling;		/* inside the vector that takes a reschedule */
+	enum kemu_begun { ENTERED, HAS_TURN, RUNS } begun;	/* how far a new task has come */
 };
 
 extern __thread struct kemu_self kemu_self;

@@ -32,6 +32,13 @@ PyObject *fail(int status)
 	return PyErr_SetFromErrno(PyExc_OSError);
 }
 
+/* The caller is not entitled to the call: it would wait for ever, or end another task's switch. */
+PyObject *refuse(const char *why)
+{
+	PyErr_SetString(UsageError, why);
+	return NULL;
+}
+
 PyObject *done(int status)
 {
 	if (unlikely(status < 0))
@@ -168,7 +175,8 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(HOLD_WAITED_FOR), CONSTANT(HOLD_ALL_BLOCKED),
 	CONSTANT(CLASS_IDLE), CONSTANT(CLASS_FAIR), CONSTANT(CLASS_RT), CONSTANT(CLASS_STOP),
 	CONSTANT(TASK_RUNNING), CONSTANT(TASK_UNINTERRUPTIBLE), CONSTANT(TASK_NORMAL),
-	CONSTANT(TASK_DEAD), CONSTANT(TASK_WAKING), CONSTANT(PF_KTHREAD),
+	CONSTANT(TASK_DEAD), CONSTANT(TASK_WAKING), CONSTANT(TASK_PARKED), CONSTANT(PF_EXITING), CONSTANT(PF_KTHREAD),
+	CONSTANT(PF_REBORN),
 	CONSTANT(KEMU_COMPLETE_ALL),
 	CONSTANT(EVENT_POINT), CONSTANT(EVENT_OP), CONSTANT(EVENT_SCHED_SWITCH),
 	CONSTANT(EVENT_SCHED_WAKING), CONSTANT(EVENT_SCHED_WAKEUP),

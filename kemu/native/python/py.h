@@ -35,6 +35,7 @@ extern PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, 
 Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other);
 bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value);
 PyObject *fail(int status);
+PyObject *refuse(const char *why);
 PyObject *done(int status);
 PyObject *status_or(int status, u64 value);
 bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values);

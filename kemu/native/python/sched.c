@@ -49,6 +49,10 @@ static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
 	(void)module;
 	if (!as_word(arg, &last) || !is_task())
 		return NULL;
+	if (kemu_self.begun != HAS_TURN)
+		return refuse("finish_switch(): no switch brought this task here just now; only a new "
+			      "task calls it, once, after wait_turn()");
+	kemu_self.begun = RUNS;
 	return switch_result(kemu_finish_switch(&kemu_self, last, &dead), &dead);
 }
 
@@ -100,12 +104,27 @@ static PyObject *py_program_event(PyObject *module, PyObject *unused)
 	return is_task() ? done(kemu_program_event(kemu_self.k, kemu_this_cpu(&kemu_self))) : NULL;
 }
 
+/* A state that no waker's mask has is for a task that another task knows how to wake or free. */
+static bool may_set(u64 state)
+{
+	u64 flags = load(&kemu_self.task->flags);
+
+	if (state == TASK_PARKED && flags & PF_KTHREAD)
+		return true;
+	if (state == TASK_DEAD && flags & (PF_EXITING | PF_REBORN))
+		return true;
+	PyErr_Format(UsageError, "set_special_state(%lld): only a kernel thread may be TASK_PARKED (%d), and "
+		     "only a task that exits TASK_DEAD (%d); otherwise call set_current_state()",
+		     (long long)state, TASK_PARKED, TASK_DEAD);
+	return false;
+}
+
 static PyObject *py_set_special_state(PyObject *module, PyObject *arg)
 {
 	u64 state;
 
 	(void)module;
-	if (!as_word(arg, &state) || !begins_call())
+	if (!as_word(arg, &state) || !begins_call() || !may_set(state))
 		return NULL;
 	return done(kemu_set_special_state(&kemu_self, state));
 }

@@ -258,7 +258,12 @@ static PyObject *py_wait_turn(PyObject *module, PyObject *unused)
 	(void)module, (void)unused;
 	if (!is_task())
 		return NULL;
+	if (kemu_self.begun != ENTERED)
+		return refuse("wait_turn(): this task has had its first turn; only the thread of a new "
+			      "task waits for one.  Call schedule() to sleep");
 	status = kemu_wait_turn(&kemu_self, &last);
+	if (status >= 0)
+		kemu_self.begun = HAS_TURN;
 	return status_or(status, last);
 }
 
@@ -270,6 +275,9 @@ static PyObject *py_idle(PyObject *module, PyObject *unused)
 	(void)module, (void)unused;
 	if (!is_task())
 		return NULL;
+	if (kemu_slot(kemu_self.k, kemu_self.task) != load(&kemu_this_cpu(&kemu_self)->idle))
+		return refuse("idle(): this task is not the idle task of its CPU, and nobody would wake "
+			      "it.  Call schedule() to sleep");
 	status = kemu_idle(&kemu_self, &why);
 	if (status < 0)
 		return fail(status);
