@@ -30,7 +30,7 @@ def demo(seconds: float) -> Exit:
 
 
 def _part(answers: Answers, story: str, plan: Plan) -> Exit:
-    answers.show("\n" + wrapped(story, answers.width) + "\n")
+    answers.show("\n" + wrapped(story, answers.width, hang="") + "\n")
     with Progress(f"{RACE} {plan.how}") as progress:
         outcome = run_race(exhibit(RACE), plan, progress=lambda side: progress.say(
             f"{side.side}: {side.trials:,} trials, {side.hits:,} hits"))

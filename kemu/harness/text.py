@@ -41,11 +41,14 @@ def command_of(outcome: Outcome, side: Side) -> str:
     return f"{outcome.program} race {what} --side {side.side} {outcome.options}".rstrip()
 
 
-def wrapped(sentence: str, width: int | None, indent: str = "") -> str:
-    """A sentence, wrapped between its words if it is longer than the width."""
+def wrapped(sentence: str, width: int | None, indent: str = "", hang: str = "  ") -> str:
+    """A sentence, wrapped between its words if it is longer than the width.
+
+    indent: before each line.  hang: before each line but the first.
+    """
     if width is None:
         return indent + sentence
-    return textwrap.fill(sentence, max(width, 20), initial_indent=indent, subsequent_indent=indent + "  ",
+    return textwrap.fill(sentence, max(width, 20), initial_indent=indent, subsequent_indent=indent + hang,
                          break_long_words=False, break_on_hyphens=False)
 
 
