@@ -160,9 +160,9 @@ def wake_stopper(stopper: CpuStopper) -> None:
 
 
 def cpu_stop_queue_work(cpu: int, work: CpuStopWork) -> bool:
-    """Queue a work; whether it will run.  A work that will not is completed.  Any context."""
+    """Queue a work; returns whether it will run.  Otherwise it is completed.  Any context."""
     stopper = CpuStopper.on(cpu)
-    preempt_disable()       # nobody may run between the queueing and the wake-up
+    preempt_disable()       # no other task may run here between the queueing and the wake-up
     flags = stopper.lock.lock_irqsave()
     enabled = bool(stopper.enabled.load())
     if enabled:
@@ -250,8 +250,8 @@ def _run_work(work: CpuStopWork) -> None:
 def stop_machine_park(cpu: int) -> None:
     """Take no more works, and park when those queued have run.  Runs on the stopper, in a work.
 
-    Without the lock: who queued before is in the list, which is flushed under the
-    lock before the thread parks; who comes after finds enabled cleared.
+    Needs no lock.  A work that was queued before is in the list, which the stopper empties
+    under the lock before it parks.  A task that comes later sees that enabled is clear.
     """
     stopper = CpuStopper.on(cpu)
     stopper.enabled.store(0)
@@ -260,7 +260,7 @@ def stop_machine_park(cpu: int) -> None:
 
 
 def cpu_stop_create(cpu: int) -> None:
-    """The thread is there, parked and off its runqueue."""
+    """Make the new thread the stop task.  It is parked and off its runqueue."""
     sched_set_stop_task(cpu, CpuStopper.on(cpu).thread.get())
 
 
@@ -271,7 +271,7 @@ def cpu_stop_park(cpu: int) -> None:
 
 
 def stop_machine_unpark(cpu: int) -> None:
-    """Take works again.  Never waits: the stopper parked as the CPU's last thread."""
+    """Take works again.  Never waits, because the stopper was the last thread to run on the CPU."""
     stopper = CpuStopper.on(cpu)
     stopper.enabled.store(1)
     point("stopper:enabled")

@@ -43,7 +43,7 @@ class CallSingleData(Struct):
 
 
 def request_irq(bit: int, handler: Callable[[], None]) -> None:
-    """Who serves an interrupt of the board; set before the first task runs."""
+    """Have the handler called for an interrupt of the board.  Before the first task runs."""
     _handlers[bit] = handler
 
 

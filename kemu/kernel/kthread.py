@@ -95,7 +95,7 @@ def to_kthread(k: Task) -> KThread:
 
 @wiring.freed_task.bind
 def free_kthread_struct(k: Task) -> None:
-    """The task's last reference is gone."""
+    """Free the kthread of a task whose last reference was dropped."""
     if k.kthread.load():
         to_kthread(k).free()
 
@@ -343,8 +343,9 @@ def kthread_park(k: Task) -> int:
     is set.  A thread may be parked instead of woken after it was created: it
     then parks before it runs its function.
 
-    One parker at a time, and none beside kthread_stop(): a parking is told once, so a
-    second who waits for it, or one who waits while the thread leaves, waits for ever.
+    Only one task may park a thread at a time, and none while another stops it.  The thread
+    completes `parked` once for each parking, so a second parker would wait for ever, and so
+    would a parker that waits while the thread ends.
     """
     kthread = task_get_live_kthread(k)
     if not kthread:

@@ -49,8 +49,8 @@ def _stack(frame: FrameType | None) -> str:
     return "".join(traceback.format_list(stack))
 
 
-def held(me: Task) -> str:
-    """What the task holds that forbids it to end or to sleep, in words; "" if nothing."""
+def locks_held(me: Task) -> str:
+    """What forbids the task to end or to sleep, in words: locks, interrupts, preemption; "" if nothing."""
     locks = me.locks.load()
     return ", ".join(filter(None, [
         f"{locks} spinlock{'s' * (locks > 1)} held" if locks else "",
@@ -69,7 +69,7 @@ def panic(kind: Kind, text: str, stack: str = "") -> NoReturn:
     report = {
         "kind": int(kind), "text": text, "cpu": me.cpu.load(), "task": me.comm,
         "pid": me.pid.load(), "slot": me.slot, "preempt_count": native.preempt_count(),
-        "held": held(me),
+        "held": locks_held(me),
         "traceback": stack or _stack(sys._getframe(1)),
     }
     data = json.dumps(report).encode()

@@ -189,8 +189,8 @@ def stop_two_cpus(cpu1: int, cpu2: int, fn: Any, arg: Any = 0) -> int:
 def queue_stop_cpus_work(mask: int, stop: Stop) -> bool:
     """Queue on every CPU of the mask; whether any will run.  Caller holds stop_cpus_mutex.
 
-    Preemption is off, lest a stopper that is already woken preempt us here and wait
-    for one that is not.
+    Preemption is off.  Otherwise a stopper that is woken already could preempt the caller here,
+    and wait for a stopper that has no work yet.
     """
     shared = StopCpus.on(0)
     queued = False

@@ -60,7 +60,7 @@ def watchdog(cpu: int) -> None:
     """Note the time, look at the neighbour, sleep.  Runs on watchdog/N."""
     thresh = Watchdog.on(0).thresh.load()
     if now_ns() - Watchdog.on(cpu).touched.xchg(now_ns()) < thresh:
-        check_soft_lockup(_next_online(cpu), thresh)    # who is late itself cannot tell
+        check_soft_lockup(_next_online(cpu), thresh)    # a watchdog that is late itself cannot tell
     set_current_state(TASK_INTERRUPTIBLE)
     if not (kthread_should_park() or kthread_should_stop()):
         schedule_timeout(max(1, thresh // SAMPLES // system.header.tick_ns.load()))
@@ -75,8 +75,8 @@ def _next_online(cpu: int) -> int:
 def check_soft_lockup(cpu: int, thresh: int) -> None:
     """Stop the machine if that CPU's watchdog has not run for too long.
 
-    A CPU that idles is not stuck: then it is the host that does not run it.  Nor is one
-    whose neighbour comes too late to look at it: then the host stood still.
+    A CPU that idles is not stuck: then the host does not run it.  If the neighbour itself is
+    late, the host stood still, and the neighbour does not look.
     """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched

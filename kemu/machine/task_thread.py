@@ -22,7 +22,7 @@ from kemu.errors import MachineStopped, text_of
 from kemu.kernel import arch, fork
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import this_kernel
-from kemu.kernel.panic import Kind, held, panic
+from kemu.kernel.panic import Kind, locks_held, panic
 from kemu.kernel.sched.runqueue import idle_tasks
 from kemu.kernel.sched.schedule import ThreadEnds, do_idle
 from kemu.kernel.sched.state import PF_KTHREAD
@@ -56,7 +56,7 @@ def _oops(p: Task, error: BaseException) -> None:
     if isinstance(error, AttributeError) and error.obj is None:     # Python's way to say it
         null = "Unable to handle kernel NULL pointer dereference\n"
     try:
-        holds = held(p)
+        holds = locks_held(p)
         panic(Kind.OOPS, f"{null}Oops: {type(error).__name__} left {kind}, {p.comm}"
               f"{', with ' + holds if holds else ''}: {text_of(error)}",
               stack="".join(traceback.format_exception(error)))

@@ -19,7 +19,7 @@ from kemu.errors import KernelPanic, MachineStopped, RemoteError, text_of
 from kemu.kernel.exec import Execs
 from kemu.kernel.fork import do_exit, start_over
 from kemu.kernel.own.system import system
-from kemu.kernel.panic import Kind, held, panic
+from kemu.kernel.panic import Kind, locks_held, panic
 from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.machine.request import Request
 from kemu.memory import functions
@@ -69,7 +69,7 @@ def _check_clean(me: Task, error: BaseException | None) -> None:
     """Panic if the task ends with a lock held, or with preemption or interrupts off."""
     if me.preempt_count.load() or native.irqs_disabled():
         how = f"raised {type(error).__name__}" if error else "returned"
-        panic(Kind.OOPS, f"Oops: {me.comm} {how} with {held(me)}",
+        panic(Kind.OOPS, f"Oops: {me.comm} {how} with {locks_held(me)}",
               stack="".join(traceback.format_exception(error)) if error else "")
 
 

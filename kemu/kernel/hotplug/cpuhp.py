@@ -90,7 +90,7 @@ class CpuhpCpuState(PerCPU, keep=True):
 
 
 class DynamicStep(Struct):
-    """A registered callback pair, as everybody can load it."""
+    """A registered pair of callbacks, as every process can load it."""
 
     name = Word()           # a symbol
     startup = Word()
@@ -212,7 +212,7 @@ def _call(callback: Callback, cpu: int) -> int:
     try:
         ret = int(callback(cpu) or 0)
         if not -MAX_ERRNO <= ret <= MAX_ERRNO:
-            raise ValueError(f"it returned {ret!r:.40}: 0 or a negative errno is wanted")
+            raise ValueError(f"the callback returned {ret!r:.40}: return 0, None or a negative errno")
         return ret
     except (MachineStopped, ThreadEnds):
         raise

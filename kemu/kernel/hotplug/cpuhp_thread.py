@@ -36,7 +36,7 @@ def cpuhp_thread_fun(cpu: int) -> None:
     """One callback per call, until the target is reached or one fails.  Runs on cpuhp/N."""
     st = CpuhpCpuState.on(cpu)
     if not st.should_run.load_acquire():
-        WARN(f"cpuhp/{cpu} runs, and nobody asked it to")
+        WARN(f"cpuhp/{cpu} runs, and should_run is not set: only the control task may wake it")
         return
     point("cpuhp:runs")
     bringup = bool(st.bringup.load())

@@ -56,7 +56,7 @@ def percpu_down_read(sem: PercpuRwsem) -> None:
 
 def percpu_up_read(sem: PercpuRwsem) -> None:
     """Pairs with percpu_down_read().  Does not sleep."""
-    sem.reader.cmpxchg(current().ref, 0)       # before the count: no edge to who is out
+    sem.reader.cmpxchg(current().ref, 0)       # first: the writer must not wait for one that left
     if not sem.readers.add(-1) and sem.writer.load():
         wake_up(sem.queue, 0)
 

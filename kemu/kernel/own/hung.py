@@ -28,7 +28,7 @@ from kemu.native import Word, current
 
 @contextmanager
 def waiting_on(owner: Word, what: str) -> Iterator[None]:
-    """In this block the current task waits for whoever the word names.  May sleep inside.
+    """In this block the current task waits for the task that the word names.  May sleep inside.
 
     A cycle stops the machine with a report that names it.
     """
@@ -75,5 +75,5 @@ def _cycle_from(me: Task) -> list[tuple[Task, int]]:
         if task.slot == me.slot:
             return way
         if any(task.slot == seen.slot for seen, _ in way):
-            return []       # a cycle, but not ours: who closed it has reported it
+            return []       # a cycle without me: the task that closed it has reported it
     return []

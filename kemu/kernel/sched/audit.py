@@ -79,7 +79,7 @@ def _audit_tasks(linked: dict[int, int]) -> Iterator[str]:
         if p.on_cpu.load() and p.slot not in running:
             yield f"S5: {p} says on_cpu and is no CPU's current"
         if p.state.load() == TASK_WAKING and not p.pi_lock.load():
-            yield f"S7: {p} is WAKING and nobody wakes it"
+            yield f"S7: {p} is WAKING, and no task holds its pi_lock to wake it"
 
 
 def audit() -> list[str]:

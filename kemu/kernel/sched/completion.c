@@ -59,7 +59,7 @@ static int unlock_irq(struct kemu_self *s, struct kemu_completion *x)
 	return kemu_take_due(s);
 }
 
-/* KEMU_PENDING: nobody waits. */
+/* KEMU_PENDING: no task waits. */
 static int wake_first(struct kemu_self *s, struct kemu_completion *x)
 {
 	struct kemu *k = s->k;

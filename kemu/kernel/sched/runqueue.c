@@ -1,5 +1,5 @@
 /*
- * runqueue.c - the queues of a CPU: links, counts, the bitmap of priorities; who goes first.
+ * runqueue.c - the queues of a CPU: links, counts, the bitmap of priorities, the next task.
  *
  * Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  A queued fair task is linked in
  * the one fair queue, a fifo task in the queue of its priority, whose bit says that it
@@ -7,7 +7,7 @@
  * and dequeue merely count.  A later class goes before an earlier one, a lower
  * priority number before a higher; equals in order of arrival.
  *
- *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate, nobody else; swapper's is
+ *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate only; swapper's is
  *			   always 1, and no queue links it
  *	need_resched	<- 1 by kemu_resched_curr; the kick comes when the caller holds
  *			   no spinlock any more (kemu_send_reschedule)

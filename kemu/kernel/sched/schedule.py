@@ -41,7 +41,7 @@ def schedule_debug(prev: Task) -> NoReturn:
 
 
 def after_switch(news: int) -> None:
-    """A task came back from a switch with news: see native.schedule()."""
+    """Do what the C half cannot.  news: what native.schedule() returned, and not 0."""
     if news > 0:
         wiring.dead_task(cast(Task, system.tasks.get(news)))
     elif news == native.ENDS:
@@ -64,7 +64,7 @@ def __schedule() -> None:
 
 
 def finish_task_switch(last: int) -> None:
-    """What a new task does for the one that went: it is off its CPU now."""
+    """A new task says that the task before it is off the CPU.  last: as wait_turn() gave it."""
     news = native.finish_switch(last)
     if news:
         after_switch(news)
@@ -88,14 +88,14 @@ def schedule() -> None:
 
 
 def preempt_schedule() -> None:
-    """The vector of the hardware: preemption is on and a reschedule is due."""
+    """Switch away from a task that can run on.  The hardware calls it when a reschedule is due."""
     news = native.schedule(True)
     if news:
         after_switch(news)
 
 
 def cond_resched() -> bool:
-    """Take interrupts, and let others run if one should.  May sleep.  Returns whether one should."""
+    """Take interrupts, and switch if another task should run.  Returns whether one should.  May sleep."""
     due = native.need_resched()
     preempt_disable()
     native.preempt_enable()     # where the hardware looks

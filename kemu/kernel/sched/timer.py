@@ -82,7 +82,7 @@ def timers_dead_cpu(cpu: int) -> int:
 
 
 def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
-    """Wake whose time has come.  In the timer interrupt, interrupts off."""
+    """Wake the tasks whose timers have expired.  In the timer interrupt, interrupts off."""
     rq = this_rq()
     rq.timer_lock.lock()
     for node in rq.timers.nodes():

@@ -20,9 +20,9 @@
  *			rq_lock it may be seen to have meanwhile.  If not, only the state
  *			is taken back (remote)
  *	on_cpu		read after on_rq was 0, acquire: p is on its way out of schedule()
- *			until who came after it stores 0 (release, kemu_finish_switch())
+ *			until the task that follows it stores 0 (release, kemu_finish_switch())
  *			If p is the waker itself, the wait would never end: KEMU_BUG_ITSELF
- *	state		WAKING: p is in no queue, and nobody else's business
+ *	state		WAKING: p is in no queue, and no other task touches it
  *	cpu		under pi_lock, p being WAKING; then its rq_lock
  *	on_rq		1, linked: under rq_lock
  *	need_resched	of that CPU: before the state, under rq_lock; the kick comes after

@@ -96,7 +96,7 @@ def _cpu_up(cpu: int) -> int:
     __cpu_up(cpu)
     if not cpu_online(cpu):
         BUG(f"cpu{cpu} was brought up and is not online")
-    system.header.active_mask.set_bit(cpu)     # here: who waits for online must not miss it
+    system.header.active_mask.set_bit(cpu)     # before a task that waits for online looks
     notifier_call_chain(CPU_ONLINE, cpu)
     return 0
 
@@ -155,7 +155,7 @@ def _bury(cpu: int, p: Task) -> None:
 
 
 def check_for_tasks(cpu: int) -> None:
-    """S64: nobody may think that it is on the dead CPU, and be about to run."""
+    """S64: no task that is about to run may hold the dead CPU."""
     for p in system.tasks.used():
         if task_cpu(p) == cpu and p.on_rq.load() and p.sched_class.load() != IDLE:
             BUG(f"S64: {p} is left on dead cpu{cpu}")

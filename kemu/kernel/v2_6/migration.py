@@ -93,7 +93,7 @@ def any_online_cpu(mask: int) -> int:
 
 
 def migrate_task(p: Task, dest_cpu: int, req: MigrationReq) -> bool:
-    """Move a task that is on no runqueue; else queue a request.  Caller holds p's locks.
+    """Move a task that is on no runqueue; otherwise queue a request.  Caller holds p's locks.
 
     Returns whether there is a request to wait for.
     """

@@ -39,7 +39,7 @@ from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CP
 from kemu.memory.views import Cpu, Task
 from kemu.native import current, local_irq_restore, smp_processor_id
 
-MIGRATION_CALL_PRIORITY = 10        # before who may need its CPU's threads moved
+MIGRATION_CALL_PRIORITY = 10        # before callbacks that may need the CPU's threads moved
 
 
 def migration_thread(cpu: int) -> int:

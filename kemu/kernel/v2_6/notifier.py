@@ -26,7 +26,7 @@ from kemu.memory import functions
 from kemu.memory.struct import List, ListHead, PerCPU, Struct, Word
 
 CPU_ONLINE = 2          # it is up
-CPU_UP_PREPARE = 3      # it is to come up; who cannot have that says NOTIFY_BAD
+CPU_UP_PREPARE = 3      # it is to come up; a callback that objects returns NOTIFY_BAD
 CPU_UP_CANCELED = 4     # it was to, and does not
 CPU_DEAD = 6            # it is gone
 
@@ -90,7 +90,7 @@ def notifier_chain_unregister(call: Notifier) -> None:
 
 
 def _call(block: NotifierBlock, action: int, cpu: int) -> int:
-    """A callback that raises, or answers what is no answer, objects."""
+    """A callback that raises, or returns something else than an answer, objects."""
     call: Notifier = functions.load(block.call.load())
     try:
         ret = call(action, cpu)

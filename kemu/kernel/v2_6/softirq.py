@@ -29,7 +29,7 @@ def ksoftirqd(cpu: int) -> int:
     set_current_state(TASK_INTERRUPTIBLE)
     while not kthread_should_stop():
         preempt_disable()
-        here = smp_processor_id() == cpu        # else its CPU is dead, and it is about to be stopped
+        here = smp_processor_id() == cpu        # if not, its CPU is dead
         due = here and ksoftirqd_should_run(cpu)
         preempt_enable()
         if due:
