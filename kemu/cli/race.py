@@ -13,7 +13,7 @@ from kemu.errors import UsageError
 from kemu.exits import Exit, worst
 from kemu.harness.race import Race
 from kemu.harness.record import as_json
-from kemu.harness.runner import HOWS, SIDES, Interrupted, Plan, run_race
+from kemu.harness.runner import HOWS, Interrupted, Plan, run_race
 from kemu.harness.text import outcome_text, summary
 from kemu.harness.verdict import Outcome, Side
 from kemu.races import EXHIBITS, exhibit, find
@@ -26,8 +26,8 @@ BOTH = "both"
 @click.argument("what", required=False, metavar="NAME|FILE[:NAME]",
                 shell_complete=lambda ctx, param, begun: [n for n in EXHIBITS if n.startswith(begun)])
 @click.option("--all", "everything", is_flag=True, help="Run every race of `kemu races`.")
-@click.option("--side", type=click.Choice([*SIDES, BOTH]), default=BOTH, show_default=True,
-              help="Which side to run.")
+@click.option("--side", default=BOTH, show_default=True, metavar="NAME",
+              help="Which side to run: before, after or another side of the race; both: all its sides.")
 @click.option("--how", type=click.Choice(HOWS),
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
               "nothing is delayed.  [default: forced if the race has a script, otherwise jitter]")
@@ -52,11 +52,11 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
 
     \b
     The verdict of a side is one of
-      HIT      before: the race showed
-      CLEAN    after: it did not show, though the sides met in the window
-      UNKNOWN  the run proves nothing; the line below the table says why
-      MISSED   before, forced: it must show in every trial, and did not
-      BROKEN   after: the fixed kernel failed
+      HIT      a side that must hit: the failure that the race names showed
+      MISSED   a side that must hit, forced: in some trial it did not show
+      CLEAN    a side that must be clean: no trial failed, and trials counted
+      BROKEN   a side that must be clean: a trial failed
+      UNKNOWN  the run proves nothing; the lines below the table say why
     """
     if bool(what) == everything:
         raise UsageError("`kemu race` takes one race, or --all.  `kemu races` lists the races.")
@@ -66,7 +66,7 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
                          "name one of them")
     options.begin_files(json_to, trace_to)
     series = _Series(races, (what or "").partition(":")[0], everything, Answers(json_to))
-    sides = SIDES if side == BOTH else (side,)
+    sides = None if side == BOTH else (side,)
     for number, one in enumerate(races, 1):
         outcome = series.run(number, one, plan, sides)
         if json_to:
@@ -87,7 +87,8 @@ class _Series:
         self.outcomes: list[Outcome] = []
         self.interrupted = False
 
-    def run(self, number: int, race: Race, plan: dict[str, Any], sides: tuple[str, ...]) -> Outcome:
+    def run(self, number: int, race: Race, plan: dict[str, Any],
+            sides: tuple[str, ...] | None) -> Outcome:
         """Run one race and show its outcome; after Ctrl-C, what it counted until then."""
         how = plan["how"] or ("forced" if race.holds else "jitter")
         count = f"{number} of {len(self.races)}  " if len(self.races) > 1 else ""

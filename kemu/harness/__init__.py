@@ -1,9 +1,20 @@
 """The framework for races: what a race is, how it runs, and how it is judged.
 
-    race       the public object: sides, actors, points, invariants, a script
-    trial      what runs in the machine: the referee and the actors
-    runner     machines for each side, jitter, counts
-    verdict    intervals and verdicts
+    race       the public object: sides, actors, witnesses, invariants, a script
+    declared   what a race file declares, and what is refused there
+    sides      which functions stand in the kernel on each side
+    script     holds: what is armed before a trial, and how each hold ended
+    trial      what an actor's function is called with
+    referee    the task that runs trials and finds failures
+    findings   what a failure is, and which failure is the hit
+    tally      what the trials of a machine count, in shared words
+    mistakes   an exception of the race's own code, told from the kernel's
+    rest       why a machine does not come to rest
+    side_run   one side: machine after machine
+    doubts     why a side proves nothing
+    runner     all sides, as a plan says
+    verdict    how to read a verdict
+    interval   the interval of a rate
     text       an outcome as plain text: a table, a diagram, the command that runs it again
     record     an outcome as JSON
 

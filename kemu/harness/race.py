@@ -4,225 +4,330 @@
 
     @race.before(park)              the function as it was before the fix
     @race.actor(cpu=1)              what runs on a CPU, once per trial
+    @race.kthread                   a kernel thread that a step starts with t.kthread()
     @race.prepare                   in the referee, before each trial
-    @race.invariant()               what must hold when a trial is over
+    @race.invariant()               the hit: what does not hold when a trial has hit
+    @race.postcondition             what an operation promised: must hold on every side
+    race.asleep(actor)              the hit: that actor sleeps for ever
+    race.witness("name", "...")     what a trial must have shown in order to count
     race.force(hold=..., at=..., until=...)
 
-See the README for a whole one.  A race object runs nothing itself: runner boots
-machines for it, and trial is what runs in them.
+See the README for a whole one.  A race object runs nothing itself: runner boots machines
+for it, and referee and trial are what runs in them.  verdict says how a race is judged.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: race files; runner.
 """
 
 from __future__ import annotations
 
+import copy
+import difflib
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from types import CodeType
-from typing import TYPE_CHECKING, Any, TypeVar
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from typing import Any, Self, TypeVar
 
 from kemu import native
-from kemu.errors import UsageError, refuse
+from kemu.errors import UsageError, refuse, shown
+from kemu.harness.declared import (Actor, Step, Witness, check_placement, check_step, text_of_code)
+from kemu.harness.script import DONE, KINDS, START, Hold, caller_line
+from kemu.harness.sides import AFTER, BEFORE, CLEAN, HIT, Variant
 from kemu.kernel.own.version import DEFAULT, version_number
 from kemu.machine.arguments import check_int
-from kemu.machine.override import Override, make_override
 
-if TYPE_CHECKING:
-    from kemu.harness.trial import Trial
+__all__ = ["DONE", "KINDS", "START", "Actor", "Hold", "Race", "Step", "Variant"]
 
 F = TypeVar("F", bound=Callable[..., Any])
-Step = Callable[["Trial"], Any]
-
-START, DONE = "start", "done"       # points that every actor passes
-
-KINDS = {"stall": native.HOLD_STALL, "preemptible": native.HOLD_PREEMPTIBLE,
-         "locked": native.HOLD_LOCKED}
-
-
-@dataclass(frozen=True)
-class Actor:
-    """A task that runs a function once per trial."""
-
-    name: str
-    cpu: int
-    function: Step
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A task waits at a point until another passes one."""
-
-    who: str
-    at: str
-    until_who: str
-    until: str
-    kind: int
-
-
-def _check_placement(name: str, cpus: int, placement: object) -> None:
-    if isinstance(placement, str | bytes) or not isinstance(placement, Sequence) \
-            or not all(isinstance(core, int) for core in placement):
-        raise refuse("placement", placement, f"for race {name}, a list with the number of a core "
-                     "for each CPU")
-    if len(placement) != cpus:
-        raise UsageError(f"race {name}: placement is for {len(placement)} CPUs, not {cpus}")
-
-
-def _text_of_code(code: CodeType) -> str:
-    """All that a function does, in words that are the same in every run."""
-    consts = [_text_of_code(const) if isinstance(const, CodeType)
-              else repr(sorted(map(repr, const))) if isinstance(const, frozenset)
-              else repr(const) for const in code.co_consts]
-    return repr((code.co_code, code.co_names, code.co_varnames, code.co_freevars, consts))
+MAX_WITNESSES = 32
 
 
 class Race:
     """A race: sides, actors, and how a hit is told.
 
-    ``cpus``: how many it needs.  ``placement``: for each, which of the usable host
-    cores, by number from 0; taken modulo their count.  ``expects``: a part of the
-    panic text that is a hit; any panic of the after side is.  ``names``: what
-    tasks are called in diagrams.  ``labels``: what events and points are called
-    there; only labelled ones are drawn.
+    ``cpus``: how many it needs.  ``placement``: for each, which of the usable host cores, by
+    number from 0; taken modulo their count.  ``expects``: a part of the text of the panic that
+    is the hit; needed where the hit is a panic.  ``names``: what tasks are called in diagrams.
+    ``labels``: what events and points are called there; only labelled ones are drawn.
+    ``origin``: what the kernel of the before side is: a release, a mutation, a composite.
+    ``audit_every``: the referee audits the machine after every so many trials; None: after
+    each forced trial, otherwise after every 10th.  Raises UsageError for a wrong argument.
     """
 
     def __init__(self, name: str, *, cpus: int, placement: Sequence[int] | None = None,
-                 title: str = "", fix: str = "", expects: str = "",
+                 title: str = "", fix: str = "", expects: str = "", origin: str = "",
                  names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
-                 budget: str = "", mutation: bool = False, kernel: str = DEFAULT) -> None:
+                 budget: str = "", mutation: bool = False, kernel: str = DEFAULT,
+                 audit_every: int | None = None) -> None:
         check_int("cpus", cpus, 1, native.MAX_CPUS, f"for race {name}, a number of CPUs")
         if placement is not None:
-            _check_placement(name, cpus, placement)
+            check_placement(name, cpus, placement)
+        if not isinstance(expects, str):
+            raise refuse("expects", expects, f"for race {name}, a part of the text of a panic")
+        if audit_every is not None:
+            check_int("audit_every", audit_every, 1, 1 << 30, f"for race {name}, a number of trials")
         version_number(kernel)
         self.name = name
         self.cpus = cpus
         self.placement = placement
         self.title = title
         self.fix = fix
-        self.expects = expects
         self.names = names or {}
         self.labels = labels or {}
         self.budget = budget
         self.mutation = mutation
         self.kernel = kernel
+        self.audit_every = audit_every
         self.actors: list[Actor] = []
-        self.overrides: list[tuple[Override, Callable[..., Any]]] = []
+        self.kthreads: list[Actor] = []         # cpu is -1: t.kthread() says where
         self.invariants: list[Step] = []
+        self.postconditions: list[Step] = []
+        self.sleepers: list[str] = []
+        self.witnesses: list[Witness] = []
         self.holds: list[Hold] = []
         self.setups: list[Step] = []
         self.prepares: list[Step] = []
         self.concludes: list[Step] = []
+        self._sides = {BEFORE: Variant(BEFORE, HIT, expects, origin),
+                       AFTER: Variant(AFTER, CLEAN)}
+
+    # -- sides -------------------------------------------------------------------
 
     def before(self, target: Callable[..., Any]) -> Callable[[F], F]:
         """Decorator: this function stood in target's place before the fix.
 
         It takes the same parameters.  Raises UsageError if it does not.
         """
-        def put(function: F) -> F:
-            self.overrides.append((make_override(target, function), target))
-            return function
-        return put
+        return self._sides[BEFORE].replaces(target)
+
+    def after(self, target: Callable[..., Any]) -> Callable[[F], F]:
+        """Decorator: this function stands in target's place on the after side: another fix."""
+        return self._sides[AFTER].replaces(target)
+
+    def variant(self, name: str, *, expect: str = HIT, expects: str | None = None,
+                origin: str = "") -> Variant:
+        """A side of its own, after those declared before it.
+
+        ``expect``: "hit" or "clean".  ``expects``: as the race's, which is the default.  A race
+        with named sides has the sides "before" and "after" only if it gives them functions.
+        """
+        if expect not in (HIT, CLEAN):
+            raise refuse("expect", expect, f"for race {self.name}, '{HIT}' or '{CLEAN}'")
+        if not isinstance(name, str) or not name or name in (*self._sides, "both", "all"):
+            raise refuse("variant", name, f"for race {self.name}, a new name for a side, beside "
+                         + ", ".join(self._sides))
+        wanted = self._sides[BEFORE].expects if expects is None else expects
+        after = self._sides.pop(AFTER)
+        self._sides |= {name: Variant(name, expect, wanted, origin), AFTER: after}
+        return self._sides[name]
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        """The names of its sides, in the order in which they run."""
+        named = len(self._sides) > 2
+        return tuple(name for name, side in self._sides.items()
+                     if not named or name not in (BEFORE, AFTER) or side.overrides)
+
+    def side(self, name: str) -> Variant:
+        """One of its sides.  Raises UsageError, with the names there are."""
+        if name not in self._sides:
+            raise UsageError(f"race {self.name} has no side {name!r}; there are "
+                             + ", ".join(self.sides))
+        return self._sides[name]
+
+    def copy(self) -> Self:
+        """The same race, to which more can be declared without a change of this one."""
+        other = copy.copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, list):
+                setattr(other, name, list(value))
+        other._sides = {name: Variant(name, side.expect, side.expects, side.origin,
+                                      list(side.overrides)) for name, side in self._sides.items()}
+        return other
+
+    # -- who races ---------------------------------------------------------------
 
     def actor(self, cpu: int) -> Callable[[F], F]:
         """Decorator: the function runs once per trial, in a task of its name on that CPU."""
         check_int("cpu", cpu, 0, self.cpus - 1, f"one of the CPUs of race {self.name}")
 
         def put(function: F) -> F:
-            if self._actor_named(function.__name__):
-                raise UsageError(f"race {self.name}: two actors named {function.__name__}")
-            self.actors.append(Actor(function.__name__[:native.COMM_LEN - 1], cpu, function))
+            self.actors.append(self._new_task("actor", cpu, function))
             return function
         return put
 
-    def invariant(self, at: str = "quiescence") -> Callable[[F], F]:
-        """Decorator: the function asserts what must hold when a trial is over.
+    def kthread(self, function: F) -> F:
+        """Decorator: the function is what a kernel thread runs that ``t.kthread()`` starts.
 
-        That is, when no task but the referee can run: each actor has ended, or sleeps.
+        It may open windows and see witnesses, as an actor may.
         """
-        if at != "quiescence":
-            raise UsageError(f"invariant(at={at!r}): only 'quiescence'")
+        self.kthreads.append(self._new_task("kthread", -1, function))
+        return function
 
-        def put(function: F) -> F:
-            self.invariants.append(function)
-            return function
-        return put
+    def _new_task(self, what: str, cpu: int, function: Any) -> Actor:
+        check_step(self.name, what, function)
+        if self._task_named(function.__name__):
+            raise UsageError(f"race {self.name}: two actors or kthreads named {function.__name__}")
+        return Actor(function.__name__[:native.COMM_LEN - 1], cpu, function)
 
     def setup(self, function: F) -> F:
         """Decorator: the function runs in the referee once per machine."""
-        self.setups.append(function)
-        return function
+        return self._add_step("setup", self.setups, function)
 
     def prepare(self, function: F) -> F:
         """Decorator: the function runs in the referee before each trial."""
-        self.prepares.append(function)
-        return function
+        return self._add_step("prepare", self.prepares, function)
 
     def conclude(self, function: F) -> F:
-        """Decorator: the function runs in the referee after each trial that was no hit."""
-        self.concludes.append(function)
+        """Decorator: the function runs in the referee after each trial that found nothing."""
+        return self._add_step("conclude", self.concludes, function)
+
+    def _add_step(self, what: str, steps: list[Step], function: F) -> F:
+        check_step(self.name, what, function)
+        steps.append(function)
         return function
 
+    # -- how a hit is told, and what makes a trial count ----------------------------
+
+    def invariant(self, at: str = "quiescence") -> Callable[[F], F]:
+        """Decorator: the function asserts what a trial that hits breaks.
+
+        It runs when no task but the referee can run: each actor has ended, or sleeps.
+        """
+        if at != "quiescence":
+            raise UsageError(f"race {self.name}: invariant(at={shown(at)}): only 'quiescence'; "
+                             "write @race.invariant() with its parentheses")
+        return lambda function: self._add_step("invariant", self.invariants, function)
+
+    def postcondition(self, function: F) -> F:
+        """Decorator: the function asserts what an operation promised, on every side.
+
+        It runs after each trial in which all actors ended.  A broken promise fails a side that
+        is expected to be clean.  On a side that is expected to hit it is not the hit.
+        """
+        return self._add_step("postcondition", self.postconditions, function)
+
+    def asleep(self, who: Step | str) -> None:
+        """The hit is that this actor sleeps for ever."""
+        name = self._actor_name(who)
+        self.sleepers.append(name)
+
+    def witness(self, name: str, meaning: str, *, sides: Iterable[str] = ()) -> None:
+        """A trial counts if ``t.witness(name)`` was called in it; so with each declared witness.
+
+        ``meaning``: the dangerous state in words, for the table.  ``sides``: only there.
+        """
+        if not isinstance(name, str) or not name or not isinstance(meaning, str) or not meaning:
+            raise UsageError(f"race {self.name}: witness({shown(name)}, {shown(meaning)}): a name, "
+                             "and what a trial has shown when it is called")
+        if any(other.name == name for other in self.witnesses):
+            raise UsageError(f"race {self.name}: two witnesses named {name!r}")
+        if len(self.witnesses) == MAX_WITNESSES:
+            raise UsageError(f"race {self.name}: more than {MAX_WITNESSES} witnesses")
+        self.witnesses.append(Witness(name, meaning, self._names_of_sides(sides)))
+
+    def witnesses_of(self, side: str) -> list[Witness]:
+        """The witnesses that a trial of that side needs."""
+        return [one for one in self.witnesses if not one.sides or side in one.sides]
+
+    # -- the script ----------------------------------------------------------------
+
     def force(self, hold: Step | str, at: str, until: tuple[Step | str, str],
-              kind: str = "stall") -> None:
+              kind: str = "stall", *, nth: int = 1, trial: int | None = None,
+              sides: Iterable[str] = (), early: bool = False) -> None:
         """A script's step: ``hold`` waits at a point until another task passes one.
 
-        Tasks are actors, or names.  Every actor passes "start" and "done".  kind:
-        "stall", its CPU stands still; "preemptible", its CPU may run others;
-        "locked", a stall that may come with a spinlock held.  If both are actors, the
-        other one starts only when this one is held.
+        Tasks are actors, or names.  Every actor passes "start" and "done".  kind: "stall", its
+        CPU stands still; "preemptible", its CPU may run others; "locked", a stall that may come
+        with a spinlock held.  nth: at which pass of the point, from 1.  trial: only in that
+        trial of each machine, from 1.  sides: only there.  If both are actors, the other actor
+        starts only when this one is held.
 
-        Both sides of the race must pass ``at``: one that never does is UNKNOWN.  The hold
-        ends, too, when another task comes to wait for the held one, or when nothing else can
-        run; and there is none if ``until`` was passed before.  A point is any kemu.point(name)
-        of the race's own, or one that the kernel passes (they show in a trace, and in
-        ``grep 'point("' kemu/kernel``).
+        A trial counts only if the task was held.  The hold ends, too, when another task comes to
+        wait for the held one, or when nothing else can run.  The task is not held if ``until``
+        was passed before; such a trial counts if ``at`` is "start", or with early=True.  A point
+        is any kemu.point(name) of the race's own, or one that the kernel passes (they show in a
+        trace, and in ``grep 'point("' kemu/kernel``).
         """
         if kind not in KINDS:
-            raise UsageError(f"force(kind={kind!r}): one of {', '.join(KINDS)}")
+            raise UsageError(f"force(kind={shown(kind)}): one of {', '.join(KINDS)}")
+        if not isinstance(until, tuple) or len(until) != 2 or not isinstance(until[1], str) \
+                or not isinstance(at, str):
+            raise UsageError(f"race {self.name}: force(at={shown(at)}, until={shown(until)}): "
+                             "at= is a point's name, until= a task and a point's name")
+        check_int("nth", nth, 1, 1 << 30, "the number of a pass of the point")
+        if trial is not None:
+            check_int("trial", trial, 1, 1 << 30, "the number of a trial of a machine")
         holder, waited = self._task_name(hold), self._task_name(until[0])
-        self._add_hold(Hold(holder, at, waited, until[1], KINDS[kind]))
+        step = Hold(holder, at, waited, until[1], KINDS[kind], nth, trial,
+                    self._names_of_sides(sides), early, line=caller_line())
+        self._add_hold(step)
         if callable(hold) and callable(until[0]) and holder != waited and at != START:
-            # Or the other might be through before this one gets there.
-            self._add_hold(Hold(waited, START, holder, at, native.HOLD_PREEMPTIBLE))
+            # Otherwise the other actor might end before this one gets to its point.
+            self._add_hold(replace(step, who=waited, at=START, until_who=holder, until=at, nth=1,
+                                   kind=native.HOLD_PREEMPTIBLE, implied=True))
 
     def _add_hold(self, hold: Hold) -> None:
-        """A task is held once at a point: the first that is said of it counts."""
-        if any((other.who, other.at) == (hold.who, hold.at) for other in self.holds):
+        """A task is held once at a pass of a point: the first hold that is declared counts."""
+        if any((other.who, other.at, other.nth, other.trial, other.sides)
+               == (hold.who, hold.at, hold.nth, hold.trial, hold.sides) for other in self.holds):
             return
         if len(self.holds) == native.MAX_HOLDS:
             raise UsageError(f"race {self.name}: more than {native.MAX_HOLDS} holds")
         self.holds.append(hold)
 
+    def _names_of_sides(self, sides: Iterable[str]) -> tuple[str, ...]:
+        names = (sides,) if isinstance(sides, str) else tuple(sides)
+        return tuple(self.side(name).name for name in names)
+
     def _task_name(self, who: Step | str) -> str:
         if isinstance(who, str):
             return who
-        if not self._actor_named(who.__name__):
-            raise UsageError(f"race {self.name}: {who.__name__} is no actor of it")
+        if not self._task_named(getattr(who, "__name__", "")):
+            raise UsageError(f"race {self.name}: {shown(who)} is not an actor of it; there are "
+                             + ", ".join(actor.name for actor in self.actors))
         return who.__name__[:native.COMM_LEN - 1]
 
-    def _actor_named(self, name: str) -> bool:
-        return any(actor.name == name[:native.COMM_LEN - 1] for actor in self.actors)
+    def _actor_name(self, who: Step | str) -> str:
+        name = self._task_name(who)
+        names = [actor.name for actor in self.actors]
+        if name not in names:
+            close = difflib.get_close_matches(name, names, 1)
+            raise UsageError(f"race {self.name}: {name!r} is not an actor of it"
+                             + (f"; did you mean {close[0]!r}?" if close else ""))
+        return name
+
+    def _task_named(self, name: str) -> bool:
+        return any(one.name == name[:native.COMM_LEN - 1] for one in [*self.actors, *self.kthreads])
+
+    # -- as a whole ------------------------------------------------------------------
 
     @property
     def file(self) -> str:
         """Where its first actor is written."""
         return self.actors[0].function.__code__.co_filename if self.actors else ""
 
+    def steps(self) -> list[Callable[..., Any]]:
+        """Every function that the race consists of."""
+        replacements = [o.replacement for side in self._sides.values() for o in side.overrides]
+        return [*(a.function for a in [*self.actors, *self.kthreads]), *replacements,
+                *self.invariants, *self.postconditions, *self.setups, *self.prepares,
+                *self.concludes]
+
     def code_hash(self) -> str:
         """Of the race's own steps and script: two results with the same hash ran the same ones."""
         digest = hashlib.sha256()
-        steps = [*(a.function for a in self.actors), *(o.replacement for o, _ in self.overrides),
-                 *self.invariants, *self.setups, *self.prepares, *self.concludes]
-        for step in steps:
-            digest.update(_text_of_code(step.__code__).encode())
-        digest.update(repr(self.holds).encode())
+        for step in self.steps():
+            digest.update(text_of_code(step.__code__).encode())
+        digest.update(repr((self.holds, self.witnesses, self.sleepers)).encode())
         return digest.hexdigest()[:16]
 
     def check(self) -> None:
-        """Raises UsageError if the race cannot be run."""
+        """Raise UsageError if the race cannot be run."""
         if not self.actors:
             raise UsageError(f"race {self.name} has no actor")
-        if not self.overrides:
+        if not any(side.overrides for side in self._sides.values()):
             raise UsageError(f"race {self.name} has no before(): nothing to compare with")
 
     def __repr__(self) -> str:
-        return f"<race {self.name}>"
+        return f"<race {self.name}: {', '.join(self.sides)}>"

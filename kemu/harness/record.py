@@ -8,11 +8,11 @@ from typing import Any
 
 import kemu
 from kemu.harness.race import Race
-from kemu.harness.runner import placement_of
+from kemu.harness.side_run import placement_of
 from kemu.harness.verdict import Outcome
 from kemu.machine.host import cpu_model
 
-SCHEMA = 1
+SCHEMA = 2
 
 
 def as_json(race: Race, outcome: Outcome, cpus: int | None) -> str:

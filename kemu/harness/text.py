@@ -14,10 +14,12 @@ import textwrap
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kemu.harness import interval
+
 if TYPE_CHECKING:
     from kemu.harness.verdict import Outcome, Side
 
-HEADS = ("side", "trials", "met", "hits", "rate, 95 %", "seconds", "verdict")
+HEADS = ("side", "trials", "witnessed", "audited", "hits", "rate, 95 %", "seconds", "verdict")
 TO_THE_LEFT = ("race", "side", "verdict")
 GAP = "  "
 
@@ -25,8 +27,10 @@ GAP = "  "
 def outcome_text(outcome: Outcome, width: int | None = None) -> str:
     """The whole outcome.  width: of the terminal, in characters; None wraps nothing."""
     title = f"{outcome.race} ({outcome.how})" + (f": {outcome.title}" if outcome.title else "")
-    parts = [wrapped(title, width), table(list(outcome.sides.values()), width)]
-    parts += [wrapped(remark, width, "  ") for remark in _remarks(outcome)]
+    parts = [wrapped(title, width), table(list(outcome.sides.values()), width),
+             wrapped(f"rate: hits among the witnessed trials, {interval.NAME}", width)]
+    parts += [wrapped(remark, width, "  ") for side in outcome.sides.values()
+              for remark in _remarks(outcome, side)]
     for side in outcome.sides.values():
         if side.diagram:
             parts += ["", side.diagram.rstrip()]
@@ -82,14 +86,21 @@ def _list(heads: tuple[str, ...], row: tuple[str, ...]) -> str:
 
 
 def _cells(side: Side) -> tuple[str, ...]:
-    return (side.side, f"{side.trials:,}", f"{side.overlaps:,}", f"{side.hits:,}",
+    return (side.side, f"{side.trials:,}", f"{side.witnessed:,}", f"{side.audits:,}", f"{side.hits:,}",
             f"{side.low:.1e} .. {side.high:.1e}", f"{side.seconds:.1f}", side.verdict.value)
 
 
-def _remarks(outcome: Outcome) -> Iterator[str]:
-    """Why a side proves nothing, and what a clean one proves."""
-    for side in outcome.sides.values():
-        for doubt in side.doubts:
-            yield f"{side.side}: unknown, because {doubt}"
-        if side.clean:
-            yield f"{side.side}: {side.bound()}{outcome.told_apart()}"
+def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
+    """Why a side proves nothing, or what a clean one proves."""
+    unknown = side.verdict.value == "UNKNOWN"
+    for doubt in side.doubts:
+        yield f"{side.side}: {'unknown, because' if unknown else 'but'} {doubt}"
+    for note in side.notes:
+        yield f"{side.side}: {note}"
+    for witness, meaning in side.meanings.items():
+        yield f"{side.side}: {witness}: {side.seen[witness]:,} of {side.trials:,} trials: {meaning}"
+    if unknown or side.verdict.value == "MISSED":
+        for hold in side.holds:
+            yield f"{side.side}: {hold}"
+    if side.clean:
+        yield f"{side.side}: {side.bound()}{outcome.told_apart(side)}"

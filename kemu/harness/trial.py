@@ -1,255 +1,218 @@
-"""What runs in the machine: the referee, the actors, and what they share.
+"""Trial: what an actor's function, or a step of the referee, is called with.
 
 A trial:
 
     referee    clears the user's per-CPU variables, runs prepare, arms the holds,
                lets the actors go, and sleeps
     actors     meet at a barrier, run their functions
-    the last CPU to go idle wakes the referee (kernel/quiesce.py)
+    the last CPU to go idle wakes the referee (kernel/own/quiesce.py)
     referee    asserts the invariants, runs conclude
 
-So a trial is over when nothing but the referee can run: what the actors set going has
-come to its end too, and a trial that loses a wake-up ends at once, with no time-out.
+So a trial is over when nothing but the referee can run.  What the actors set going has come to
+its end too, and a trial that loses a wake-up ends at once, without a time-out.
 
-    Ring.arrived    <- actors at the barrier: by each, fetch and add
-    Ring.started    <- the trial's number: by the last to arrive
-    Ring.inside     <- a bit per actor in its window
-    Ring.met        <- 1 once two were inside together, or only one has a window
+    TrialWords.number   <- the trial's number: by the referee
+    TrialWords.arrived  <- actors at the barrier: by each, fetch and add
+    TrialWords.started  <- the number of barriers passed: by the last actor to arrive
+    TrialWords.done     <- a bit for each actor whose function has returned in this trial
+    TrialWords.returned <- a bit for each kthread whose function has returned
+    TrialWords.inside   <- a bit for each task in its window
+    TrialWords.met      <- 1 once two tasks were inside together
+    TrialWords.seen     <- a bit for each witness: by the task that saw it
 
-Counters are shared words, since a hit may stop the machine in mid-trial.
+Linux: none; kemu's own.
+Locks: none.  Callers: race files; referee and tally.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FunctionType
 from typing import Any, cast
 
-from kemu import native
 from kemu.errors import UsageError, shown
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
-from kemu.kernel.kthread import kthread_create_on_node
+from kemu.harness.declared import Actor
+from kemu.harness.race import DONE, START, Race
+from kemu.kernel.kthread import kthread_bind, kthread_create_on_node
 from kemu.kernel.own.point import point
-from kemu.kernel.own.quiesce import arm_quiescence
-from kemu.kernel.sched.migration import set_cpus_allowed_ptr
+from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
 from kemu.kernel.sched.wakeup import wake_up_process
-from kemu.machine import override
-from kemu.memory import functions, current_memory
-from kemu.memory.cleared import ClearedVariables
+from kemu.machine import programme
 from kemu.memory.struct import Embedded, PerCPU, Struct, TaskRef, Word
-from kemu.memory.points import Hold
-from kemu.memory.views import Header, Task
-from kemu.native import now_ns
-from kemu.harness.race import DONE, START, Actor, Race
+from kemu.memory.views import Task
 
 
-class Counters(PerCPU, keep=True):
-    """Of CPU 0: what the controller reads, also after a panic."""
-
-    trials = Word()
-    overlaps = Word()
-    asserted = Word()       # invariants evaluated
-    unreached = Word()      # holds whose point was never reached, a bit each
-
-
-class Ring(PerCPU, keep=True):
+class TrialWords(PerCPU, keep=True):
     """Of CPU 0: the trial that runs."""
 
+    number = Word()
     arrived = Word()
     started = Word()
-    ended = Word()
+    done = Word()
+    returned = Word()
     windows = Word()
     inside = Word()
     met = Word()
+    seen = Word()
     over = Embedded(Completion)
 
 
-class Stage(Struct):
-    """An actor's own."""
+class ActorState(Struct):
+    """What an actor, or a kthread of the race, shares with the referee."""
 
     go = Embedded(Completion)
     task = TaskRef()
-    trials = Word()         # it has ended so many
+
+
+def load_race() -> Race:
+    """The race that the machine was booted with.  In a CPU process."""
+    return cast(Race, programme.carried())
 
 
 class Trial:
-    """What an actor's function, or one of the referee's, is called with."""
+    """The trial that runs, as one task sees it."""
 
-    def __init__(self, race: Race, stages: list[Stage], actor: int = -1) -> None:
+    def __init__(self, race: Race, states: list[ActorState], index: int = -1) -> None:
         self.race = race
-        self.number = 0
-        self._stages = stages
-        self._actor = actor
+        self._states = states
+        self._index = index
+        self._words = TrialWords.on(0)
 
-    def task(self, who: Callable[..., Any]) -> Task:
-        """The task of an actor."""
-        for actor, stage in zip(self.race.actors, self._stages, strict=True):
-            if actor.function is who or actor.name == getattr(who, "__name__", "")[:15]:
-                return cast(Task, stage.task.get())
-        raise UsageError(f"{who!r:.60} is no actor of race {self.race.name}")
+    @property
+    def number(self) -> int:
+        """Which trial of its machine this is, from 1."""
+        return self._words.number.load()
+
+    def task(self, who: Callable[..., Any] | str) -> Task:
+        """The task of an actor, or of a kthread that was started.  Raises UsageError."""
+        task = self._states[self._index_of(who)].task.get()
+        if task is None:
+            raise UsageError(f"race {self.race.name}: {self._name(who)} has not been started: "
+                             "t.kthread() starts it")
+        return cast(Task, task)
+
+    def done(self, who: Callable[..., Any] | str) -> bool:
+        """Whether the function of an actor has returned in this trial; of a kthread, ever."""
+        index = self._index_of(who)
+        mask = self._words.done if index < len(self.race.actors) else self._words.returned
+        return bool(mask.load() >> index & 1)
+
+    def kthread(self, function: Callable[..., Any], cpu: int | None = None) -> Task:
+        """Start a kernel thread that runs a function declared with @race.kthread.  May sleep.
+
+        cpu: bind it there.  Returns its task.  It runs until its function returns.
+        """
+        index = self._index_of(function)
+        if index < len(self.race.actors):
+            raise UsageError(f"race {self.race.name}: {self._name(function)} is an actor, which "
+                             "runs by itself in each trial")
+        name = self._name(function).replace("%", "%%")
+        task = kthread_create_on_node(_kthread_main, (index, self._states), 0, name)
+        self._words.returned.fetch_and(~(1 << index))
+        self._states[index].task.set(task)
+        if cpu is not None:
+            kthread_bind(task, cpu)
+        wake_up_process(task)
+        return task
+
+    def witness(self, name: str) -> None:
+        """The trial has shown what the witness of that name stands for.  Any context.
+
+        Raises UsageError if the race does not declare it.
+        """
+        for number, witness in enumerate(self.race.witnesses):
+            if witness.name == name:
+                if not self._words.seen.load() >> number & 1:
+                    self._words.seen.fetch_or(1 << number)
+                return
+        names = [witness.name for witness in self.race.witnesses]
+        close = difflib.get_close_matches(str(name), names, 1)
+        raise UsageError(f"race {self.race.name} declares no witness {shown(name)}"
+                         + (f"; did you mean {close[0]!r}?" if close else
+                            f": say race.witness({name!r}, ...) in its file"))
 
     @contextmanager
     def window(self) -> Iterator[None]:
-        """The part of the function that races: a trial counts if two are in theirs together."""
-        ring, mine = Ring.on(0), 1 << self._actor
-        ring.windows.fetch_or(mine)
-        if ring.inside.fetch_or(mine) & ~mine:
-            ring.met.store(1)
+        """The part of the function that races.
+
+        In a race that declares no witness, a trial counts if two tasks were in theirs together.
+        """
+        if self._index < 0:
+            raise UsageError(f"race {self.race.name}: only actors and kthreads have windows; this "
+                             "step runs in the referee, alone")
+        words, mine = self._words, 1 << self._index
+        words.windows.fetch_or(mine)
+        if words.inside.fetch_or(mine) & ~mine:
+            words.met.store(1)
         try:
             yield
         finally:
-            ring.inside.fetch_and(~mine)
+            words.inside.fetch_and(~mine)
+
+    def _index_of(self, who: Callable[..., Any] | str) -> int:
+        name = self._name(who)
+        tasks = [*self.race.actors, *self.race.kthreads]
+        for index, one in enumerate(tasks):
+            if one.name == name:
+                return index
+        raise UsageError(f"race {self.race.name}: {shown(who)} is not an actor or a kthread of it; "
+                         f"there are {', '.join(one.name for one in tasks)}")
+
+    @staticmethod
+    def _name(who: Callable[..., Any] | str) -> str:
+        return (who if isinstance(who, str) else str(getattr(who, "__name__", "")))[:15]
 
 
-_loaded: dict[int, Race] = {}
+def witness(name: str) -> None:
+    """``t.witness(name)`` for code that has no trial at hand: an override, a kernel thread.
 
-
-def load_race(offset: int) -> Race:
-    """The race published there, once per process, so that each function is one object.
-
-    Overrides of functions that travel by value are put in place here: nobody in
-    this process can have had such a function before.
+    Any context.  Raises UsageError if the machine runs no race, or the race declares no such
+    witness.
     """
-    if offset not in _loaded:
-        race, before = functions.load(offset)
-        for wanted, target in race.overrides if before else []:
-            if wanted.by_value:
-                override.install(wanted, cast(FunctionType, target))
-        _loaded[offset] = race
-    return _loaded[offset]
+    if programme.carried() is None:
+        raise UsageError(f"witness({shown(name)}): this machine runs no race")
+    Trial(load_race(), []).witness(name)
 
 
-def actor_main(data: tuple[int, int, list[Stage]]) -> int:
+def actor_main(data: tuple[int, list[ActorState]]) -> int:
     """An actor's kthread: its function, once per trial, for ever."""
-    offset, index, stages = data
-    trial = Trial(load_race(offset), stages, index)
-    function = trial.race.actors[index].function
-    ring = Ring.on(0)
-    complete(ring.over)         # loaded, and ready
+    index, states = data
+    trial = Trial(load_race(), states, index)
+    function, words = trial.race.actors[index].function, TrialWords.on(0)
+    complete(words.over)         # loaded, and ready
     while True:
-        wait_for_completion(stages[index].go)
-        trial.number += 1
-        _meet(ring, len(stages))
+        wait_for_completion(states[index].go)
+        _meet(words, len(trial.race.actors))
         point(START)
         function(trial)
         point(DONE)
-        stages[index].trials.store(trial.number)
-        ring.ended.add(1)
+        words.done.fetch_or(1 << index)
 
 
-def _meet(ring: Ring, actors: int) -> None:
-    """The barrier: all go on when the last has come."""
-    started = ring.started.load()
-    if ring.arrived.add(1) == actors:
-        ring.arrived.store(0)
-        ring.started.store_release(started + 1)
+def _kthread_main(data: tuple[int, list[ActorState]]) -> int:
+    """A kthread of the race: its function, once."""
+    index, states = data
+    race = load_race()
+    function = race.kthreads[index - len(race.actors)].function
+    function(Trial(race, states, index))
+    TrialWords.on(0).returned.fetch_or(1 << index)
+    return 0
+
+
+def _meet(words: TrialWords, actors: int) -> None:
+    """The barrier: all actors go on when the last has come."""
+    started = words.started.load()
+    if words.arrived.add(1) == actors:
+        words.arrived.store(0)
+        words.started.store_release(started + 1)
     else:
-        ring.started.wait_while(started)
+        words.started.wait_while(started)
 
 
-def _start_actor(offset: int, index: int, actor: Actor, stages: list[Stage]) -> None:
-    task = kthread_create_on_node(actor_main, (offset, index, stages), 0,
+def start_actor(index: int, actor: Actor, states: list[ActorState]) -> Task:
+    """Create an actor's kthread on its CPU, not yet woken.  In the referee; may sleep."""
+    task = kthread_create_on_node(actor_main, (index, states), 0,
                                   actor.name.replace("%", "%%"), home=actor.cpu)
-    stages[index].task.set(task)
-    set_cpus_allowed_ptr(task, 1 << actor.cpu)
-    wake_up_process(task)
-    wait_for_completion(Ring.on(0).over)
-
-
-def _arm(race: Race, memory: native.Memory) -> None:
-    for number, hold in enumerate(race.holds):
-        Hold(memory, number).arm(hold.kind, hold.who, hold.at, hold.until_who, hold.until)
-
-
-def _note_unreached(race: Race, memory: native.Memory) -> None:
-    """A hold whose point its task never came to did not steer anything."""
-    for number in range(len(race.holds)):
-        if not Hold(memory, number).was_reached():
-            Counters.on(0).unreached.fetch_or(1 << number)
-
-
-class Referee:
-    """The task that holds trials."""
-
-    def __init__(self, offset: int, forced: bool) -> None:
-        self.race = load_race(offset)
-        self.forced = forced
-        self.memory = current_memory.get()
-        self.header = Header(self.memory)
-        self.variables = ClearedVariables(self.memory)
-        self.counters, self.ring = Counters.on(0), Ring.on(0)
-        self.stages = [Stage.alloc() for _ in self.race.actors]
-        for index, actor in enumerate(self.race.actors):
-            _start_actor(offset, index, actor, self.stages)
-        self.trial = Trial(self.race, self.stages)
-        override.arm(self.memory, False)    # or setup might be the race already
-        for step in self.race.setups:
-            step(self.trial)
-        self._rest()        # or a thread that is in a fixed function yet may stay in it
-        override.arm(self.memory)
-
-    def hold_one(self) -> str:
-        """One trial; what it hit, or "" for nothing."""
-        race, ring = self.race, self.ring
-        self.trial.number += 1
-        self.variables.clear()
-        for step in race.prepares:
-            step(self.trial)
-        for word in (ring.ended, ring.windows, ring.inside, ring.met):
-            word.store(0)
-        if self.forced:
-            self._rest()        # or what prepare set going would use the holds up
-            _arm(race, self.memory)
-            self.header.gate.fetch_or(native.GATE_HOLD)
-        self.counters.trials.add(1)
-        for stage in self.stages:
-            complete(stage.go)
-        self._rest()
-        self.header.gate.fetch_and(~native.GATE_HOLD)
-        return self._judge()
-
-    def _rest(self) -> None:
-        """Sleep until nothing but the referee has anything to do."""
-        arm_quiescence(self.ring.over)
-        wait_for_completion(self.ring.over)
-
-    def _judge(self) -> str:
-        race, ring = self.race, self.ring
-        if self.forced:
-            _note_unreached(race, self.memory)
-        windows = ring.windows.load()
-        if ring.met.load() or (windows and not windows & (windows - 1)):
-            self.counters.overlaps.add(1)
-        for step in race.invariants:
-            self.counters.asserted.add(1)
-            try:
-                said = step(self.trial)
-            except AssertionError as error:
-                return f"{step.__name__}: {error}" if str(error) else _first_line(step)
-            if said is not None:
-                raise UsageError(f"the invariant {step.__name__} returned {shown(said)}: it "
-                                 "asserts what must hold, and returns nothing")
-        if ring.ended.load() != len(race.actors):
-            return "every task is blocked, and " + ", ".join(
-                actor.name for actor, stage in zip(race.actors, self.stages, strict=True)
-                if stage.trials.load() != self.trial.number) + " sleeps for ever"
-        for step in race.concludes:
-            step(self.trial)
-        return ""
-
-
-def _first_line(step: Callable[..., Any]) -> str:
-    doc = (step.__doc__ or "").strip().splitlines()
-    return f"{step.__name__} does not hold" + (f": {doc[0]}" if doc else "")
-
-
-def hold_trials(offset: int, forced: bool, trials: int, seconds: float) -> str:
-    """Hold trials until one hits, or enough were held.  Runs as a task; returns what it hit."""
-    referee = Referee(offset, forced)
-    until = now_ns() + int(seconds * 1e9)
-    for _ in range(trials):
-        hit = referee.hold_one()
-        if hit or now_ns() >= until:
-            return hit
-    return ""
+    states[index].task.set(task)
+    return task

@@ -1,29 +1,59 @@
-"""What was seen, and what it proves: counts, intervals, verdicts.
+"""What was seen, and what it proves: counts and verdicts.
 
-A rate is one of Python-wide windows on this host: it tells before from after, and
-bounds what is left.  It is not the kernel's odds.
+How to read a verdict.  Each side of a race is run by itself and expected either to hit or to be
+clean.  The row of a side says:
 
-    before   HIT      the race showed
-             UNKNOWN  it did not, or the run proves nothing (see why)
-             MISSED   a forced run must hit in every trial, and did not
-    after    CLEAN    no hit, and the sides did meet in the window
-             UNKNOWN  the run proves nothing
-             BROKEN   the fixed kernel failed
+    trials      trials that began
+    witnessed   trials that count.  A trial counts if every witness of the side was seen in it:
+                a witness is a state that the race declares to be the dangerous one.  In a race
+                that declares none, two windows were open together.  A forced trial counts only
+                if, besides, each hold of the script did its part: the task was held at its
+                point.  A trial that hits counts
+    audited     audits of the machine: the invariants S1 to S84 that hold at rest
+    hits        trials that ended in the failure that the race names: the text of a panic, an
+                invariant of the race, or an actor that sleeps for ever.  On a side that is
+                expected to be clean, trials that failed in any way
+    rate        hits among the trials that count: the 95 % interval after Clopper and Pearson,
+                two-sided, which allows for a run that stops at its n-th hit
+
+    side that is expected to hit
+        HIT         the failure that the race names showed.  If forced, in every trial that counts
+        MISSED      forced, and in some trial that counts it did not show: the script does not
+                    force it
+        UNKNOWN     the run proves nothing: it did not hit, it failed otherwise than the race
+                    says, or see below
+    side that is expected to be clean
+        CLEAN       no trial failed, trials counted, every postcondition was kept and every audit
+                    passed.  It bounds the rate; it does not prove that the rate is zero
+        BROKEN      a trial failed, in whatever way
+        UNKNOWN     the run proves nothing: see below
+
+    UNKNOWN on either side comes with its reasons: a witness was never seen, no trial counts, an
+    override was never called, no invariant was ever evaluated, a hold never did its part, or the
+    script or another task kept the machine from coming to rest.
+
+A mistake of the race's file is not a verdict.  The run ends at its first trial with status 64.
+
+A rate is one of Python-wide windows on this host: it tells one side from the other, and bounds
+what is left.  It is not the kernel's odds.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: side_run, runner, display, cli.
 """
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
 from kemu.exits import Exit, worst
+from kemu.harness.interval import CONFIDENCE, interval
 from kemu.harness.text import outcome_text
+from kemu.harness.sides import AFTER, BEFORE, CLEAN, HIT
 from kemu.trace.reader import Trace
 
-CONFIDENCE = 0.95
-Z = 1.959964            # of the normal distribution, two-sided 95 %
+__all__ = ["Exit", "Outcome", "Side", "Verdict", "interval", "worst"]
 
 
 class Verdict(Enum):
@@ -37,40 +67,38 @@ class Verdict(Enum):
 
     @property
     def exit(self) -> Exit:
+        """What a command returns for it."""
         if self in (Verdict.HIT, Verdict.CLEAN):
             return Exit.EXPECTED
         return Exit.UNKNOWN if self is Verdict.UNKNOWN else Exit.UNEXPECTED
-
-
-def interval(hits: int, trials: int) -> tuple[float, float]:
-    """The 95 % interval of a rate (Wilson); with no hit, from zero to the exact bound."""
-    if not trials:
-        return 0.0, 1.0
-    if not hits:
-        return 0.0, 1 - (1 - CONFIDENCE) ** (1 / trials)
-    rate, square = hits / trials, Z * Z
-    middle = (rate + square / (2 * trials)) / (1 + square / trials)
-    half = Z / (1 + square / trials) * math.sqrt(
-        rate * (1 - rate) / trials + square / (4 * trials * trials))
-    return max(0.0, middle - half), 1.0 if hits == trials else min(1.0, middle + half)
 
 
 @dataclass(repr=False)
 class Side:
     """One side of a race, as it ran."""
 
-    side: str                           # "before" or "after"
+    side: str                           # its name: "before", "after" or a variant's
     how: str                            # "forced", "jitter" or "free"
     trials: int = 0
-    overlaps: int = 0                   # trials in which the sides met in the window
+    witnessed: int = 0                  # trials that count
     hits: int = 0
     seconds: float = 0.0
+    expect: str = ""                    # "hit" or "clean"; by default as its name says
+    audits: int = 0
+    stopped_at_hit: bool = False        # it ended because it had enough hits
     doubts: list[str] = field(default_factory=list)     # why the run proves nothing
+    notes: list[str] = field(default_factory=list)      # what else a reader should know
+    seen: dict[str, int] = field(default_factory=dict)  # trials in which each witness was seen
+    holds: list[str] = field(default_factory=list)      # how each hold ended, and how often
+    meanings: dict[str, str] = field(default_factory=dict)     # what each witness stands for
     diagram: str = ""                   # of the first hit
-    failure: str = ""                   # what the first hit said
+    failure: str = ""                   # what the first failure said
     where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
-    trace: Trace | None = None           # of the first hit, or of the last machine
+    trace: Trace | None = None          # of the first hit, or of the last machine
+
+    def __post_init__(self) -> None:
+        self.expect = self.expect or (HIT if self.side == BEFORE else CLEAN)
 
     @property
     def clean(self) -> bool:
@@ -78,41 +106,47 @@ class Side:
 
     @property
     def low(self) -> float:
-        return interval(self.hits, self.overlaps)[0]
+        """The least rate of hits that is consistent with the counts, with 95 % confidence."""
+        return interval(self.hits, self.witnessed, self.stopped_at_hit)[0]
 
     @property
     def high(self) -> float:
-        """Of the rate, with 95 % confidence."""
-        return interval(self.hits, self.overlaps)[1]
+        """The largest rate of hits that is consistent with the counts, with 95 % confidence."""
+        return interval(self.hits, self.witnessed, self.stopped_at_hit)[1]
 
     @property
     def verdict(self) -> Verdict:
-        if self.side == "after":
+        """What the side proves: see the head of this module."""
+        if self.expect == CLEAN:
             if self.hits:
                 return Verdict.BROKEN
-            return Verdict.UNKNOWN if self.doubts or not self.overlaps else Verdict.CLEAN
-        if self.how == "forced" and not self.doubts and self.hits < self.trials:
+            return Verdict.UNKNOWN if self.doubts or not self.witnessed else Verdict.CLEAN
+        if self.doubts or not self.witnessed:
+            return Verdict.UNKNOWN
+        if self.how == "forced" and self.hits < self.witnessed:
             return Verdict.MISSED
-        return Verdict.UNKNOWN if self.doubts or not self.hits else Verdict.HIT
+        return Verdict.HIT if self.hits else Verdict.UNKNOWN
 
     def bound(self) -> str:
         """What a clean side proves, in words."""
-        return f"0 in {self.overlaps:,}: rate below {self.high:.1e} at {CONFIDENCE:.0%}"
+        return f"0 in {self.witnessed:,}: rate below {self.high:.1e} at {CONFIDENCE:.0%}"
 
     def as_json(self) -> dict[str, Any]:
-        return {"trials": self.trials, "overlaps": self.overlaps, "hits": self.hits,
-                "low": self.low, "high": self.high, "seconds": round(self.seconds, 3),
-                "seconds_to_hit": self.seconds_to_hit, "verdict": self.verdict.value,
-                "doubts": self.doubts}
+        """The counts, as `kemu race --json` prints them."""
+        return {"expect": self.expect, "trials": self.trials, "witnessed": self.witnessed,
+                "hits": self.hits, "audits": self.audits, "low": self.low, "high": self.high,
+                "seconds": round(self.seconds, 3), "seconds_to_hit": self.seconds_to_hit,
+                "verdict": self.verdict.value, "doubts": self.doubts, "notes": self.notes,
+                "witnesses": self.seen, "holds": self.holds}
 
     def __repr__(self) -> str:
         return (f"<Side {self.side}, {self.how}: {self.verdict.value}, {self.hits:,} hits in "
-                f"{self.overlaps:,} of {self.trials:,} trials that met>")
+                f"{self.witnessed:,} of {self.trials:,} trials that count>")
 
 
 @dataclass(repr=False)
 class Outcome:
-    """Both sides of a race."""
+    """All sides of a race that ran, in order."""
 
     race: str
     how: str
@@ -125,19 +159,32 @@ class Outcome:
 
     @property
     def before(self) -> Side:
-        return self.sides["before"]
+        """The side "before", or the first side that is expected to hit."""
+        return self._side(BEFORE, HIT, list(self.sides.values()))
 
     @property
     def after(self) -> Side:
-        return self.sides["after"]
+        """The side "after", or the last side that is expected to be clean."""
+        return self._side(AFTER, CLEAN, list(self.sides.values())[::-1])
 
-    def told_apart(self) -> str:
-        """A warning, if a clean side's bound is above what the other showed: "" else, or if forced."""
-        before = self.sides.get("before")
-        if self.how == "forced" or not before or not before.hits or self.after.high < before.low:
+    def _side(self, name: str, expect: str, order: list[Side]) -> Side:
+        if name in self.sides:
+            return self.sides[name]
+        for side in order:
+            if side.expect == expect:
+                return side
+        raise KeyError(name)
+
+    def told_apart(self, clean: Side) -> str:
+        """A warning if a clean side's bound is above what another side showed.
+
+        Returns "" in forced mode, and when the sides can be told apart.
+        """
+        showed = [side.low for side in self.sides.values() if side.expect == HIT and side.hits]
+        if self.how == "forced" or not showed or clean.high < min(showed):
             return ""
-        return (f"; before, it may be as low as {before.low:.1e}: it takes more trials to tell them "
-                "apart")
+        return (f"; before, it may be as low as {min(showed):.1e}: it takes more trials to tell "
+                "them apart")
 
     @property
     def exit(self) -> Exit:

@@ -15,9 +15,9 @@ from kemu import native
 from kemu.errors import MachineError
 from kemu.kernel.own.version import version_number
 from kemu.kernel.sched.runqueue import IDLE
+from kemu.machine import programme
 from kemu.machine.helper_link import search_path
 from kemu.machine.override import Override
-from kemu.memory import functions
 from kemu.memory.views import Cpu, Header, Tasks
 
 MIB = 1 << 20
@@ -87,8 +87,8 @@ def _working_directory() -> str:
         return ""
 
 
-def publish_setup(memory: native.Memory, overrides: Sequence[Override]) -> int:
+def publish_setup(memory: native.Memory, overrides: Sequence[Override], carried: object) -> int:
     """Publish what each CPU process needs to know before its first task.  Returns its offset."""
     setup = {"path": search_path(), "cwd": _working_directory(),
-             "overrides": functions.dumps(list(overrides))}
+             "programme": programme.dumps(overrides, carried)}
     return memory.publish(pickle.dumps(setup))

@@ -159,6 +159,9 @@ class Inbox:
             self._take_panic(said[0])
         elif kind == "failed":
             self.fail(MachineError(f"CPU {said[0]} failed:\n{said[1]}"))
+        elif kind == "refused":
+            self.fail(UsageError(f"CPU {said[0]} cannot load what it was sent: every module that it "
+                                 f"imports must be importable there.\n{said[1]}"))
 
     def _take_result(self, ident: int, ok: bool, data: bytes) -> None:
         future = self.forget(ident)

@@ -67,13 +67,15 @@ class Machine:
     It is called in a thread of its own and must not call the machine.  ``trace``: record trace
     events from the start.  ``watchdog``: report a CPU whose tasks do not get to run for that
     many seconds; 0: never.  ``kernel``: whose hotplug and migration, "4.13" or "2.6.6".
+    ``overrides``: functions that replace others in the CPU processes (make_override()).
+    ``carried``: an object that tasks find again with ``programme.carried()``.
     """
 
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | None = None,
                  poll_us: int = 200, tasks: int | None = None, memory: int = 64,
                  warn: str = "stop", console: Callable[[str], Any] | None = None,
                  trace: bool = False, watchdog: float = 0, kernel: str = DEFAULT,
-                 overrides: Sequence[Override] = ()) -> None:
+                 overrides: Sequence[Override] = (), carried: object = None) -> None:
         self.placement = place(cpus, placement)
         if warn not in ("stop", "print"):
             raise refuse("warn", warn, "'stop' or 'print'")
@@ -93,12 +95,11 @@ class Machine:
             self.trace_on()
         self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
         self._power = Power(self._memory, cpus, self._inbox)
-        self._boot(overrides, watchdog)
+        self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog)
         _alive.add(self)
 
-    def _boot(self, overrides: Sequence[Override], watchdog: float) -> None:
+    def _boot(self, setup: int, watchdog: float) -> None:
         began = time.perf_counter()
-        setup = boot.publish_setup(self._memory, overrides)
         self._power.on(setup, partial(self._start_kernel, watchdog))
         arm(self._memory)
         log("DEBUG", "machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._power.number,

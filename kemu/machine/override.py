@@ -1,28 +1,31 @@
-"""Put a pre-fix function in the place of a fixed one, in a CPU process.
+"""Put another function in the place of a kernel function, in a CPU process.
 
-The function's ``__code__`` is swapped, so that every holder of the function sees
-it, whatever it imported and when.  The new code calls the replacement, which
-keeps its own globals: a race's file reads like any other.  Each call is counted
-in a shared word, since a side whose override was never called proves nothing.
+``install()`` swaps the ``__code__`` of the replaced function.  Every holder of the function
+therefore sees the replacement, whatever it imported and when.  The new code calls the
+replacement, which keeps its own globals, so that a race's file reads like any other file.
+A shared word counts the calls, because a side whose override was never called proves nothing.
 
-A machine boots with the fixed functions, whatever is installed: the replacements take
-over when it is up (arm()).  Else a race would hit during boot, and tell nothing.
+A machine boots with the functions that the tree has.  ``arm()`` puts the replacements into
+effect when the machine is up.  Otherwise a race would hit during boot, and show nothing.
 
-In the user's own process nothing is ever swapped.
+In the user's own process nothing is ever swapped: ``programme.load()`` installs overrides in
+CPU processes only.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: programme, machine, harness.
 """
 
 from __future__ import annotations
 
-import importlib
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
-from typing import Any
+from typing import Any, cast
 
 from kemu import native
 from kemu.errors import UsageError
-from kemu.memory import pickler, current_memory
+from kemu.memory import current_memory
 
 COUNT = "override:"
 ARMED = "overrides-armed"
@@ -31,26 +34,30 @@ HIDDEN = "__kemu_override_"
 
 @dataclass(frozen=True)
 class Override:
-    """``replacement`` stands for the function ``name`` of ``module``."""
+    """``replacement`` stands in the place of ``target``, in the CPU processes of one machine."""
 
-    module: str
-    name: str
+    target: FunctionType
     replacement: Callable[..., Any]
-    by_value: bool = False          # the function cannot be imported: who loads it installs this
+
+    @property
+    def name(self) -> str:
+        """The replaced function's module and name."""
+        return f"{self.target.__module__}.{self.target.__qualname__}"
 
     @property
     def symbol(self) -> str:
-        """The name of the shared word that counts its calls."""
-        return f"{COUNT}{self.module}.{self.name}"[-native.SYMBOL_NAME + 1:]
+        """The name of the shared word that counts the calls."""
+        return f"{COUNT}{self.name}"[-native.SYMBOL_NAME + 1:]
 
 
 def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -> Override:
-    """Check that the one can stand for the other.  Raises UsageError if not."""
+    """Check that ``replacement`` can stand for ``target``.  Raises UsageError if it cannot."""
     for function in (target, replacement):
         if not isinstance(function, FunctionType):
             raise UsageError(f"override: {function!r:.80} is not a Python function")
     if target.__closure__:
-        raise UsageError(f"override: {target.__qualname__} is a closure: nobody else can reach it")
+        raise UsageError(f"override: {target.__qualname__} is a closure: no other "
+                         "module can reach it.  Name a function of a module")
     wanted, given = inspect.signature(target), inspect.signature(replacement)
     if any(p.kind is not p.POSITIONAL_OR_KEYWORD for p in wanted.parameters.values()):
         raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: plain "
@@ -58,31 +65,16 @@ def make_override(target: Callable[..., Any], replacement: Callable[..., Any]) -
     if _shape(wanted) != _shape(given):
         raise UsageError(f"override of {target.__module__}.{target.__qualname__}{wanted}: "
                          f"{replacement.__qualname__}{given} takes other parameters")
-    return Override(target.__module__, target.__qualname__, replacement,
-                    pickler.goes_by_value(target.__module__))
+    return Override(cast(FunctionType, target), replacement)
 
 
 def _shape(signature: inspect.Signature) -> list[tuple[str, Any]]:
     return [(p.name, p.kind) for p in signature.parameters.values()]
 
 
-def _find(override: Override) -> FunctionType:
-    """The function to replace, in this process; UsageError if there is none of that name."""
-    try:
-        found = importlib.import_module(override.module)
-        for part in override.name.split("."):
-            found = getattr(found, part)
-    except (ImportError, AttributeError) as error:
-        raise UsageError(f"override: no function {override.module}.{override.name}") from error
-    if not isinstance(found, FunctionType):
-        raise UsageError(f"override: {override.module}.{override.name} is no function")
-    return found
-
-
-def install(override: Override, target: FunctionType | None = None) -> None:
-    """Put it in place.  Before the first task of the process runs."""
-    target = target or _find(override)
-    memory = current_memory.get()
+def install(override: Override) -> None:
+    """Put the replacement in place.  In a CPU process, before its first task runs."""
+    target, memory = override.target, current_memory.get()
     calls = native.Word(memory, memory.symbol(override.symbol))
     replacement = override.replacement
 
@@ -102,21 +94,21 @@ def install(override: Override, target: FunctionType | None = None) -> None:
     names = list(inspect.signature(target).parameters)
     source = f"def {target.__name__}({', '.join(names)}): return {hidden}({', '.join(names)})"
     scope: dict[str, Any] = {}
-    exec(compile(source, f"<override of {override.module}>", "exec"), scope)  # noqa: S102
+    exec(compile(source, f"<override of {override.name}>", "exec"), scope)  # noqa: S102
     target.__code__ = scope[target.__name__].__code__
 
 
 def original_of(target: Callable[..., Any]) -> Callable[..., Any]:
-    """What stood there before the override, for one that goes on to call it.  In a CPU process."""
+    """The replaced function, for a replacement that calls it.  In a CPU process."""
     original: Callable[..., Any] = target.__globals__[HIDDEN + target.__name__].original
     return original
 
 
 def arm(memory: native.Memory, armed: bool = True) -> None:
-    """Whether replacements are called from now on: the machine has booted as the fixed kernel."""
+    """Have calls go to the replacements from now on, or to the replaced functions if not ``armed``."""
     native.Word(memory, memory.symbol(ARMED)).store(int(armed))
 
 
 def calls_of(override: Override, memory: native.Memory) -> int:
-    """How often the override was called in that machine."""
+    """How often tasks called the override in that machine."""
     return native.Word(memory, memory.symbol(override.symbol)).load()

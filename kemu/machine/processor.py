@@ -21,6 +21,7 @@ from collections import deque
 from typing import Any
 
 from kemu import native
+from kemu.errors import text_of
 from kemu.kernel import irq
 from kemu.kernel.locking import lockdep
 from kemu.kernel.own import quiesce, wiring
@@ -29,7 +30,7 @@ from kemu.kernel.own.version import install, this_kernel
 from kemu.kernel.panic import Kind
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.sched.schedule import preempt_schedule
-from kemu.machine import mailbox_irq, override, stacks, task_python, user_task
+from kemu.machine import mailbox_irq, programme, stacks, task_python, user_task
 from kemu.machine.task_thread import swapper_main, task_main
 from kemu.memory import current_memory
 
@@ -79,6 +80,18 @@ class Processor:
         self.flush()
 
 
+class Unloadable(Exception):
+    """What the user's modules sent cannot be loaded in this process."""
+
+
+def _load_programme(data: bytes) -> None:
+    """Load what the machine was booted with.  Raises Unloadable: that is the user's to mend."""
+    try:
+        programme.load(data)
+    except Exception as error:
+        raise Unloadable(text_of(error)) from error
+
+
 def start(memory: native.Memory, number: int, link: socket.socket, setup: int, parent: int) -> None:
     """What the forked process runs, to its end.  Never returns."""
     native.die_with_parent()
@@ -94,8 +107,7 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         sys.path[:] = wanted["path"]
         if wanted["cwd"]:
             os.chdir(wanted["cwd"])
-        for wants in pickle.loads(wanted["overrides"]):
-            override.install(wants)
+        _load_programme(wanted["programme"])
         install(this_kernel())
         native.set_vectors(irq.do_IRQ, preempt_schedule)
         native.set_lock_vector(lockdep.mark_lock)
@@ -109,7 +121,8 @@ def start(memory: native.Memory, number: int, link: socket.socket, setup: int, p
         processor.run()
     except BaseException as error:
         status = 1
-        processor.post(("failed", number, "".join(traceback.format_exception(error))))
+        said = "refused" if isinstance(error, Unloadable) else "failed"
+        processor.post((said, number, "".join(traceback.format_exception(error))))
         processor.flush()
     finally:
         os._exit(status)

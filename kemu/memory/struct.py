@@ -4,7 +4,7 @@
         work = Word()
 
 declares a structure; an instance of it is a view of one, at an address.  Fields
-are :func:`Word`, :func:`Lock`, :func:`ListHead` and :func:`Embedded`.  A field
+are :func:`Word`, :func:`Words`, :func:`Lock`, :func:`ListHead` and :func:`Embedded`.  A field
 is zero until it is written.  Views pickle as their address.
 """
 
@@ -33,6 +33,12 @@ class Field:
 def Word() -> native.Word:
     """One 64-bit word.  In an instance: a :class:`kemu.native.Word`."""
     return cast(native.Word, Field(WORD, native.Word))
+
+
+def Words(count: int) -> list[native.Word]:
+    """So many 64-bit words.  In an instance: a list of :class:`kemu.native.Word`."""
+    return cast(list[native.Word], Field(WORD * count, lambda memory, base: [
+        native.Word(memory, base + WORD * index) for index in range(count)]))
 
 
 def Lock() -> native.SpinLock:

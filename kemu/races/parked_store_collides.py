@@ -72,7 +72,7 @@ def parker(t: Trial) -> None:
         kthread.kthread_unpark(thread)
 
 
-race.force(hold=parker, at="nudged", until=("idler/1", "smpboot:announced"))
+race.force(hold=parker, at="nudged", until=("idler/1", "smpboot:announced"), early=True)
 race.force(hold="idler/1", at="smpboot:announced", until=(parker, "ttwu:remote"))
 race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked")
 race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"))

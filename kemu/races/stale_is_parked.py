@@ -78,6 +78,12 @@ def parker(t: Trial) -> None:
         kemu.point("parked")
 
 
+@race.conclude
+def unpark_it(t: Trial) -> None:
+    """So that the audit finds the thread of an online CPU as it should be."""
+    kthread.kthread_unpark(Subject.on(1).thread.get())
+
+
 @race.invariant(at="quiescence")
 def park_returned_zero(t: Trial) -> None:
     """S21: when kthread_park() has returned 0, SHOULD_PARK is set."""

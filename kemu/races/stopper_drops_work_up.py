@@ -112,4 +112,4 @@ def initiator(t: Trial) -> None:
 
 
 race.force(hold=initiator, at="start", until=(upper, "bringup:idle"))
-race.force(hold=upper, at="bringup:idle", until=(initiator, "two:queued"))
+race.force(hold=upper, at="bringup:idle", until=(initiator, "two:queued"), sides=("before",))

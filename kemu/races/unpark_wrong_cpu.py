@@ -121,4 +121,4 @@ def waker(t: Trial) -> None:
 
 race.force(hold=waker, at="start", until=(unparker, "unpark:cleared"))
 race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"))
-race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"))
+race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"), sides=("before",))

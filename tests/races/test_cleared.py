@@ -65,7 +65,7 @@ def test_block_comes_after_the_symbol(machine):
 
 def test_referee_searches_once():
     """A trial makes no view of the header, and reads the names of no symbols but new ones."""
-    race, searches = small_race(), []
+    race, searches = small_race(audit_every=1), []
     race.before(fixed)(lambda r: None)
 
     def profile(frame, event, argument):

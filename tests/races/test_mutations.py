@@ -47,13 +47,9 @@ def cpu_stop_park(cpu):
                             (cpu_stop.cpu_stop_park, cpu_stop_park)])])
 def test_broken_fix_is_found(name, broken):
     """The after side, with the fix taken out again, hits in every forced trial."""
-    race = exhibit(name)
-    kept = race.overrides
-    race.overrides = [(make_override(target, wrong), target) for target, wrong in broken]
-    try:
-        before = run_race(race, Plan("forced", trials=3), ("before",)).before
-    finally:
-        race.overrides = kept
+    race = exhibit(name).copy()
+    race.side("before").overrides[:] = [make_override(target, wrong) for target, wrong in broken]
+    before = run_race(race, Plan("forced", trials=3), ("before",)).before
     assert before.hits == 3
 
 

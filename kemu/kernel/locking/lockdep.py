@@ -14,7 +14,7 @@ on one occasion and with interrupts on at another.
 The hardware half is native/hardware/lockuse.c.  It calls mark_lock() only while GATE_LOCKDEP
 is set, and only for the first use of a kind of each class.
 
-Locks: none.  Callers: the lock vector; harness/runner and cli/hotplug turn it on.
+Locks: none.  Callers: the lock vector; harness.side_run and cli/hotplug turn it on.
 """
 
 from __future__ import annotations

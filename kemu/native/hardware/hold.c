@@ -10,6 +10,10 @@
  *			   how it ended: by the task that ends it (cmpxchg), which then
  *			   notifies the held thread
  *	hold.task	<- by the held task, after the cmpxchg to HOLD_HELD
+ *	hold.reached	<- how often the task passed the point; hold.nth is the pass at which
+ *			   it stops
+ *	hold.held	<- 1: the task stopped
+ *	hold.until_passed <- 1: the awaited point was passed, whatever the state
  *
  * Locks: none.  Callers: gate.c at a point; watch.c and spinlock.c when a task waits for
  * another; quiet.c.
@@ -75,8 +79,11 @@ void kemu_passed_point(struct kemu_self *s, u64 point)
 		struct kemu_hold *h = &s->k->hdr->holds[i];
 		u64 state = load_acquire(&h->state);
 
-		if ((state != HOLD_ARMED && state != HOLD_HELD) || h->until_point != point ||
+		if (!state || h->until_point != point ||
 		    (h->until_comm0 && !is_named(s->task, h->until_comm0, h->until_comm1)))
+			continue;
+		store(&h->until_passed, 1);
+		if (state != HOLD_ARMED && state != HOLD_HELD)
 			continue;
 		if (cmpxchg(&h->state, HOLD_ARMED, HOLD_PASSED) != HOLD_ARMED)
 			end_hold(s->k, h, HOLD_PASSED);
@@ -179,26 +186,36 @@ static int begin_hold(struct kemu_self *s, struct kemu_hold *h)
 	 * that ends the hold either reads this slot and notifies its thread, or ended the
 	 * hold before that look, which then sees it.
 	 */
+	store(&h->held, 1);
 	store(&h->task, kemu_slot(s->k, s->thread));
 	return kemu_wait_while_held(s);
+}
+
+/*
+ * Counts the pass in every hold of the current task at this point.  Returns the first hold
+ * that is armed for this pass, or NULL.
+ */
+static struct kemu_hold *count_pass(struct kemu_self *s, u64 point)
+{
+	struct kemu_hold *due = NULL;
+
+	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
+		struct kemu_hold *h = &s->k->hdr->holds[i];
+		u64 state = load_acquire(&h->state);
+
+		if (!state || h->point != point || !is_named(s->task, h->comm0, h->comm1))
+			continue;
+		if (fetch_add(&h->reached, 1) + 1 >= h->nth && state == HOLD_ARMED && !due)
+			due = h;
+	}
+	return due;
 }
 
 /* The current task reaches a point: it is held there if a hold says so. */
 int kemu_hold_at(struct kemu_self *s, u64 point)
 {
-	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
-		struct kemu_hold *h = &s->k->hdr->holds[i];
-		u64 state = load_acquire(&h->state);
-		int status;
+	struct kemu_hold *h = count_pass(s, point);
+	int status = h ? begin_hold(s, h) : KEMU_OK;
 
-		if (!state || h->point != point || !is_named(s->task, h->comm0, h->comm1))
-			continue;
-		store(&h->reached, 1);
-		if (state != HOLD_ARMED)
-			continue;
-		status = begin_hold(s, h);
-		if (status != KEMU_BUSY)
-			return status;
-	}
-	return KEMU_OK;
+	return status == KEMU_BUSY ? KEMU_OK : status;
 }

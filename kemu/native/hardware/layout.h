@@ -273,8 +273,11 @@ enum kemu_hold_state {
 	F(until_comm0)		/* the name of the task that ends the hold; 0: any task */	\
 	F(until_comm1)		/* bytes 8 to 15 */						\
 	F(until_point)		/* the symbol of the point that ends the hold */		\
+	F(nth)			/* the pass of the point at which the task is held, from 1; 0: the first */ \
 	F(task)			/* the slot of the task whose thread is held; written by that task */ \
-	F(reached)		/* 1: the task came to the point; written by that task */
+	F(reached)		/* how often the task came to the point; written by that task */ \
+	F(held)			/* 1: the task was held; written by that task */		\
+	F(until_passed)		/* 1: the point that ends the hold was passed */
 
 #define KEMU_COMPLETION_FIELDS(F)								\
 	/* Guarded by lock. */									\

@@ -1,0 +1,87 @@
+"""Why the run of a side proves nothing, and what else its reader should know.
+
+A doubt makes a side UNKNOWN.  A note does not.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: side_run.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+
+from kemu.harness.race import Race
+from kemu.harness.script import Ended, Hold, did_its_part, told
+from kemu.harness.sides import HIT
+from kemu.harness.tally import Totals
+from kemu.harness.verdict import Side
+from kemu.trace import events
+
+
+def find(race: Race, side: Side, totals: Totals, called: dict[str, int]) -> None:
+    """Write into the side what its counts leave in doubt."""
+    found = list(side.doubts)
+    found += [f"the override of {name.partition(':')[2]} was never called"
+              for name, calls in called.items() if not calls]
+    if side.how == "forced":
+        found += _doubts_of_holds(race, side, totals)
+        side.holds = list(_told_holds(race, side, totals))
+    found += _doubts_of_witnesses(race, side, totals)
+    if (race.invariants or race.postconditions) and not totals.asserted and not side.hits:
+        found.append("no invariant was ever evaluated")
+    if side.expect == HIT and not side.hits and side.how != "forced" and not side.doubts:
+        found.append("it never hit: give it more time, or --how forced")
+    if not side.witnessed and not found:
+        found.append("no trial ran as the script says" if side.how == "forced" and
+                     (totals.met or any(totals.seen)) else "the sides never met in the window")
+    side.doubts = list(dict.fromkeys(found))
+    side.notes += list(_notes(side))
+
+
+def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str]:
+    for number, witness in enumerate(race.witnesses):
+        if witness in race.witnesses_of(side.side):
+            side.seen[witness.name] = totals.seen[number]
+            side.meanings[witness.name] = witness.meaning
+            if not totals.seen[number]:
+                yield f"the witness {witness.name!r} was never seen: {witness.meaning}"
+
+
+def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
+    """A hold that did its part in no trial; and one whose awaited point nobody ever passed."""
+    for number, hold in enumerate(race.holds):
+        ended = totals.ended[number]
+        if not any(ended) or hold.implied:
+            continue
+        if not any(count for how, count in zip(Ended, ended, strict=True)
+                   if did_its_part(hold, how)):
+            yield told(hold, Ended(ended.index(max(ended)))) + _close_point(side, hold, hold.at)
+        elif not totals.passed[number] and not side.hits:
+            yield (f"{hold.until_who} never passed {hold.until!r}, for which {hold.who} was held "
+                   f"({hold.line})" + _close_point(side, hold, hold.until))
+
+
+def _close_point(side: Side, hold: Hold, name: str) -> str:
+    """A point that was passed and is spelt nearly like a name that was not."""
+    if side.trace is None:
+        return ""
+    passed = {event.point for event in side.trace.events if event.id == events.POINT}
+    close = difflib.get_close_matches(name, passed - {name}, 1)
+    return f"; did you mean {close[0]!r}?" if close and name not in passed else ""
+
+
+def _told_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
+    """For each hold, how it ended and how often."""
+    for number, hold in enumerate(race.holds):
+        if hold.implied:
+            continue
+        for how, count in zip(Ended, totals.ended[number], strict=True):
+            if count:
+                yield f"{count:,} of {sum(totals.ended[number]):,}: {told(hold, how)}"
+
+
+def _notes(side: Side) -> Iterator[str]:
+    left = side.trials - side.witnessed
+    if side.how == "forced" and side.witnessed and left:
+        yield f"{left:,} of {side.trials:,} trials do not count: the script did not do its part"

@@ -1,0 +1,85 @@
+"""Plan: how to run a race, and when a side of it ends.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: runner, side_run; cli.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kemu import native
+from kemu.errors import refuse
+from kemu.machine.arguments import MAX_SECONDS, check_flag, check_int, check_seconds
+
+HOWS = ("forced", "jitter", "free")
+GRAINS = ("points", "ops")
+
+FIRST_HITS = 5                  # of an unsteered side that is expected to hit: enough for a rate
+FORCED_TRIALS, SECONDS = 100, 10.0
+MAX_INT = 1 << 62               # of what goes into a word
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How to run a race.  Raises UsageError for a wrong argument."""
+
+    how: str = "forced"
+    trials: int | None = None       # None: 100 forced, otherwise as many as the time allows
+    seconds: float | None = None    # of each side; None: 10, or no limit if trials are given
+    seed: int = 1
+    cpus: int | None = None         # more than the race needs
+    enough_hits: int = FIRST_HITS   # of an unsteered side that is expected to hit: then it ends
+    grain: str = "points"           # where jitter acts: at points, or at every operation too
+    points: bool = True             # False: points are recorded, and do nothing else
+
+    def __post_init__(self) -> None:
+        if self.how not in HOWS:
+            raise refuse("how", self.how, f"one of {', '.join(HOWS)}")
+        if self.grain not in GRAINS:
+            raise refuse("grain", self.grain, f"one of {', '.join(GRAINS)}")
+        if self.grain == "ops" and self.how != "jitter":
+            raise refuse("grain", self.grain, f"it is where jitter acts, and how={self.how!r} has no "
+                         'jitter: say how="jitter"')
+        if not check_flag("points", self.points) and self.how == "forced":
+            raise refuse("points", self.points, 'how="forced" holds tasks at points: say how="jitter"')
+        if self.trials is not None:
+            check_int("trials", self.trials, 1, MAX_INT, "a number of trials of each side")
+        if self.cpus is not None:
+            check_int("cpus", self.cpus, 1, native.MAX_CPUS, "a number of CPUs")
+        check_int("seed", self.seed, -MAX_INT, MAX_INT, "a number")
+        check_int("enough_hits", self.enough_hits, 1, MAX_INT, "a number of hits")
+        if self.seconds is not None and not check_seconds("seconds", self.seconds):
+            raise refuse("seconds", self.seconds, "a number of seconds, more than 0 and "
+                         f"at most {MAX_SECONDS:.0f}")
+
+    @property
+    def forced(self) -> bool:
+        """Whether a script holds tasks."""
+        return self.how == "forced"
+
+    @property
+    def options(self) -> str:
+        """As `kemu race` takes it."""
+        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus,
+                 "grain": self.grain if self.grain != "points" else None}
+        return f"--how {self.how} --seed {self.seed}" + "".join(
+            f" --{name} {value}" for name, value in given.items() if value is not None)
+
+    @property
+    def max_trials(self) -> int:
+        """After so many trials a side ends."""
+        if self.trials is not None:
+            return self.trials
+        return FORCED_TRIALS if self.forced else 1 << 40
+
+    @property
+    def max_seconds(self) -> float:
+        """After so many seconds a side ends."""
+        if self.seconds is not None:
+            return self.seconds
+        return 1e6 if self.trials is not None or self.forced else SECONDS
+
+    def max_hits(self, expected: bool) -> int | None:
+        """After so many hits a side ends; None: never.  expected: the side is to hit."""
+        return self.enough_hits if expected and not self.forced else None

@@ -1,0 +1,212 @@
+"""Run one side of a race: machine after machine, until there were enough trials or hits.
+
+A failure stops the machine, or leaves it useless, so the next trial gets a fresh one.  A side
+that always hits therefore costs a boot per trial (some 20 ms), and a side that never hits runs
+in one machine.  Counts are read from shared words, which outlive a panic.
+
+What is a hit is decided in findings, whose mistake an exception is in mistakes, and why a
+machine does not come to rest in rest.
+
+Linux: none; kemu's own.
+Locks: none.  Callers: runner.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from functools import partial
+
+from kemu import native
+from kemu.errors import KemuError, KernelPanic, UsageError, text_of
+from kemu.harness import doubts
+from kemu.harness.findings import Finding, Kind, is_hit, why_not
+from kemu.harness.mistakes import last_frame, mistake_in
+from kemu.harness.plan import Plan
+from kemu.harness.race import Race
+from kemu.harness.referee import run_trials
+from kemu.harness.rest import unrest
+from kemu.harness.script import slots
+from kemu.harness.sides import HIT
+from kemu.harness.tally import Counters, Totals, close_trial
+from kemu.harness.verdict import Side
+from kemu.kernel.locking.lockdep import track_locks
+from kemu.machine.machine import Machine
+from kemu.machine.override import calls_of
+from kemu.machine.placement import usable_cores
+from kemu.machine.timeout import POLL_SECONDS
+from kemu.memory.views import Header
+from kemu.trace import columns
+
+JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
+JITTER_ODDS = {"points": 2, "ops": 100}     # one point, or one operation, in so many is delayed
+OTHER_FAILURES = 3              # of an unsteered side that is to hit: then it ends
+DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
+STUCK_SECONDS = 20.0            # a trial takes milliseconds
+
+
+def placement_of(race: Race, cpus: int) -> list[int]:
+    """The host core of each CPU: as the race asks, as far as the host has them."""
+    cores = usable_cores()
+    wanted = list(race.placement) if race.placement is not None else list(range(race.cpus))
+    wanted += range(len(wanted), cpus)
+    return [cores[number % len(cores)] for number in wanted]
+
+
+class SideRun:
+    """One side, machine after machine."""
+
+    def __init__(self, race: Race, side: str, plan: Plan,
+                 progress: Callable[[Side], None]) -> None:
+        self.race, self.plan, self.progress = race, plan, progress
+        self.cpus = max(race.cpus, plan.cpus or 0)
+        self.variant = race.side(side)
+        self.side = Side(side, plan.how, expect=self.variant.expect)
+        self.totals = Totals(race)
+        self.called = {o.symbol: 0 for o in self.variant.overrides}
+        self.boots = self.others = 0
+        self.began = self.deadline = 0.0
+        self.stuck = False
+
+    def run(self) -> Side:
+        """Run it to its end.  Raises UsageError for a mistake in the race's file."""
+        self.began = time.monotonic()
+        self.deadline = self.began + self.plan.max_seconds
+        while True:
+            hit = self._one_machine()
+            self.side.seconds = time.monotonic() - self.began
+            if hit and self.side.seconds_to_hit is None:
+                self.side.seconds_to_hit = round(self.side.seconds, 3)
+            self.progress(self.side)
+            if self._enough():
+                break
+        doubts.find(self.race, self.side, self.totals, self.called)
+        return self.side
+
+    def _enough(self) -> bool:
+        side, plan = self.side, self.plan
+        hits = plan.max_hits(side.expect == HIT)
+        if hits is not None and side.hits >= hits:
+            side.stopped_at_hit = True
+            return True
+        failures = 1 if plan.forced else OTHER_FAILURES
+        return (self.stuck or self.others >= failures or side.trials >= plan.max_trials
+                or time.monotonic() >= self.deadline)
+
+    def _one_machine(self) -> bool:
+        """Trials in one machine, up to the first failure; whether it was a hit."""
+        with Machine(self.cpus, placement=placement_of(self.race, self.cpus), trace=True,
+                     kernel=self.race.kernel, console=partial(print, file=sys.stderr, flush=True),
+                     overrides=self.variant.overrides, carried=self.race) as machine:
+            self._arm(machine)
+            self.boots += 1
+            before = (self.side.trials, self.side.witnessed, self.side.audits)
+            finding = self._run_trials(machine, before)
+            hit = finding is not None and self._judge(finding)
+            self._count(machine, before, hit)
+            if finding is not None:
+                self._record(machine, finding, hit)
+            elif not self.side.hits:
+                self.side.trace = machine.trace()
+            return hit
+
+    def _judge(self, finding: Finding) -> bool:
+        """Whether it counts as a hit of this side: see findings."""
+        if self.side.expect != HIT:
+            return not self.stuck or not self.side.doubts
+        if is_hit(self.race, self.side.side, finding):
+            return True
+        self.others += 1
+        if not (self.stuck and self.side.doubts):
+            self.side.doubts.append(why_not(self.race, self.side.side, finding))
+        return False
+
+    def _run_trials(self, machine: Machine, before: tuple[int, int, int]) -> Finding | None:
+        handle = machine.start(run_trials, self.side.side, self.plan.forced,
+                               self.plan.max_trials - before[0],
+                               max(0.0, self.deadline - time.monotonic()))
+        try:
+            ended, looks = -1, 0        # looks, and not the time: see kemu.machine.timeout
+            while not handle.wait(POLL_SECONDS):
+                self._look(machine, before)
+                self.progress(self.side)
+                if self.side.trials != ended:
+                    ended, looks = self.side.trials, 0
+                looks += 1
+                if looks * POLL_SECONDS > STUCK_SECONDS:
+                    return self._give_up(machine)
+            return handle.result()
+        except KernelPanic as panic:
+            finding = Finding(Kind.PANIC, panic.text)
+            mistake = mistake_in(self.race, self.side.side, panic, finding)
+            if mistake:
+                raise UsageError(f"race {self.race.name}: {mistake}") from panic
+            self.side.where = self.side.where or last_frame(panic)
+            return finding
+        except KemuError:
+            raise
+        except Exception as error:
+            raise UsageError(f"race {self.race.name}: its setup, or what runs at a trial's begin or "
+                             f"end, raised {type(error).__name__}: {text_of(error)}\n"
+                             + "\n".join(getattr(error, "__notes__", []))) from error
+
+    def _give_up(self, machine: Machine) -> Finding:
+        """A trial neither ends nor comes to rest."""
+        self.stuck = True
+        why = unrest(machine, self.race)
+        text = f"a trial did not end in {STUCK_SECONDS:.0f} s"
+        if why.blame:
+            self.side.doubts.append(f"{text}: {why.blame}")
+        return Finding(Kind.STUCK, f"{text}\n{why.tasks}\n\n{machine.report(stacks=True)}")
+
+    def _arm(self, machine: Machine) -> None:
+        header = Header(machine.memory)
+        track_locks(machine.memory)
+        if not self.plan.points:
+            header.gate.fetch_or(native.GATE_NO_POINTS)
+        if self.plan.how != "jitter":
+            return
+        header.jitter_max_ns.store(JITTER_MAX_NS)
+        header.jitter_odds.store(JITTER_ODDS[self.plan.grain])
+        header.jitter_seed.store(self.plan.seed + self.boots)
+        header.gate.fetch_or(native.GATE_JITTER)
+        if self.plan.grain == "ops":
+            header.gate.fetch_or(native.GATE_JITTER_OPS)
+
+    def _look(self, machine: Machine, before: tuple[int, int, int]) -> None:
+        with machine.looking():
+            counters = Counters.on(0)
+            now = (counters.trials.load(), counters.counted.load(), counters.audited.load())
+        self.side.trials, self.side.witnessed, self.side.audits = (
+            then + more for then, more in zip(before, now, strict=True))
+        self.side.seconds = time.monotonic() - self.began
+
+    def _count(self, machine: Machine, before: tuple[int, int, int], hit: bool) -> None:
+        with machine.looking():
+            if not self.stuck:
+                holds = self.race.holds if self.plan.forced else []
+                close_trial(self.race, self.side.side, slots(machine.memory, holds), hit)
+            self.totals.add(Counters.on(0))
+        self._look(machine, before)
+        for override in self.variant.overrides:
+            self.called[override.symbol] += calls_of(override, machine.memory)
+
+    def _record(self, machine: Machine, finding: Finding, hit: bool) -> None:
+        if hit:
+            self.side.hits += 1
+            # What the last audit of a machine finds comes when its trial is closed.
+            self.side.witnessed = max(self.side.witnessed, self.side.hits)
+        if self.side.diagram or (self.side.failure and not hit):
+            return
+        self.side.failure = finding.text
+        self.side.trace = machine.trace()
+        labels = self.race.labels or columns.default_labels(a.name for a in self.race.actors)
+        try:
+            self.side.diagram = columns.draw(
+                self.side.trace, labels=labels, names=self.race.names, since=columns.LAST_TRIAL,
+                tail=DRAWN_EVENTS, verdict=finding.text)
+        except (LookupError, ValueError) as error:
+            raise UsageError(f"race {self.race.name}: a label cannot be filled in "
+                             f"({type(error).__name__}: {error}); kemu.trace.columns tells "
+                             "what stands in braces") from error

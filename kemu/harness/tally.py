@@ -1,0 +1,113 @@
+"""What happened in the trials of one machine, counted in shared words.
+
+The referee closes each trial: it counts which witnesses were seen, how each hold ended, and
+whether the trial counts.  A panic stops the referee in the middle of a trial, so the controller
+closes that trial, with the same function.
+
+    Counters.trials     <- trials begun: by the referee
+    Counters.closed     <- trials closed: by the referee, or by the controller after a panic
+    Counters.counted    <- of these, trials that count
+
+Linux: none; kemu's own.
+Locks: none.  Callers: referee, side_run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from kemu import native
+from kemu.harness import script
+from kemu.harness.race import MAX_WITNESSES, Race
+from kemu.harness.script import Ended
+from kemu.harness.trial import TrialWords
+from kemu.memory import points
+from kemu.memory.struct import PerCPU, Word, Words
+
+
+class Counters(PerCPU, keep=True):
+    """Of CPU 0: what the controller reads, also after a panic."""
+
+    trials = Word()
+    closed = Word()
+    counted = Word()        # trials that count: see verdict
+    asserted = Word()       # invariants and postconditions evaluated
+    audited = Word()        # audits of the machine
+    seen = Words(MAX_WITNESSES)                         # trials in which each witness was seen
+    ended = Words(native.MAX_HOLDS * len(Ended))        # for each hold, how often it ended how
+    passed = Words(native.MAX_HOLDS)                    # trials in which its until was passed
+    met = Word()            # trials in which windows met, of a race without witnesses
+
+
+class Totals:
+    """The counts of all machines of a side.  In the controller."""
+
+    def __init__(self, race: Race) -> None:
+        self.asserted = self.met = 0
+        self.seen = [0] * len(race.witnesses)
+        self.ended = [[0] * len(Ended) for _ in race.holds]
+        self.passed = [0] * len(race.holds)
+
+    def add(self, counters: Counters) -> None:
+        """Add the counts of a machine that has ended."""
+        self.asserted += counters.asserted.load()
+        self.met += counters.met.load()
+        self.seen = [old + word.load() for old, word in zip(self.seen, counters.seen)]  # noqa: B905
+        for number, ended in enumerate(self.ended):
+            self.passed[number] += counters.passed[number].load()
+            for how in Ended:
+                ended[how] += counters.ended[number * len(Ended) + how].load()
+
+
+def close_trial(race: Race, side: str, places: Sequence[points.Hold], hit: bool) -> None:
+    """Count the trial that has ended.  The machine is at rest, or has stopped.
+
+    places: the shared words of the race's holds; empty if the run is not forced.
+    """
+    counters, words = Counters.on(0), TrialWords.on(0)
+    if counters.closed.load() == counters.trials.load():
+        return
+    counters.closed.store(counters.trials.load())
+    witnessed = _count_witnesses(race, side, counters, words)
+    as_said = _count_holds(race, side, places, counters, words.number.load())
+    if hit or (witnessed and as_said):
+        counters.counted.add(1)
+
+
+def _count_witnesses(race: Race, side: str, counters: Counters, words: TrialWords) -> bool:
+    """Whether the trial has shown all that it must."""
+    seen, wanted = words.seen.load(), {one.name for one in race.witnesses_of(side)}
+    shown = True
+    for number, witness in enumerate(race.witnesses):
+        if seen >> number & 1:
+            counters.seen[number].add(1)
+        elif witness.name in wanted:
+            shown = False
+    if wanted:
+        return shown
+    met = _windows_met(words)
+    counters.met.add(int(met))
+    return met
+
+
+def _windows_met(words: TrialWords) -> bool:
+    """For a race that declares no witness: whether two windows were open together.
+
+    A single window counts as met, for as long as there are races with one window and no witness.
+    """
+    windows = words.windows.load()
+    return bool(words.met.load() or (windows and not windows & (windows - 1)))
+
+
+def _count_holds(race: Race, side: str, places: Sequence[points.Hold], counters: Counters,
+                 trial: int) -> bool:
+    """Whether the trial ran as the script says."""
+    as_said = True
+    for number, (place, hold) in enumerate(zip(places, race.holds, strict=False)):
+        if not hold.applies(side, trial):
+            continue
+        ended = script.outcome(place, hold)
+        counters.ended[number * len(Ended) + ended].add(1)
+        counters.passed[number].add(int(bool(place.until_passed.load())))
+        as_said = as_said and script.did_its_part(hold, ended)
+    return as_said
