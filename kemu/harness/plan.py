@@ -1,7 +1,7 @@
 """Plan: how to run a race, and when a side of it ends.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: runner, side_run; cli.
+Locks: none.  Callers: runner, side_run.
 """
 
 from __future__ import annotations

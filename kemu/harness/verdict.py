@@ -38,7 +38,7 @@ A rate is one of Python-wide windows on this host: it tells one side from the ot
 what is left.  It is not the kernel's odds.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: side_run, runner, display, cli.
+Locks: none.  Callers: doubts, side_run, runner, cli.
 """
 
 from __future__ import annotations

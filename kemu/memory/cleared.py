@@ -7,7 +7,7 @@ keeps the words of each block.  A trial then costs a store for each word.
 
 Locks: none.  The acquire of ``nr_symbols`` pairs with the release in kemu_symbol(), and
 that of a symbol's value with the cmpxchg in struct._area_of().
-Callers: harness/trial.py.
+Callers: harness/referee.py.
 """
 
 from __future__ import annotations

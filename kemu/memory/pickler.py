@@ -11,7 +11,7 @@ pickler here overrules cloudpickle, which lets an object through by name, for th
 objects of the user's modules.  It uses cloudpickle's reducers for that, which are
 private there: no other file of kemu names them.
 
-Locks: none.  Callers: memory/functions.py, machine/override.py.
+Locks: none.  Callers: memory/functions.py.
 """
 
 from __future__ import annotations
