@@ -48,6 +48,9 @@ hotplug: build	## 100,000 hotplug cycles of 4 CPUs under load, audited (an hour,
 soak: build	## the test suite twenty times
 	for i in $$(seq 20); do $(BIN)/python -m pytest -q $(ARGS) || exit 1; done
 
+faults: build	## machines with a memory that is written over, beside a healthy one
+	$(BIN)/python -m tests.machine.hostile 100
+
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
 	$(BIN)/python -m bench $(ARGS)
 

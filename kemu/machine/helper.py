@@ -29,6 +29,7 @@ import os
 import select
 import signal
 import socket
+import traceback
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,6 +188,8 @@ def main(fd: int, controller: int) -> None:
     helper = Helper(link, controller)
     try:
         helper.run()
+    except BaseException:
+        traceback.print_exc()       # otherwise os._exit() would hide why
     finally:
         for brood in helper.broods.values():
             for pid in brood.pids:

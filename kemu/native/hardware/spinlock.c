@@ -31,7 +31,7 @@
 #define PATIENCE 2	/* times that a waiter, rung, may find the lock taken again */
 #define HANDING	1ULL	/* offsets are multiples of eight */
 #define RAW_HELD ~0ULL	/* a raw lock's other value is zero */
-#define RAW_ROUNDS 20000	/* a second at least: see kemu_backoff() */
+#define RAW_ROUNDS 8000	/* half a second at least: see kemu_backoff() */
 
 /* Takes it, or finds that it was given. */
 static bool has_lock(u64 *lock, u64 owner)

@@ -13,13 +13,14 @@ typedef struct {
 
 static PyObject *List_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
-	u64 head, unused;
+	u64 head;
 	Memory *memory;
 	List *l;
 
 	if (!memory_and_word(args, kwds, &memory, &head))
 		return NULL;
-	if (kemu_list_next(&memory->k, head, &unused))
+	/* What it links is looked at when it is used: a view of a damaged list can be made. */
+	if (!kemu_word(&memory->k, head) || !kemu_word(&memory->k, head + sizeof(u64)))
 		return fail(KEMU_RANGE);
 	l = (List *)type->tp_alloc(type, 0);
 	if (!l)

@@ -14,7 +14,7 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 	{ KEMU_FULL, &OutOfMemory, "no shared memory left; boot with more" },
 	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself,"
 	  " or a lock names an owner there is not: something wrote over it" },
-	{ KEMU_STUCK, &MachineError, "a CPU process has held a lock of the shared memory's allocators for a"
+	{ KEMU_STUCK, &MachineError, "a CPU process has held a lock of the shared memory's allocators for half a"
 	  " second: it is stopped, or starved, or something wrote over the lock.  Try again" },
 	{ KEMU_ATOMIC, &AtomicHold, "a task cannot be held at a point with a spinlock held, but by kind=\"locked\"" },
 	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
