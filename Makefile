@@ -71,6 +71,9 @@ lint: build	## ruff, and mypy --strict on kemu/ for each Python that setup.cfg n
 		echo "mypy for Python $$version"; $(BIN)/mypy --python-version $$version kemu || exit 1; \
 	done
 
+fuzz: build	## a million native calls of random arguments (ARGS="CALLS SEED")
+	$(BIN)/python -m tests.native.fuzz $(ARGS)
+
 sanitize:	## the hardware alone, under the address, undefined and thread sanitizers
 	$(MAKE) -C tests/native check
 
@@ -81,4 +84,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign grain hotplug soak bench docs lint sanitize check clean
+.PHONY: FORCE help build demo test races campaign grain hotplug soak bench docs lint fuzz sanitize check clean

@@ -34,6 +34,20 @@ def test_a_task_is_refused_what_only_other_tasks_may_do(machine):
     assert all("wait" in text or "schedule" in text or "set_current_state" in text for text in said)
 
 
+def test_preemption_cannot_be_enabled_below_zero():
+    """Not even where an unlock came after one preempt_enable() too many."""
+    memory = small()
+
+    def body():
+        lock = native.SpinLock(memory, memory.heap_alloc(8))
+        lock.lock()
+        native.preempt_enable_no_resched()
+        lock.unlock()
+        return refused(native.preempt_enable), native.preempt_count()
+
+    assert in_task(memory, body)[1] == -1
+
+
 def park_and_stop():
     def loop(data):
         while not kthread.kthread_should_stop():

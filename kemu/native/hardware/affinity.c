@@ -1,8 +1,8 @@
 /*
  * affinity.c - which host core a thread may use, and which it is on.
  *
- * A thread is named by its host tid, so that the CPU that switches to a task
- * can move the task's thread, whatever process it lives in.
+ * A thread is named by its host tid.  So the CPU that switches to a task can move the task's
+ * thread, whatever process that thread is in.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -19,7 +19,7 @@ int kemu_pin(u64 tid, u64 core)
 	size_t size;
 	int status, error;
 
-	/* Both may come from shared memory: no set of any size, no truncated tid. */
+	/* Both may come from corrupt shared memory: refuse a huge set, and a tid that would be cut. */
 	if (core >= KEMU_MAX_CORES || tid > INT_MAX) {
 		errno = EINVAL;
 		return KEMU_OSERROR;

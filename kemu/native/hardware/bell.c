@@ -1,28 +1,32 @@
 /*
- * bell.c - the one sleep and the one wake.
+ * bell.c - the one place where a thread sleeps, and the one way to notify it.
  *
- * A bell is a word: QUIET, RUNG or ASLEEP.  Each OS thread sleeps on its own.
+ * A bell is a word: QUIET, NOTIFIED or ASLEEP.  Each thread sleeps on its own bell.
  *
- *	the ringer			the sleeper
+ *	the notifier			the sleeper
  *	  store what changed		  bell: QUIET -> ASLEEP  (cmpxchg, full)
- *	  xchg(bell, RUNG)  (full)	  FUTEX_WAIT while ASLEEP
+ *	  xchg(bell, NOTIFIED)  (full)	  FUTEX_WAIT while ASLEEP
  *	  was ASLEEP: FUTEX_WAKE	  xchg(bell, QUIET)  (full)
  *					  look at what may have changed
  *
- * Either the ringer's exchange comes before the sleeper's, which then fails and
- * looks again, or it finds ASLEEP and wakes.  A ring that comes late is only a
- * needless look.  Looking is the caller's condition, so a ring carries no news.
+ * If the notifier's exchange comes first, the sleeper's cmpxchg fails, and the sleeper looks
+ * again.  If it comes second, the notifier reads ASLEEP and wakes the sleeper.  A late notice
+ * costs the sleeper one look.  The caller's condition decides whether the wait is over; a
+ * notice says only that the thread should look.
  *
- * A bell that is RUNG already is left alone, so that ringing one who polls does not take
- * the line of his cache that he polls.  With a full barrier before, to read RUNG is to come
- * before the sleeper's exchange to QUIET: after that one he sees what changed.
+ * The notifier leaves a bell alone that is NOTIFIED already.  This leaves the cache line of a
+ * polling sleeper in shared state.  The notifier has a full barrier before it reads the bell.
+ * So if it reads NOTIFIED, the sleeper's exchange to QUIET comes later, and after it the
+ * sleeper sees what changed.
  *
- * FUTEX_WAIT may return because it was woken, because the word no longer says
- * ASLEEP, at the deadline, for a signal, or for nothing: in each case look.
+ * FUTEX_WAIT returns because the thread was woken, because the word is not ASLEEP any more, at
+ * the deadline, for a signal, or spuriously.  In each case the sleeper looks.
  *
- * | may run beside -> | ring | sleep |
- * | ring              | -    | -     |
- * | sleep             | -    | X (one sleeper to a bell) |
+ * | may run beside -> | notify | sleep |
+ * | notify            | yes    | yes   |
+ * | sleep             | yes    | no: a bell has one sleeper |
+ *
+ * Locks: none.  Callers: all waits of the hardware; whatever ends one.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -65,7 +69,7 @@ void kemu_notify(u64 *bell)
 		syscall(SYS_futex, (u32 *)bell, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* How every wait of a task begins: nobody waits while another waits for his kick. */
+/* Every wait of a task begins here: it first sends the kicks that it put off. */
 void *kemu_begin_wait(void)
 {
 	if (kemu_self.reschedules)
@@ -73,7 +77,7 @@ void *kemu_begin_wait(void)
 	return kemu_host.release();
 }
 
-/* The one sleep: until rung, at most; the caller looks again.  True for a signal. */
+/* Sleeps until notified or until the deadline.  The caller looks again.  True: a signal came. */
 bool kemu_sleep_once(u64 *bell, u64 deadline)
 {
 	bool signalled = cmpxchg(bell, BELL_QUIET, BELL_ASLEEP) == BELL_QUIET &&
@@ -111,7 +115,7 @@ int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
 	}
 }
 
-/* One step of a wait that nobody can be asked to end: the awaited may share our core. */
+/* One step of a wait without a notifier.  The awaited thread may share this core. */
 void kemu_backoff(unsigned int round)
 {
 	struct timespec nap = { 0, NAP_NS };
@@ -122,7 +126,7 @@ void kemu_backoff(unsigned int round)
 		clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
 }
 
-/* After header.gate has GATE_PANIC: nobody sleeps through it. */
+/* The caller has set GATE_PANIC: every sleeping thread looks at it. */
 void kemu_notify_all(struct kemu *k)
 {
 	for (u64 i = 0; i < k->nr_tasks; i++)

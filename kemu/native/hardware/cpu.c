@@ -1,26 +1,26 @@
 /*
  * cpu.c - what an emulated CPU does in hardware: run one task, idle, be interrupted.
  *
- *	task.turn	<- who ran before, plus one: by the task that switches away
- *			   (release); taken by the thread whose turn it is (acquire)
- *	cpu.idler	<- whose thread idles there, plus one: by that thread
- *	cpu.need_resched, cpu.ipi <- by any CPU, before it kicks
- *	cpu.rq_lock	handed with the turn: its owner is always who runs
+ *	task.turn	<- 1 + the slot of the task that ran before: by the task that switches
+ *			   away (release); cleared by the thread whose turn it is (acquire)
+ *	cpu.idler	<- 1 + the slot of the task whose thread idles there: by that thread
+ *	cpu.need_resched, cpu.ipi <- by any CPU, before it kicks this one
+ *	cpu.rq_lock	passes to the next task with the turn: its owner is the running task
  *
- * Kick and idle exclude a lost wake-up as Dekker would:
+ * A kick and a CPU that goes idle exclude a lost wake-up, as in Dekker's algorithm:
  *
- *	kemu_kick			kemu_idle
- *	  need_resched = 1 (by caller)	  idler = me
+ *	kemu_kick()			kemu_idle()
+ *	  need_resched = 1 (by caller)	  idler = this thread
  *	  smp_mb			  smp_mb
- *	  read idler, ring it		  read need_resched
+ *	  read idler, notify it		  read need_resched
  *
- * A reschedule's kick comes after the last unlock of whoever sends it: see
- * kemu_send_reschedule().
+ * The kick of a reschedule waits until its sender holds no spinlock: kemu_send_reschedule().
  *
- * A task that blocks while nothing else can run idles in place, in swapper's
- * name (kemu_stand_in()): waking it again then costs no switch of threads.  If
- * its turn comes on another CPU, it hands the idle duty to swapper's own thread
- * first (kemu_resign()).
+ * A task that blocks while nothing else can run idles in place, as swapper's stand-in
+ * (kemu_stand_in()).  Waking it again then costs no switch of threads.  If its turn comes on
+ * another CPU, it first hands the idle duty to swapper's own thread (kemu_resign()).
+ *
+ * Locks: rq_lock in the switches.  Callers: kernel/sched/schedule.c; the waits.
  */
 #include "hardware.h"
 
@@ -60,7 +60,7 @@ void kemu_irq_put(struct kemu_self *s, u64 flags)
 	store(&kemu_this_cpu(s)->irqs_off, !!flags);
 }
 
-/* The CPU is open again: what became due is taken, which may switch tasks. */
+/* Interrupts or preemption are on again: the CPU takes what is due, and may switch tasks. */
 int kemu_take_due(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -82,7 +82,7 @@ static void take_turn(struct kemu_self *s, u64 *last)
 	s->task = s->thread;
 }
 
-/* Waits until some CPU switches to this thread's task; last: who ran there before. */
+/* Waits until a CPU switches to this thread's task.  last: the slot of the task that ran there. */
 int kemu_wait_turn(struct kemu_self *s, u64 *last)
 {
 	void *host = kemu_begin_wait();
@@ -95,9 +95,9 @@ int kemu_wait_turn(struct kemu_self *s, u64 *last)
 }
 
 /*
- * Gives next its turn.  It may live in another process and be born only now:
- * host_core is stored before tid is read, and a newborn does the reverse
- * (python/task.c, enter), so that one of the two moves the thread.
+ * Gives next its turn.  Its thread may be in another process, and may start only now.
+ * This CPU stores host_core, then reads tid; a new thread stores tid, then reads host_core
+ * (enter() in python/task.c).  So at least one of the two pins the thread.
  */
 static void give_turn(struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
 {
@@ -120,7 +120,7 @@ static void hand_lock(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_tas
 	next->locks++;
 }
 
-/* Runs next on this CPU; returns when it is this thread's turn again. rq_lock is held. */
+/* Runs next here; returns when it is this thread's turn again.  Caller holds rq_lock. */
 int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -144,7 +144,7 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 	return status;
 }
 
-/* The last switch of a dead task: its slot may be another's as soon as next runs. */
+/* The last switch of a dead task: as soon as next runs, a new task may get the slot. */
 void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -157,7 +157,7 @@ void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 	kemu_notify(&next->bell);
 }
 
-/* From here the thread runs as swapper, which its CPU's runqueue says already. */
+/* From here on the thread runs as swapper.  The runqueue names swapper already. */
 void kemu_stand_in(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -167,7 +167,7 @@ void kemu_stand_in(struct kemu_self *s)
 	s->task = swapper;
 }
 
-/* Its turn has come elsewhere: swapper's own thread idles here from now on. */
+/* The stand-in's turn has come on another CPU: swapper's own thread idles here from now on. */
 int kemu_resign(struct kemu_self *s, u64 *last)
 {
 	struct kemu_task *swapper = s->task;
@@ -178,9 +178,9 @@ int kemu_resign(struct kemu_self *s, u64 *last)
 }
 
 /*
- * Whether something ends the CPU's idling.  With interrupts off, as a CPU has them that
- * plays dead, the only interrupt that does is the one that powers it on: any other stays
- * pending, and would else keep the idle task running in circles.
+ * Whether something ends the CPU's idling.  A CPU that plays dead has interrupts off, and
+ * only IPI_INIT, which powers it on, ends its idling.  The other interrupts stay pending:
+ * if they ended it, the idle task would run in circles.
  */
 bool kemu_idle_must_end(struct kemu_cpu *cpu)
 {
@@ -190,16 +190,16 @@ bool kemu_idle_must_end(struct kemu_cpu *cpu)
 }
 
 /*
- * What both kinds of standing still begin with and end with: idling, and being held.
- * idled counts them: it is stored with release order, so that who sees the new count,
- * or the new idling, also sees what the CPU did before (kemu_all_blocked()).
+ * A CPU that goes idle, or stands still at a hold, begins with kemu_mark_idle() and ends with
+ * kemu_mark_busy().  idled counts the beginnings.  Both stores are releases: a CPU that sees
+ * the new count, or the new idling, also sees what this CPU did before (quiet.c).
  */
 void kemu_mark_idle(struct kemu_self *s, struct kemu_cpu *cpu, enum kemu_idling how)
 {
 	store(&cpu->idler, kemu_slot(s->k, s->thread) + 1);
 	store_release(&cpu->idled, cpu->idled + 1);
 	store_release(&cpu->idling, how);
-	smp_mb();		/* pairs with kemu_kick(), and with itself in kemu_went_idle() */
+	smp_mb();		/* pairs with kemu_kick(), and with the other CPUs' in kemu_went_idle() */
 }
 
 void kemu_mark_busy(struct kemu_cpu *cpu)
@@ -221,7 +221,7 @@ static bool idle_over(void *arg)
 	return kemu_idle_must_end(i->cpu) || load_acquire(&i->me->turn);
 }
 
-/* As haltpoll does: longer after a wake-up that polling would have caught, else shorter. */
+/* As haltpoll: longer after a wake-up that polling would have caught, otherwise shorter. */
 static void adapt_poll(struct kemu_cpu *cpu, u64 waited, u64 max)
 {
 	u64 poll = cpu->poll_ns;
@@ -256,7 +256,7 @@ int kemu_idle(struct kemu_self *s, u64 *why)
 	return status == KEMU_PENDING ? KEMU_OK : status;
 }
 
-/* After a store to need_resched or ipi: whoever idles at that CPU looks at it. */
+/* The caller has stored need_resched or ipi: the thread that idles at that CPU looks at it. */
 void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 {
 	u64 idler;
@@ -268,15 +268,14 @@ void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 }
 
 /*
- * As kemu_kick(), but not before the caller's last spinlock is freed: what it
- * wakes will want that lock, and a system call is long to hold one.  An idler
- * that polls does not wait for the kick: it sees need_resched.
+ * As kemu_kick(), but a task that holds a spinlock puts the kick off until it holds none: the
+ * woken CPU would want that lock, and a futex call is long.  An idle CPU that polls does not
+ * wait for the kick: it sees need_resched.
  *
- * A late kick is as good as an early one, as with hardware's: need_resched was
- * stored before, and whoever comes to idle meanwhile reads it.  It is never
- * left out: every unlock that frees the last lock delivers, and so does every
- * wait before it begins (kemu_begin_wait()), so that the caller never waits for
- * a CPU that waits for the kick.
+ * A late kick does no harm.  need_resched was stored before, and a CPU that goes idle
+ * meanwhile reads it.  No kick is lost: the unlock of the last spinlock sends the kicks, and
+ * every wait sends them before it begins (kemu_begin_wait()), so the caller never waits for a
+ * CPU that waits for the kick.
  */
 void kemu_send_reschedule(struct kemu *k, struct kemu_cpu *cpu)
 {

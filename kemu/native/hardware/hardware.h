@@ -20,7 +20,7 @@ enum kemu_status {
 	KEMU_OK = 0,
 	KEMU_PENDING,		/* not an error: an interrupt or a reschedule is due */
 	KEMU_STOPPED = -1,	/* the machine has panicked */
-	KEMU_NOTASK = -2,	/* the calling thread is no task of a machine */
+	KEMU_NOTASK = -2,	/* the calling thread is not a task of a machine */
 	KEMU_RANGE = -3,	/* an offset, slot or size outside the memory */
 	KEMU_NOTOWNER = -4,	/* unlock of a lock that another task holds */
 	KEMU_RECURSION = -5,	/* lock of a lock the task holds already */
@@ -60,11 +60,11 @@ struct kemu {
 	struct kemu_header *hdr;
 	struct kemu_cpu *cpus;
 	struct kemu_task *tasks;
-	/* Copied at attach: a header that is scribbled on later leads nobody astray. */
+	/* Copied at attach: if the header is overwritten later, these still hold. */
 	u64 nr_cpus, nr_tasks, symbols, rings, heap, heap_end, arena, arena_end;
 };
 
-/* A slot or a CPU that is read from shared memory may be rubbish: never out of it. */
+/* A slot or a CPU number that comes from shared memory may be garbage: stay in bounds. */
 static inline struct kemu_task *kemu_task_at(struct kemu *k, u64 slot)
 {
 	return &k->tasks[slot < k->nr_tasks ? slot : 0];
@@ -75,7 +75,7 @@ static inline struct kemu_cpu *kemu_cpu_at(struct kemu *k, u64 id)
 	return &k->cpus[id < k->nr_cpus ? id : 0];
 }
 
-/* And back: what shared memory calls a task, and a word. */
+/* The other direction: the slot of a task, the offset of a word. */
 static inline u64 kemu_slot(struct kemu *k, struct kemu_task *t)
 {
 	return (u64)(t - k->tasks);
@@ -89,8 +89,8 @@ static inline u64 kemu_offset(struct kemu *k, u64 *word)
 /* The calling OS thread: whose turn it is, and whose thread it is. */
 struct kemu_self {
 	struct kemu *k;
-	struct kemu_task *task;		/* who it runs as: its own task, or swapper/N */
-	struct kemu_task *thread;	/* whose bell it sleeps on: never changes */
+	struct kemu_task *task;		/* the task it runs as: its own, or swapper/N as a stand-in */
+	struct kemu_task *thread;	/* its own task, on whose bell it sleeps */
 	u64 reschedules;		/* a mask: CPUs to kick, put off by kemu_send_reschedule() */
 	bool rescheduling;		/* inside the vector that takes a reschedule */
 	enum kemu_begun { ENTERED, HAS_TURN, RUNS } begun;	/* how far a new task has come */

@@ -1,13 +1,14 @@
 /*
  * heap.c - blocks of shared memory: completions, per-CPU variables, arguments.
  *
- * Powers of two from 64 bytes on, a free list each, one lock (header.heap_lock)
- * for all.  Each block is preceded by a word that names its class and whether
- * it is in use, so that a wrong or second free is found and refused.
+ * Block sizes are powers of two from 64 bytes on; each size has a free list.  A word before
+ * each block says its size and whether it is in use, so a wrong or a second free is refused.
  *
  * | may run beside -> | alloc | free | use of a block |
- * | alloc             | lock  | lock | -              |
- * | free              | lock  | lock | X (the owner's matter) |
+ * | alloc             | lock  | lock | yes            |
+ * | free              | lock  | lock | no: the owner uses the block, then frees it |
+ *
+ * Locks: header.heap_lock, raw (spinlock.c).  Callers: Memory.heap_alloc(), heap_free().
  */
 #include <string.h>
 
@@ -26,7 +27,7 @@ static int class_of(u64 size)
 	return class;
 }
 
-/* The head of a block, if there may be one: the heap is cut at multiples of SMALLEST. */
+/* The word before a block, or NULL.  Blocks begin at multiples of SMALLEST. */
 static u64 *block_at(struct kemu *k, u64 at)
 {
 	if (at < k->heap || at >= k->heap_end || at % SMALLEST)
@@ -40,7 +41,7 @@ static bool fits(struct kemu *k, u64 *head, u64 class)
 	       (u64)SMALLEST << class <= k->heap_end - kemu_offset(k, head);
 }
 
-/* Caller holds heap_lock.  A block that was written after its free ends up here. */
+/* Caller holds heap_lock.  KEMU_CORRUPT: somebody wrote to a block after its free. */
 static int take_free(struct kemu *k, int class, u64 **head)
 {
 	u64 *found = block_at(k, load(&k->hdr->heap_free[class]));
@@ -79,7 +80,7 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off)
 	if (status < 0)
 		return status;
 	status = load(&h->heap_free[class]) ? take_free(k, class, &head) : take_new(k, class, &head);
-	if (status == KEMU_OK)		/* under the lock, so that a free list in a circle is found */
+	if (status == KEMU_OK)		/* under the lock: this finds a free list that runs in a circle */
 		store(head, IN_USE | (u64)class);
 	kemu_raw_unlock(&h->heap_lock);
 	if (status < 0)

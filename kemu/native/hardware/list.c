@@ -1,11 +1,11 @@
 /*
  * list.c - Linux's circular doubly linked lists, with offsets for pointers.
  *
- * A node is two words, next and prev.  A node on no list, and the head of an
- * empty one, points at itself or is zero.  Every step is bounds-checked and every link is checked from both
- * sides before it is changed: a broken list is an error, never a crash.
+ * A node is two words, next and prev.  A node that is on no list, and the head of an empty
+ * list, points at itself or is zero.  Each step checks the bounds, and checks a link from both
+ * sides before it changes it.  So a broken list is an error and never a crash.
  *
- * No ordering and no lock here: the caller holds the lock of the list.
+ * Locks: none of its own; the caller holds the lock of the list.
  */
 #include "hardware.h"
 
@@ -53,7 +53,7 @@ int kemu_list_add(struct kemu *k, u64 head, u64 node, bool tail)
 	return KEMU_OK;
 }
 
-/* list_del_init(): a node on no list is left as it is. */
+/* Linux: list_del_init().  Leaves a node that is on no list as it is. */
 int kemu_list_del(struct kemu *k, u64 node)
 {
 	u64 *n = node_at(k, node), *prev, *next;

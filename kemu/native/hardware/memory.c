@@ -6,8 +6,10 @@
  * | symbol		| -          | symbol_lock for a new name; look-up is free |
  * | publish		| -          | -      | arena_lock | -    |
  *
- * A symbol is complete before nr_symbols counts it (release), and is never
- * removed, so that look-up reads nr_symbols (acquire) and takes no lock.
+ * A CPU completes a symbol before nr_symbols counts it (release), and no symbol is ever
+ * removed.  So a look-up reads nr_symbols (acquire) and takes no lock.
+ *
+ * Locks: task_lock, symbol_lock, arena_lock, raw (spinlock.c).  Callers: python/memory.c.
  */
 #include <string.h>
 
@@ -18,7 +20,7 @@ __thread struct kemu_self kemu_self;
 static void *no_release(void)		{ return NULL; }
 static void no_acquire(void *state)	{ (void)state; }
 
-/* Without a kernel it stays pending. */
+/* Without a kernel an interrupt stays pending. */
 static int nothing_taken(void)
 {
 	return KEMU_OK;
@@ -99,7 +101,7 @@ static void format_cpu(struct kemu *k, struct kemu_cpu *cpu, u64 id)
 		kemu_list_init(k, kemu_offset(k, cpu->rt_queue[prio]));
 }
 
-/* The memory is zero and nobody else has seen it. */
+/* The memory is zero, and no other thread has it. */
 int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 {
 	struct kemu_header *h = (struct kemu_header *)k->base;
@@ -156,14 +158,14 @@ int kemu_task_alloc(struct kemu *k, u64 *slot)
 		return status;
 	status = KEMU_FULL;
 	for (u64 i = 0; i < k->nr_tasks; i++) {
-		/* Round and round, so that a slot rests as long as it can. */
+		/* In a circle: a freed slot rests as long as possible before it is used again. */
 		u64 at = (h->task_hint + i) % k->nr_tasks;
 		struct kemu_task *t = &k->tasks[at];
 		u64 generation = load(&t->generation) + 1;
 
 		if (load(&t->used))
 			continue;
-		/* Word by word: a stray waker may still look at, or ring, what was there. */
+		/* Word by word: a stray waker may still look at the old task, or notify it. */
 		for (u64 *word = &t->generation; word < (u64 *)(t + 1); word++)
 			store(word, 0);
 		store(&t->generation, generation);
@@ -210,7 +212,7 @@ static bool find_symbol(struct kemu *k, const char *name, u64 len, u64 from, u64
 	return false;
 }
 
-/* Whether that is the number of a name, as far as one can tell without the lock. */
+/* Whether the symbol of that number has the name.  Takes no lock. */
 bool kemu_is_symbol(struct kemu *k, const char *name, u64 index)
 {
 	u64 nr = load_acquire(&k->hdr->nr_symbols);
@@ -219,7 +221,7 @@ bool kemu_is_symbol(struct kemu *k, const char *name, u64 index)
 								    index + 1, &index);
 }
 
-/* The number of a name, the same in every process; a new name gets the next. */
+/* The number of a name, the same in every process.  A new name gets the next number. */
 int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 {
 	struct kemu_symbol *table = (struct kemu_symbol *)(k->base + k->symbols);
@@ -251,7 +253,7 @@ int kemu_symbol(struct kemu *k, const char *name, u64 len, u64 *index)
 	return status;
 }
 
-/* Appends a length and bytes to the arena: what is there stays, and never moves. */
+/* Appends a length and bytes to the arena.  They are never moved or removed. */
 int kemu_publish(struct kemu *k, const char *data, u64 len, u64 *off)
 {
 	struct kemu_header *h = k->hdr;

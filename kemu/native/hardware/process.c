@@ -1,9 +1,9 @@
 /*
  * process.c - a process that does not outlive its parent.
  *
- * PDEATHSIG follows the parent's thread that forked: right only for a parent
- * with one thread, which the helper is.  The caller must check afterwards that
- * the parent was still there when it was set.
+ * The host sends PDEATHSIG when the thread that forked ends, not when its process does.  So it
+ * suits a parent with one thread only, as the helper is.  The parent may have ended before
+ * this call: the caller checks its parent afterwards.
  */
 #include <signal.h>
 #include <sys/prctl.h>

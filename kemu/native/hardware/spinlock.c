@@ -1,39 +1,40 @@
 /*
- * spinlock.c - a word that is zero, or one more than the slot of its owner.
+ * spinlock.c - a lock with an owner: 0, or 1 + the slot of the task that holds it.
  *
- * Taking it is a full barrier, freeing it a release: what was written under it
- * is seen by the next owner.  A waiter spins a little, then sleeps (watch.c).
+ * Taking the lock is a full barrier, and freeing it is a release: the next owner sees what
+ * was written under the lock.  A waiter spins a little, then sleeps (watch.c).
  *
- * The owner is a task and not a thread: a runqueue's lock is taken by the task
- * that switches away and freed by the task that comes (kemu_switch_to()).
+ * The owner is a task, not a thread: the task that switches away takes the lock of the
+ * runqueue, and the task that comes frees it (kemu_switch_to()).
  *
- * Who frees a lock rings the one who has watched it longest.  That one may find it
- * taken again, as one who runs is quicker than one who wakes: which is good for all,
- * but not for ever.  So one that has lost some times is not only rung: it is given
- * the lock, by him who freed it.
+ * The task that frees a lock notifies the thread that has watched it longest.  Before that
+ * thread is awake, a running task may take the lock again.  This keeps the lock busy, but it
+ * must not go on for ever.  So after PATIENCE losses the freeing task takes the lock for that
+ * waiter, and then notifies it.
  *
- *	task.watching	<- the lock's offset, 0: by the waiter (cmpxchg)
- *			   the offset with HANDING set: by one who has freed the lock
- *			   (cmpxchg), while he takes it for the waiter; the offset again
+ *	task.watching	<- the lock's offset, then 0: by the waiter (cmpxchg)
+ *			   the offset with HANDING set: by the task that has freed the lock
+ *			   (cmpxchg), while it takes the lock for the waiter; then the offset
+ *	task.watch_as	<- the owner that the lock is to have: by the waiter.  0: the thread
+ *			   watches the word, which is not a lock (watch.c)
  *
- * So a waiter does not leave while it is being given a lock: that one would be the
- * property of somebody who does not know.
+ * A waiter does not leave while HANDING is set: otherwise the lock would belong to a task
+ * that does not know it.
  *
- *	task.watch_as	<- the owner it would be, while it queues; 0: it only looks at the
- *			   word (watch.c), and is given nothing
+ * The raw form guards the allocators.  It records no owner.  A thread holds it for a few
+ * instructions, and never while it takes another lock or waits.
  *
- * The raw form guards the allocators.  It has no task for an owner, is held
- * for a few instructions and never across another lock or a wait.
+ * Callers: python/spinlock.c, kernel/sched/ C halves; memory.c and heap.c the raw form.
  */
 #include "hardware.h"
 
-#define SPINS	200	/* a few microseconds: longer than any owner that runs needs */
-#define PATIENCE 2	/* times that a waiter, rung, may find the lock taken again */
+#define SPINS	200	/* a few microseconds: longer than a running owner holds a lock */
+#define PATIENCE 2	/* how often a notified waiter may find the lock taken again */
 #define HANDING	1ULL	/* offsets are multiples of eight */
 #define RAW_HELD ~0ULL	/* a raw lock's other value is zero */
 #define RAW_ROUNDS 8000	/* half a second at least: see kemu_backoff() */
 
-/* Takes it, or finds that it was given. */
+/* Takes the lock, or finds that the freeing task took it for this waiter. */
 static bool has_lock(u64 *lock, u64 owner)
 {
 	u64 seen = load_acquire(lock);
@@ -64,7 +65,7 @@ static void end_queueing(struct kemu_self *s, u64 *lock)
 	kemu_end_watch(s);
 }
 
-/* One round of the wait.  The owner, if a script holds it, must be let go. */
+/* One round of the wait.  If a script holds the owner at a point, that hold ends. */
 static void wait_a_while(struct kemu *k, struct kemu_self *s, u64 *lock, u64 *until)
 {
 	u64 seen = load(lock);
@@ -94,7 +95,7 @@ static int queue_for(struct kemu *k, u64 *lock, u64 owner)
 			status = KEMU_STOPPED;
 			break;
 		}
-		if (load(lock) > k->nr_tasks) {		/* no lock, or scribbled on: nobody frees it */
+		if (load(lock) > k->nr_tasks) {		/* not a lock, or overwritten: no task will free it */
 			status = KEMU_CORRUPT;
 			break;
 		}
@@ -105,7 +106,7 @@ static int queue_for(struct kemu *k, u64 *lock, u64 owner)
 		}
 		wait_a_while(k, s, lock, &until);
 	}
-	if (queueing && status != KEMU_STOPPED)		/* a machine that stopped tells who waited */
+	if (queueing && status != KEMU_STOPPED)		/* the report of a stopped machine names the waiters */
 		end_queueing(s, lock);
 	return status;
 }
@@ -138,7 +139,7 @@ int kemu_spin_unlock(u64 *lock, u64 owner)
 	return KEMU_OK;
 }
 
-/* The one who has watched the lock longest; NULL if nobody does. */
+/* The task whose thread has watched the lock longest; NULL: none. */
 static struct kemu_task *first_in_queue(struct kemu *k, u64 off)
 {
 	u64 mask = load(&k->hdr->watchers);
@@ -192,7 +193,7 @@ int kemu_lock(struct kemu_self *s, u64 *lock)
 	return status;
 }
 
-/* What became due meanwhile is left to the caller: kemu_take_due(). */
+/* The caller takes what became due meanwhile: kemu_take_due(). */
 int kemu_unlock(struct kemu_self *s, u64 *lock)
 {
 	struct kemu_task *t = s->task;
@@ -220,7 +221,7 @@ int kemu_raw_lock(struct kemu *k, u64 *lock)
 	u64 seen;
 
 	for (unsigned int round = 0; (seen = cmpxchg(lock, 0, RAW_HELD)); round++) {
-		/* A dead owner never frees it; the machine is gone, so take it. */
+		/* A dead owner never frees the lock.  The machine has stopped, so go on without it. */
 		if (load(&k->hdr->gate) & GATE_PANIC)
 			return KEMU_OK;
 		if (seen != RAW_HELD)

@@ -1,31 +1,33 @@
 /*
- * watch.c - waiting for a word to change that another CPU is about to change.
+ * watch.c - a thread waits until another CPU changes a word.
  *
- * Where a CPU has its host core to itself a waiter polls for a while.  Otherwise, and
- * after that, it sleeps: a waiter that yields its core instead is put behind whoever
- * computes there, for a time slice, at each yield, and what is waited for is handed on
- * that slowly (with one such neighbour, 360 hand-overs a second; asleep, 150,000).
+ * If its CPU has a host core to itself, the thread polls for a while.  Otherwise, and after
+ * that, it sleeps.  It does not yield: a thread that yields a shared core is put behind every
+ * thread that computes there, for a whole time slice, at each yield.  (With one such
+ * neighbour: 360 hand-overs a second by yielding, 150,000 by sleeping.)
  *
- *	header.watchers	<- a bit per CPU where a thread watches: by that thread
- *	cpu.idler	<- that thread, so that an interrupt's kick ends its sleep too
- *	task.watching	<- the word's offset, of the thread: by itself; see spinlock.c for
- *			   who else writes it where the word is a lock
+ *	header.watchers	<- a bit for each CPU where a thread watches: by that thread
+ *	cpu.idler	<- that thread, so that the kick of an interrupt ends its sleep too
+ *	task.watching	<- the offset of the word: by the task's thread.  If the word is a lock,
+ *			   see spinlock.c for the other writer.
  *
- *	who changes the word			who waits
+ *	the thread that changes the word	the thread that waits
  *	  change it				  idler, watching = ...
- *	  watchers: none: done			  watchers |= me  (full)
- *	  ring each who watches this word	  look at the word, sleep on the bell
+ *	  no watchers: done			  watchers |= this CPU  (full)
+ *	  notify each thread that watches it	  look at the word, sleep on the bell
  *
- * A change that is a plain store may still be on its way when watchers is read, and
- * then nobody rings: a full barrier in every store of the kernel would be dear.  So the
- * sleep is a nap, after which the waiter looks again; a ring makes it short.
+ * The change may be a plain store that is still in the store buffer when its thread reads
+ * watchers; then it notifies no thread.  A full barrier in every store would cost too much.
+ * So the waiting thread only naps, and looks again after NAP_NS.  A notice makes the nap short.
+ *
+ * Locks: none.  Callers: spinlock.c, wakeup.c, Word.wait_while(), Word.relax_while().
  */
 #include "hardware.h"
 
 #define SPINS		200		/* polls with the interpreter's lock still held */
 #define NAP_NS		500000
 
-/* Where the calling thread may poll, and how long; 0 where its core is shared. */
+/* How long the calling thread may poll; 0 if its CPU shares a core or it is not a task. */
 u64 kemu_poll_ns(struct kemu *k)
 {
 	struct kemu_self *s = &kemu_self;
@@ -35,7 +37,7 @@ u64 kemu_poll_ns(struct kemu *k)
 	return load(&k->hdr->poll_max_ns);
 }
 
-/* From here the thread is rung for the word.  No interpreter's lock is held. */
+/* From here on a change of the word notifies the thread.  The interpreter's lock is released. */
 void kemu_begin_watch(struct kemu_self *s, u64 *word)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -45,7 +47,7 @@ void kemu_begin_watch(struct kemu_self *s, u64 *word)
 	fetch_or(&s->k->hdr->watchers, 1ULL << (cpu - s->k->cpus));
 }
 
-/* task.watching is the caller's to clear. */
+/* The caller has cleared task.watching. */
 void kemu_end_watch(struct kemu_self *s)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -59,7 +61,7 @@ void kemu_nap(struct kemu_self *s)
 	kemu_sleep_once(&s->thread->bell, kemu_now() + NAP_NS);
 }
 
-/* The thread that watches at the next CPU of the mask, which loses it; NULL: at none. */
+/* The thread that watches at the first CPU of the mask; removes that CPU.  NULL: none is left. */
 struct kemu_task *kemu_next_watcher(struct kemu *k, u64 *mask)
 {
 	while (*mask) {
@@ -83,7 +85,7 @@ void kemu_changed(struct kemu *k, u64 *word)
 			kemu_notify(&t->bell);
 }
 
-/* What ends the wait but the word. */
+/* Whether anything except the word ends the wait. */
 static int interrupted(struct kemu *k, struct kemu_self *s, struct kemu_task *whom)
 {
 	u64 gate = load(&k->hdr->gate);
@@ -124,7 +126,7 @@ static int wait_as_task(struct kemu *k, struct kemu_self *s, u64 *word, u64 valu
 	return status;
 }
 
-/* Of a thread that is no task, and has no bell: a few yields, then naps. */
+/* A thread that is not a task has no bell: it yields a few times, then naps. */
 static int wait_as_guest(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
 {
 	for (unsigned int round = 0; load_acquire(word) == value; round++) {

@@ -31,7 +31,7 @@ static bool count_down(void)
 {
 	if (!is_task())
 		return false;
-	if (!(kemu_self.task->preempt_count & 0xff)) {
+	if ((s64)kemu_self.task->preempt_count <= 0 || !(kemu_self.task->preempt_count & 0xff)) {
 		PyErr_SetString(UsageError, "preempt_enable() without preempt_disable()");
 		return false;
 	}
