@@ -32,6 +32,8 @@ EXHIBITS = {
     "stopper-drops-work-up": "stopper_drops_work_up",
     "unpark-from-idle": "unpark_from_idle",
     "stopper-enabled-late": "stopper_enabled_late",
+    "exec-deadlocks-flush": "exec_deadlocks_flush",
+    "exec-deadlocks-cpu-up": "exec_deadlocks_cpu_up",
     "exec-dest-dies": "exec_dest_dies",
     "exec-dest-dies-early": "exec_dest_dies_early",
     "exec-source-dies": "exec_source_dies",

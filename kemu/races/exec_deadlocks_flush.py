@@ -1,0 +1,65 @@
+"""exec-deadlocks-flush: a task that execs wants the lock that a flush holds, and the flush waits for it.
+
+Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), which takes
+the hotplug lock out of exec.  Linux: kernel/sched.c, kernel/workqueue.c.
+
+Before: 2.6.5-mm5, which did not boot with CPU hotplug configured.  Exec took the hotplug lock, a
+plain semaphore, so that no CPU could go while the task was moved.  H is the helper that keventd
+starts, and that execs (usermodehelper).
+
+    CPU0                        keventd                     H
+                                call_usermodehelper:
+                                  start H, wait for it
+    flush_scheduled_work()
+      lock_cpu_hotplug()
+      wait for keventd
+                                                            exec
+                                                              lock_cpu_hotplug(): CPU0 holds it
+
+After, exec takes no lock.  That is what made exec-dest-dies, exec-dest-dies-early,
+exec-source-dies and exec-request-stranded possible, which the same change deals with.
+"""
+
+from __future__ import annotations
+
+import kemu
+from kemu.harness.trial import Trial
+from kemu.kernel.v2_6 import migration
+from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
+from kemu.kernel.v2_6.workqueue import flush_scheduled_work
+from kemu.machine.override import original_of
+from kemu.memory.views import Task
+from kemu.races.usermodehelper import HELPER, call_usermodehelper
+
+race = kemu.Race(
+    "exec-deadlocks-flush", cpus=2, kernel="2.6.6", fix="sched_balance_exec-fix",
+    origin="released: 2.6.5-mm5, where exec takes the hotplug lock, a plain semaphore",
+    title="exec takes the hotplug lock, and flush_workqueue() holds it while it waits for the exec",
+    expects="a cycle of waits", names={HELPER: "H"},
+    labels={"start[caller]": "call_usermodehelper()", "helper:execs[helper]": "H: exec",
+            "start[flusher]": "flush_scheduled_work()",
+            "flush:waiting[flusher]": "  hotplug lock held: wait for keventd",
+            "kemu_panic": "{who} waits for ever"},
+    budget="jitter: a hit within 5 s")
+
+
+@race.before(migration.sched_migrate_task)
+def sched_migrate_task(p: Task, dest_cpu: int) -> None:
+    """With the hotplug lock held."""
+    with cpu_hotplug_locked():
+        original_of(migration.sched_migrate_task)(p, dest_cpu)
+
+
+@race.actor(cpu=1)
+def caller(t: Trial) -> None:
+    call_usermodehelper(t)
+
+
+@race.actor(cpu=0)
+def flusher(t: Trial) -> None:
+    with t.window():
+        flush_scheduled_work()
+
+
+race.force(hold=flusher, at="start", until=(HELPER, "helper:execs"), kind="preemptible")
+race.force(hold=HELPER, at="helper:execs", until=(flusher, "flush:waiting"), kind="preemptible")
