@@ -19,7 +19,9 @@ def races() -> Exit:
     """List the races that are built in.
 
     Each has a name for `kemu race NAME`, the commit that fixed it in Linux (or "mutation" or
-    "pattern", if there is none), what happens in it, and how soon it shows without a script.
+    "pattern", if there is none), what happens in it, what its before side was (a released
+    kernel, a state that the fix's author describes, a mutation, a pattern, a composite), and how
+    soon it shows without a script.
     """
     answers = Answers()
     answers.show(listing([exhibit(name) for name in EXHIBITS], answers.width))
@@ -36,7 +38,8 @@ def listing(races: list[Race], width: int | None) -> str:
     for race, origin in zip(races, origins, strict=True):
         head = f"{race.name:<{name_width}}  {origin:<{origin_width}}  "
         room = None if width is None else width - (4 if below else beside)
-        said = [part for text in (race.title, race.budget) if text for part in _fold(text, room)]
+        said = [part for text in (race.title, _before(race), race.budget) if text
+                for part in _fold(text, room)]
         if below:
             lines += [f"{race.name}  {origin}", *(" " * 4 + part for part in said)]
         else:
@@ -48,6 +51,12 @@ def listing(races: list[Race], width: int | None) -> str:
 def _fold(text: str, room: int | None) -> list[str]:
     return [text] if room is None else textwrap.wrap(
         text, max(room, 20), break_long_words=False, break_on_hyphens=False)
+
+
+def _before(race: Race) -> str:
+    """What the kernel of each side was, where the race says it."""
+    sides = {name: race.side(name).origin for name in race.sides}
+    return "; ".join(f"{name}: {origin}" for name, origin in sides.items() if origin)
 
 
 def _origin(race: Race) -> str:

@@ -1,9 +1,10 @@
 """exec-dest-dies: the CPU that a task is to be moved to dies before the task is moved.
 
-Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 1.
+Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), race 1.
 Linux: kernel/sched.c.
 
-R execs on CPU1, and is to go to CPU2, which goes down.  MT1 is CPU1's migration thread.
+Before: no kernel that anybody ran, but what the fix's author met when exec lost the hotplug lock
+(execer).  R execs on CPU1, and is to go to CPU2, which goes down.  MT1 is CPU1's migration thread.
 
     CPU0              CPU1
                       R: queue a request: me, to CPU2
@@ -12,11 +13,11 @@ R execs on CPU1, and is to go to CPU2, which goes down.  MT1 is CPU1's migration
                       R: wake MT1
                       MT1: move R to CPU2's runqueue, where nobody will ever run it
 
-Before, the migration thread did not ask whether the CPU was there.  After it does, with
+The migration thread did not ask whether the CPU was there.  After, it does so with
 interrupts off, so that the answer is true until R is moved.
 
-The seed lets CPU2 die after MT1 was woken: its kernel is not preemptible, and R, which
-a thread of kstopmachine displaces, gets as far as that.  Here it is displaced at once.
+The fix's message lets CPU2 die after MT1 was woken.  That kernel is not preemptible, so a thread
+of kstopmachine displaces R only after the wake-up.  Here it displaces R at once.
 """
 
 from __future__ import annotations

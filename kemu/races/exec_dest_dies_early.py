@@ -1,9 +1,10 @@
 """exec-dest-dies-early: the CPU that was chosen dies before there is even a request.
 
-Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 2.
+Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), race 2.
 Linux: kernel/sched.c.
 
-R execs on CPU1 and has chosen CPU2, which goes down.
+Before: no kernel that anybody ran, but what the fix's author met when exec lost the hotplug lock
+(execer).  R execs on CPU1 and has chosen CPU2, which goes down.
 
     CPU0              CPU1
                       R: CPU2 is the idlest
@@ -12,9 +13,9 @@ R execs on CPU1 and has chosen CPU2, which goes down.
                       R: queue a request: me, to CPU2; wake MT1
                       MT1: move R to CPU2's runqueue, where nobody will ever run it
 
-Preemption is on between the choice and the request, as it must be: the request is waited
-for.  The fix of exec-dest-dies covers this one too; the seed adds a look at dest before
-the request is made, which saves waking MT1 for nothing.
+Preemption is on between the choice and the request, because R sleeps until the request is done.
+The answer to exec-dest-dies covers this race too.  The change looks at dest once more before the
+request is made, so that MT1 is not woken for nothing.
 """
 
 from __future__ import annotations

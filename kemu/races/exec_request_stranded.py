@@ -1,9 +1,10 @@
 """exec-request-stranded: a CPU dies with a request in its queue, and the requester sleeps for ever.
 
-Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 4.
+Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), race 4.
 Linux: kernel/sched.c.
 
-R execs on CPU1, which goes down.
+Before: no kernel that anybody ran, but what the fix's author met when exec lost the hotplug lock
+(execer).  R execs on CPU1, which goes down.
 
     CPU0              CPU1                      CPU2
                       R: queue a request, unlock
@@ -14,9 +15,9 @@ R execs on CPU1, which goes down.
                                                 R: wake MT1, which is gone
                                                 R: wait_for_completion(request), for ever
 
-Before, nobody looked at the queue again; worse, it points into R's frame.  After, what is
-left is completed, not carried out, once MT1 has been stopped: drained any sooner, a
-request that comes in between would be lost again.
+Nothing looked at the queue again, and the queue points into R's frame.  After, the hotplug task
+completes what is left, and does not carry it out, after it has stopped MT1.  If it did so any
+sooner, a request that comes in between would be lost again.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """exec-source-dies: the migration thread to be woken is gone, and so is the pointer to it.
 
-Fix: seed 001 (Linux 2.6.6, 2004), "sched-hotplug-cpu-sched_balance_exec-fix", race 3.
+Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), race 3.
 Linux: kernel/sched.c.
 
-R execs on CPU1, which goes down.
+Before: no kernel that anybody ran, but what the fix's author met when exec lost the hotplug lock
+(execer).  R execs on CPU1, which goes down.
 
     CPU0              CPU1                      CPU2
                       R: queue a request, unlock
@@ -14,9 +15,9 @@ R execs on CPU1, which goes down.
       rq->migration_thread = NULL
                                                 R: wake_up_process(rq->migration_thread)
 
-Before, the thread was looked up after the runqueue was unlocked, where R may be preempted
-and its CPU may go.  After, it is looked up, and kept from being freed, under the lock
-under which the request was queued: then CPU1 is alive.
+R looked the thread up after it had unlocked the runqueue, where R may be preempted and its CPU
+may go.  After, R looks it up, and takes a reference, under the lock under which it queued the
+request: then CPU1 is alive.
 """
 
 from __future__ import annotations

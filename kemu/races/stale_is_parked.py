@@ -1,27 +1,28 @@
-"""stale-is-parked: a mutation, not history: kthread_unpark() leaves IS_PARKED set.
+"""stale-is-parked: kthread_unpark() leaves IS_PARKED set.
 
-What the comment in seed 004's kthread_unpark() warns of, shown by leaving the clear
-out.  Linux: kernel/kthread.c.
+Before: a mutation, and no kernel.  The comment in kthread_unpark(), which came with "kthread:
+Implement park/unpark facility" (Linux 3.7), warns of it.  Linux: kernel/kthread.c.
 
-    parker                                    T
-    unpark(T): clear(SHOULD_PARK), wake       parked; about to leave the park loop
+    CPU0                                      CPU1
+    unpark(T): clear(SHOULD_PARK), wake       T is awake, and about to leave the park loop
     park(T): IS_PARKED is still set:
       return 0, with nothing done
-    ... believes T parked                     leaves parkme(), and runs
+                                              T leaves parkme(), and runs
 
-After, unpark clears the bit itself, since it does not wait for T to leave.
+After, unpark clears the bit itself, because it does not wait until T has left the loop.
 """
 
 from __future__ import annotations
 
 import kemu
+from kemu.harness.trial import Trial
 from kemu.kernel import kthread, sched, smpboot
 from kemu.memory.views import Task
 from kemu.races.idle_thread import idle_thread
-from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stale-is-parked", cpus=2, mutation=True,
+    origin="a mutation: kthread_unpark() without the clearing of IS_PARKED",
     title="unpark leaves IS_PARKED to the thread: park at once believes it parked",
     names={"resident/1": "T"},
     labels={"kthread_unpark[resident/1]": "unpark(T)",
@@ -29,8 +30,10 @@ race = kemu.Race(
             "parkme:woken[resident/1]": "T is awake", "parked[parker]": "park(T) has returned 0",
             "parkme:leaving[resident/1]": "T leaves parkme()"},
     budget="free: a hit within 5 s")
+race.witness("still-in-the-loop", "park(T) was called when T was unparked, and still in parkme()")
 
 SHOULD_PARK, IS_PARKED = kthread.KTHREAD_SHOULD_PARK, kthread.KTHREAD_IS_PARKED
+CPU = 1
 
 
 @race.before(kthread.__kthread_unpark)
@@ -46,49 +49,75 @@ def __kthread_unpark(k: Task, kthread: kthread.KThread) -> None:
 bind = kthread.__kthread_bind
 
 
-RESIDENT = idle_thread("resident/%u")
-
-
 class Subject(kemu.PerCPU, keep=True):
     """Of CPU 1: T."""
 
     thread = kemu.TaskRef()
+    in_loop = kemu.Word()       # 1 from before it parks until it has left parkme()
+
+
+def enters(cpu: int) -> None:
+    Subject.on(cpu).in_loop.store(1)
+
+
+def has_left(cpu: int) -> None:
+    Subject.on(cpu).in_loop.store(0)
+
+
+RESIDENT = idle_thread("resident/%u", park=enters, unpark=has_left)
 
 
 @race.setup
 def register(t: Trial) -> None:
     smpboot.smpboot_register_percpu_thread(RESIDENT)
-    Subject.on(1).thread.set(smpboot.smpboot_thread(RESIDENT, 1))
+    Subject.on(CPU).thread.set(smpboot.smpboot_thread(RESIDENT, CPU))
 
 
 @race.prepare
 def park_it(t: Trial) -> None:
-    """Once it has come to rest, or this would be the race already."""
-    thread = Subject.on(1).thread.get()
+    """Once T is at rest; otherwise this would be the race already."""
+    thread = Subject.on(CPU).thread.get()
     sched.wait_task_inactive(thread, 0)
     kthread.kthread_park(thread)
 
 
 @race.actor(cpu=0)
 def parker(t: Trial) -> None:
-    thread = Subject.on(1).thread.get()
+    subject = Subject.on(CPU)
+    thread = subject.thread.get()
     with t.window():
         kthread.kthread_unpark(thread)
+        flags = kthread.to_kthread(thread).flags
+        if subject.in_loop.load() and not flags.test_bit(SHOULD_PARK):
+            t.witness("still-in-the-loop")
         kthread.kthread_park(thread)
         kemu.point("parked")
-
-
-@race.conclude
-def unpark_it(t: Trial) -> None:
-    """So that the audit finds the thread of an online CPU as it should be."""
-    kthread.kthread_unpark(Subject.on(1).thread.get())
 
 
 @race.invariant(at="quiescence")
 def park_returned_zero(t: Trial) -> None:
     """S21: when kthread_park() has returned 0, SHOULD_PARK is set."""
-    flags = kthread.to_kthread(Subject.on(1).thread.get()).flags
+    flags = kthread.to_kthread(Subject.on(CPU).thread.get()).flags
     assert flags.test_bit(SHOULD_PARK), "park returned 0, and T was not asked to park"
+
+
+@race.postcondition
+def is_parked(t: Trial) -> None:
+    """T sleeps in the park loop, on its CPU, and its parking was taken once."""
+    thread = Subject.on(CPU).thread.get()
+    assert thread.state.load() == sched.TASK_PARKED, "T is not parked"
+    assert kthread.kthread_is_parked(thread), "IS_PARKED is not set"
+    assert thread.cpus_allowed.load() == 1 << CPU, f"T's mask is {thread.cpus_allowed.load():#b}"
+    assert not kthread.to_kthread(thread).parked.done.load(), "S25: a parking is left to be taken"
+
+
+@race.conclude
+def unpark_it(t: Trial) -> None:
+    """So that the audit finds the thread of an online CPU as it should be.  T is awake then."""
+    thread = Subject.on(CPU).thread.get()
+    kthread.kthread_unpark(thread)
+    sched.wait_task_inactive(thread, 0)
+    assert not Subject.on(CPU).in_loop.load(), "unpark has not let T out of parkme()"
 
 
 race.force(hold="resident/1", at="parkme:woken", until=(parker, "parked"))

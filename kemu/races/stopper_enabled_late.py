@@ -1,9 +1,11 @@
 """stopper-enabled-late: a CPU runs tasks before its stopper takes works.
 
 Fix: 45178ac0cea8 (Linux 5.5), "cpu/hotplug, stop_machine: Fix stop_machine vs hotplug
-order".  Linux: kernel/cpu.c.  The window was made by seed 002's own fix.
+order".  Linux: kernel/cpu.c.
 
-CPU1 comes up.  R is a kernel thread that runs there as soon as it is online.
+Before: Linux 4.13 to 5.4.  The fix of unpark-from-idle (9cd4f1a4e7a8) opened the window.  CPU1 comes
+up.  R is a kernel thread that last ran there, and that a wake-up takes there again as soon as CPU1
+is online.
 
     CPU0 (control)                       CPU1                CPU2
     cpu_up(1)
@@ -14,8 +16,8 @@ CPU1 comes up.  R is a kernel thread that runs there as soon as it is online.
                                                                not carried out, returns 0
     stop_machine_unpark(1)               R runs on
 
-Before, the control task enabled the stopper, some time after the CPU was online.
-After, the CPU's idle task does, first of all.
+The control task enabled the stopper, some time after the CPU was online.
+After, the CPU's idle task does so, before it does anything else.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from kemu.harness.trial import Trial
 
 race = kemu.Race(
     "stopper-enabled-late", cpus=3, placement=(0, 1, 0), fix="45178ac0cea8",
+    origin="released: Linux 4.13 to 5.4",
     title="set_cpus_allowed_ptr() on a CPU just online is not carried out, and says it was",
     names={"rescuer": "R"},
     labels={"start[control]": "cpu_up(1)", "online-idle[swapper/1]": "online, idle",
@@ -39,6 +42,8 @@ race = kemu.Race(
             "start[mover]": "set_cpus_allowed_ptr(R, CPU2)", "cpu_stop_queue[mover]":
             "  stop_one_cpu(CPU{a}): accepted {b}", "moved[mover]": "returns 0: R is on its old CPU"},
     budget="jitter: a hit within 10 s")
+race.witness("moved-in-bringup", "R ran on CPU1, and was to be moved, while the control task still "
+             "brought CPU1 up")
 
 
 @race.before(cpu.cpuhp_online_idle)
@@ -72,6 +77,7 @@ class Stage(kemu.PerCPU):
     running = kemu.Word()
     stop = kemu.Word()
     left_behind = kemu.Word()
+    refused = kemu.Word()       # set_cpus_allowed_ptr() has returned an error
 
 
 class Subject(kemu.PerCPU, keep=True):
@@ -98,11 +104,18 @@ def create(t: Trial) -> None:
 
 @race.prepare
 def take_down(t: Trial) -> None:
-    """R sleeps, last seen on CPU 1, which is down."""
-    thread = Subject.on(0).thread.get()
+    """R runs on CPU1 once, and sleeps there; then CPU1 goes down."""
+    thread, stage = Subject.on(0).thread.get(), Stage.on(0)
     sched.wait_task_inactive(thread, 0)
-    sched.do_set_cpus_allowed(thread, 0b110)
-    thread.cpu.store(1)
+    stage.stop.store(1)
+    sched.set_cpus_allowed_ptr(thread, 0b010)
+    sched.wake_up_process(thread)
+    while not stage.running.load():
+        sched.schedule_timeout_uninterruptible(1)
+    sched.wait_task_inactive(thread, sched.TASK_INTERRUPTIBLE)
+    sched.set_cpus_allowed_ptr(thread, 0b110)
+    stage.running.store(0)
+    stage.stop.store(0)
     cpu.cpu_down(1)
 
 
@@ -119,9 +132,13 @@ def mover(t: Trial) -> None:
         sched.wake_up_process(thread)
         while not stage.running.load():
             sched.schedule_timeout_uninterruptible(1)
-        if not sched.set_cpus_allowed_ptr(thread, 0b100):
-            stage.left_behind.store(int(thread.cpu.load() == 1))
-            kemu.point("moved")
+        coming = CpuhpCpuState.on(1).state.load() < CpuhpState.CPUHP_ONLINE
+        if coming and thread.cpu.load() == 1 and thread.on_cpu.load():
+            t.witness("moved-in-bringup")
+        ret = sched.set_cpus_allowed_ptr(thread, 0b100)
+        stage.refused.store(int(ret != 0))
+        stage.left_behind.store(int(not ret and thread.cpu.load() == 1))
+        kemu.point("moved")
         stage.stop.store(1)
 
 
@@ -129,6 +146,16 @@ def mover(t: Trial) -> None:
 def set_cpus_allowed_moves(t: Trial) -> None:
     """When set_cpus_allowed_ptr() has returned 0, the task is on none of the other CPUs."""
     assert not Stage.on(0).left_behind.load(), "the task runs on a CPU that its mask forbids"
+
+
+@race.postcondition
+def is_moved(t: Trial) -> None:
+    """R sleeps on CPU2, and CPU1 is up."""
+    thread = Subject.on(0).thread.get()
+    assert not Stage.on(0).refused.load(), "set_cpus_allowed_ptr() has refused an online CPU"
+    assert thread.cpus_allowed.load() == 0b100, f"R's mask is {thread.cpus_allowed.load():#b}"
+    assert thread.cpu.load() == 2, f"R is on CPU{thread.cpu.load()}"
+    assert sched.cpu_active(1), "CPU1 is not active after cpu_up(1)"
 
 
 race.force(hold=mover, at="start", until=(control, "bringup:idle"))

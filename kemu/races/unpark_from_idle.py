@@ -3,7 +3,8 @@
 Fix: 9cd4f1a4e7a8 (Linux 4.13), "smp/hotplug: Move unparking of percpu threads to the
 control CPU".  Linux: kernel/cpu.c.
 
-T is cpuhp/1, the hotplug thread of CPU1, which goes down and comes up again.
+Before: Linux 4.6 to 4.12.  T is cpuhp/1, the hotplug thread of CPU1, which goes down and comes up
+again.
 
     CPU0 (control, and a FIFO hog)       CPU1
     cpu_down(1): park(T)
@@ -15,12 +16,12 @@ T is cpuhp/1, the hotplug thread of CPU1, which goes down and comes up again.
                                          idle: unpark(T): T is queued, wait a tick:
                                            schedule() with preemption off
 
-Before, the idle task of the upcoming CPU unparked its threads; unpark may sleep.
-After, it completes, and the control task does it.
+The idle task of the upcoming CPU unparked the CPU's threads, and unpark may sleep.
+After, the idle task only completes, and the control task unparks them.
 
-By itself it needs T to stand still between its complete() and its schedule() for as
-long as CPU0 takes from there to the stopper's wake-up, several hundred microseconds;
-jitter's longest delays do that.  The hog does the rest: T stays queued.
+Without a script, T must stand still between its complete() and its schedule() for as long as
+CPU0 takes from there to the stopper's wake-up.  That is several hundred microseconds, and
+jitter's longest delays last as long.  The hog keeps T queued from then on.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from kemu.memory.views import Task
 from kemu.harness.trial import Trial
 
 race = kemu.Race(
-    "unpark-from-idle", cpus=2, fix="9cd4f1a4e7a8",
+    "unpark-from-idle", cpus=2, fix="9cd4f1a4e7a8", origin="released: Linux 4.6 to 4.12",
     title="the idle task of an upcoming CPU unparks a thread that is still queued, and sleeps",
     expects="scheduling while atomic: swapper/1/0/0x00000002", names={"cpuhp/1": "T"},
     labels={"start[control]": "cpu_down(1)", "kthread_park[cpuhp/1]": "  park(T)",
@@ -46,6 +47,7 @@ race = kemu.Race(
             "sched_wait_task[cpuhp/1]": "  T is still queued: wait a tick",
             "kemu_panic": "BUG: scheduling while atomic"},
     budget="jitter: a hit within 10 s; free: expected UNKNOWN, nothing delays T for that long")
+race.witness("pushed-away", "CPU1 came up when T, which had said that it is parked, was queued on CPU0")
 
 
 class Stage(kemu.PerCPU):
@@ -88,7 +90,7 @@ class Subject(kemu.PerCPU, keep=True):
 
 
 def keep_busy(data: None) -> int:
-    """Keep T off CPU0 until somebody who may sleep waits for it."""
+    """Keep T off CPU0 until the control task, which may sleep, waits for it."""
     me, stage = Subject.on(0), Stage.on(0)
     thread = CpuhpCpuState.on(1).thread.get()
     while True:
@@ -119,9 +121,21 @@ def control(t: Trial) -> None:
         sched.wake_up_process(Subject.on(0).hog.get())
         cpu.cpu_down(1)
         kemu.point("down")
+        thread = CpuhpCpuState.on(1).thread.get()
+        if thread.on_rq.load() and thread.cpu.load() == 0:
+            t.witness("pushed-away")
         cpu.cpu_up(1)
         Stage.on(0).over.store(1)
         sched.sched_setscheduler(me, sched.SCHED_NORMAL)
+
+
+@race.postcondition
+def cpu_is_up(t: Trial) -> None:
+    """CPU1 is online and active, and its hotplug thread waits for work there."""
+    thread = CpuhpCpuState.on(1).thread.get()
+    assert sched.cpu_active(1), "CPU1 is not active after cpu_up(1)"
+    assert thread.cpus_allowed.load() == 0b10, f"T's mask is {thread.cpus_allowed.load():#b}"
+    assert thread.state.load() == sched.TASK_INTERRUPTIBLE, "T does not wait for work in its loop"
 
 
 race.force(hold="cpuhp/1", at="parkme:completed", until=("migration/1", "stopper:empty"),

@@ -3,7 +3,8 @@
 Fix: f2530dc71cf0 (Linux 3.9), "kthread: Prevent unpark race which puts threads on
 the wrong cpu", race 1.  Linux: kernel/kthread.c.
 
-T is the per-CPU thread of CPU2.  It is parked, and last ran on CPU1.
+Before: Linux 3.7 and 3.8.  T is the per-CPU thread of CPU2.  It was created and parked on CPU1, and
+has not been bound yet.
 
     CPU0                 CPU1                                  CPU2
     unpark(T)                                                  wake_up_process(T)
@@ -11,23 +12,22 @@ T is the per-CPU thread of CPU2.  It is parked, and last ran on CPU1.
                          leave parkme() due to !SHOULD_PARK
       bind_to(CPU2)      BUG_ON(wrong CPU)
 
-Before, a parked thread slept in TASK_INTERRUPTIBLE, in which anybody may wake it.
-After, it sleeps in TASK_PARKED, which only unpark wakes, after it has bound it.
+A parked thread slept in TASK_INTERRUPTIBLE, in which any waker may wake it.  After, it sleeps in
+TASK_PARKED.  Only unpark wakes it from there, and unpark binds it first.
 """
 
 from __future__ import annotations
 
 import kemu
-from kemu import native
-from kemu.kernel import kthread, sched, smpboot
-from kemu.kernel.sched.completion import complete
-from kemu.memory.views import Task
-from kemu.races.idle_thread import idle_thread
 from kemu.harness.trial import Trial
-from kemu.trace import events
+from kemu.kernel import kthread, sched, smpboot
+from kemu.kernel.fork import put_task_struct
+from kemu.races import parkme_of_3_8 as v38
+from kemu.races.idle_thread import idle_thread
 
 race = kemu.Race(
     "unpark-wrong-cpu", cpus=3, placement=(0, 1, 1), fix="f2530dc71cf0",
+    origin="released: Linux 3.7 and 3.8",
     title="a stray wake-up between clear(SHOULD_PARK) and bind: the thread runs on the wrong CPU",
     expects="wrong CPU", names={"victim/2": "T"},
     labels={"kthread_unpark[victim/2]": "unpark(T)", "unpark:cleared[unparker]":
@@ -36,49 +36,13 @@ race = kemu.Race(
             "parkme:leaving[victim/2]": "leave parkme() due to !SHOULD_PARK",
             "kthread_bind[victim/2]": "  bind_to(CPU{a})", "kemu_panic": "BUG_ON(wrong CPU)"},
     budget="free: first hit within 5 s on 2 cores")
+race.witness("woken-unbound", "the stray wake-up came when SHOULD_PARK was clear, and T not bound")
 
+race.before(kthread.__kthread_parkme)(v38.__kthread_parkme)
+race.before(kthread.__kthread_bind)(v38.__kthread_bind)
+race.before(kthread.__kthread_unpark)(v38.__kthread_unpark)
 
-# -- before ---------------------------------------------------------------------
-
-@race.before(kthread.__kthread_parkme)
-def __kthread_parkme(self: kthread.KThread) -> None:
-    """Sleep in TASK_INTERRUPTIBLE while parked."""
-    sched.__set_current_state(sched.TASK_INTERRUPTIBLE)
-    while self.flags.test_bit(kthread.KTHREAD_SHOULD_PARK):
-        if not self.flags.test_and_set_bit(kthread.KTHREAD_IS_PARKED):
-            complete(self.parked)
-        sched.schedule()
-        sched.__set_current_state(sched.TASK_INTERRUPTIBLE)
-    kemu.point("parkme:leaving")
-    self.flags.clear_bit(kthread.KTHREAD_IS_PARKED)
-    sched.__set_current_state(sched.TASK_RUNNING)
-
-
-@race.before(kthread.__kthread_bind)
-def __kthread_bind(p: Task, cpu: int, state: int) -> None:
-    """Bind without waiting for the thread to be inactive."""
-    sched.do_set_cpus_allowed(p, sched.cpumask_of(cpu))
-    native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
-
-
-@race.before(kthread.__kthread_unpark)
-def __kthread_unpark(k: Task, kthread: kthread.KThread) -> None:
-    """Wake it as anybody would."""
-    kthread.flags.clear_bit(SHOULD_PARK)
-    kemu.point("unpark:cleared")
-    if kthread.flags.test_and_clear_bit(IS_PARKED):
-        if kthread.flags.test_bit(IS_PER_CPU):
-            bind(k, kthread.cpu.load(), 0)
-        sched.wake_up_process(k)
-
-
-SHOULD_PARK, IS_PARKED = kthread.KTHREAD_SHOULD_PARK, kthread.KTHREAD_IS_PARKED
-IS_PER_CPU = kthread.KTHREAD_IS_PER_CPU
-bind = kthread.__kthread_bind
-
-
-# -- the trial ------------------------------------------------------------------
-
+CPU = 2
 VICTIM = idle_thread("victim/%u")
 
 
@@ -88,35 +52,45 @@ class Subject(kemu.PerCPU, keep=True):
     thread = kemu.TaskRef()
 
 
-@race.setup
-def register(t: Trial) -> None:
-    """A per-CPU thread on every CPU; T is that of CPU 2."""
-    smpboot.smpboot_register_percpu_thread(VICTIM)
-    Subject.on(2).thread.set(smpboot.smpboot_thread(VICTIM, 2))
-
-
 @race.prepare
-def park_unbound(t: Trial) -> None:
-    """T is parked as a hotplug leaves it: bound to no CPU, last seen on CPU 1."""
-    thread = Subject.on(2).thread.get()
-    kthread.kthread_park(thread)
-    sched.wait_task_inactive(thread, 0)
-    sched.do_set_cpus_allowed(thread, 0b111)
-    thread.cpu.store(1)
+def create(t: Trial) -> None:
+    """T, as a CPU that is to come up finds it: parked where it was created, and not bound."""
+    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU))
 
 
 @race.actor(cpu=0)
 def unparker(t: Trial) -> None:
-    thread = Subject.on(2).thread.get()
+    thread = Subject.on(CPU).thread.get()
     with t.window():
         kthread.kthread_unpark(thread)
 
 
-@race.actor(cpu=2)
+@race.actor(cpu=CPU)
 def waker(t: Trial) -> None:
-    thread = Subject.on(2).thread.get()
+    thread = Subject.on(CPU).thread.get()
+    flags = kthread.to_kthread(thread).flags
     with t.window():
+        asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
         sched.wake_up_process(thread)
+        if not asked and thread.cpus_allowed.load() != 1 << CPU:
+            t.witness("woken-unbound")
+
+
+@race.postcondition
+def unpark_lets_it_run_on_its_cpu(t: Trial) -> None:
+    """T has left the park loop, is bound to CPU2, and last ran there."""
+    thread = Subject.on(CPU).thread.get()
+    assert not kthread.kthread_is_parked(thread), "T is still parked"
+    assert thread.state.load() == sched.TASK_INTERRUPTIBLE, "T does not wait for work in its loop"
+    assert thread.cpus_allowed.load() == 1 << CPU, f"T's mask is {thread.cpus_allowed.load():#b}"
+    assert thread.cpu.load() == CPU, f"T is on CPU{thread.cpu.load()}"
+
+
+@race.conclude
+def destroy(t: Trial) -> None:
+    thread = Subject.on(CPU).thread.get()
+    kthread.kthread_stop(thread)
+    put_task_struct(thread)
 
 
 race.force(hold=waker, at="start", until=(unparker, "unpark:cleared"))
