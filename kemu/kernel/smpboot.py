@@ -284,7 +284,16 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
     Holds the hotplug lock.  Otherwise a CPU that has its threads already, and is not online
     yet, would come up without a thread of this descriptor (4bee96860a65).
     """
-    with cpus_read(), _globals().lock:
+    with cpus_read():
+        return smpboot_register_online(plug_thread)
+
+
+def smpboot_register_online(plug_thread: SmpHotplugThread) -> int:
+    """smpboot_register_percpu_thread(), with the hotplug lock held by the caller.  May sleep.
+
+    Not a function of its own in Linux.
+    """
+    with _globals().lock:
         if _find(plug_thread.thread_comm):
             raise UsageError(f"{plug_thread.thread_comm!r} is registered already")
         base = system.memory.heap_alloc(HotplugThread.size + 8 * len(runqueues))

@@ -32,10 +32,11 @@ def __kthread_parkme(self: kthread.KThread) -> None:
     sched.__set_current_state(sched.TASK_RUNNING)
 
 
-def __kthread_bind(p: Task, cpu: int, state: int) -> None:
+def __kthread_bind(p: Task, cpu: int, state: int) -> bool:
     """Bind without waiting for the thread to be inactive."""
     sched.do_set_cpus_allowed(p, sched.cpumask_of(cpu))
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
+    return True
 
 
 def __kthread_unpark(k: Task, kthread: kthread.KThread) -> None:
