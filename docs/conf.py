@@ -26,6 +26,8 @@ autodoc_preserve_defaults = True
 python_use_unqualified_type_names = True
 nitpick_ignore_regex = [("py:class", ".*")]     # a type in a signature need not have a page
 
+smartquotes = False                 # "--all" is an option, not a dash
+
 html_theme = "furo"
 html_title = f"kemu {version}"
 html_static_path = ["_static"]

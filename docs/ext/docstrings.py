@@ -111,6 +111,20 @@ def _convert(app: Sphinx, what: str, name: str, obj: Any, options: Any, lines: l
     lines[:] = [*as_rst("\n".join(lines)), ""]
 
 
+def _keep_blocks(app: Sphinx, context: Any, lines: list[str]) -> None:
+    """A block that click must not wrap is shown as it is written; sphinx-click makes it lines of prose."""
+    done: list[str] = []
+    for line in lines:
+        was_kept = bool(done) and done[-1].startswith("   ")
+        if line.startswith("| "):
+            done += [] if was_kept else ["", "::", ""]
+            done.append("   " + line[2:])
+        else:
+            done += ["", line] if was_kept else [line]
+    lines[:] = done
+
+
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _convert)
+    app.connect("sphinx-click-process-description", _keep_blocks)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

@@ -25,7 +25,7 @@ from kemu.races import EXHIBITS, exhibit
 KEMU = Path(kemu.__file__).parent
 ROOT = KEMU.parent
 NUMBER = re.compile(r"\bS\d{1,2}\b")
-PART = re.compile(r"(Linux|Not modelled|Left out|Later fixes in it)(?:\s*\([^)]*\))?: *")
+PART = re.compile(r"(Linux|Not modelled|Left out|Later fixes in it|A later fix in it)(?:\s*\([^)]*\))?: *")
 
 
 class FromCode(SphinxDirective):
@@ -86,7 +86,8 @@ def linux_parts(text: str) -> dict[str, str]:
     found = list(PART.finditer(line))
     ends = [*(one.start() for one in found[1:]), len(line)]
     parts = {one[1]: line[one.end():end].strip(" .;") for one, end in zip(found, ends, strict=True)}
-    parts.setdefault("Not modelled", parts.pop("Left out", ""))
+    for name, other in (("Not modelled", "Left out"), ("Later fixes in it", "A later fix in it")):
+        parts.setdefault(name, parts.pop(other, ""))
     return parts
 
 
