@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator
+from types import FunctionType
 
 from kemu.harness.race import Race
-from kemu.harness.script import Ended, Hold, did_its_part, told
+from kemu.harness.script import DONE, START, Ended, Hold, did_its_part, told
 from kemu.harness.sides import HIT
 from kemu.harness.tally import Totals
 from kemu.harness.verdict import Side
+from kemu.kernel.own.points import POINTS
 from kemu.trace import events
+from kemu.trace.reader import Event
 
 
 def find(race: Race, side: Side, totals: Totals, called: dict[str, int]) -> None:
@@ -56,18 +59,40 @@ def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
             continue
         if not any(count for how, count in zip(Ended, ended, strict=True)
                    if did_its_part(hold, how)):
-            yield told(hold, Ended(ended.index(max(ended)))) + _close_point(side, hold, hold.at)
-        elif not totals.passed[number] and not side.hits:
+            yield told(hold, Ended(ended.index(max(ended)))) + _close_point(side, hold.at)
+        elif not totals.passed[number] and not (side.hits and _exists(race, side, hold)):
             yield (f"{hold.until_who} never passed {hold.until!r}, for which {hold.who} was held "
-                   f"({hold.line})" + _close_point(side, hold, hold.until))
+                   f"({hold.line})" + _close_point(side, hold.until))
 
 
-def _close_point(side: Side, hold: Hold, name: str) -> str:
+def _exists(race: Race, side: Side, hold: Hold) -> bool:
+    """Whether there are a task and a point of the names for which the hold waits.
+
+    A hit may come before that task passes that point.  A misspelt name is passed by no task.
+    """
+    names = {actor.name for actor in [*race.actors, *race.kthreads]}
+    named = hold.until_who in names | {event.who for event in _events(side)}
+    functions: list[FunctionType] = [
+        function for step in race.steps() for function in step.__globals__.values()
+        if isinstance(function, FunctionType)]
+    codes = [function.__code__ for function in [*race.steps(), *functions]]
+    consts = {const for code in codes for const in code.co_consts if isinstance(const, str)}
+    return named and hold.until in {START, DONE, *POINTS, *_points(side), *consts}
+
+
+def _events(side: Side) -> list[Event]:
+    return side.trace.events if side.trace is not None else []
+
+
+def _points(side: Side) -> set[str]:
+    """The points that tasks passed, as far as the last trace goes back."""
+    return {event.point for event in _events(side) if event.id == events.POINT}
+
+
+def _close_point(side: Side, name: str) -> str:
     """A point that was passed and is spelt nearly like a name that was not."""
-    if side.trace is None:
-        return ""
-    passed = {event.point for event in side.trace.events if event.id == events.POINT}
-    close = difflib.get_close_matches(name, passed - {name}, 1)
+    passed = _points(side) | {START, DONE}
+    close = difflib.get_close_matches(name, passed, 1)
     return f"; did you mean {close[0]!r}?" if close and name not in passed else ""
 
 

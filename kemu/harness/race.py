@@ -26,7 +26,8 @@ import difflib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import Any, Self, TypeVar
+from types import FunctionType
+from typing import Any, Self, TypeVar, cast
 
 from kemu import native
 from kemu.errors import UsageError, refuse, shown
@@ -307,12 +308,13 @@ class Race:
         """Where its first actor is written."""
         return self.actors[0].function.__code__.co_filename if self.actors else ""
 
-    def steps(self) -> list[Callable[..., Any]]:
+    def steps(self) -> list[FunctionType]:
         """Every function that the race consists of."""
         replacements = [o.replacement for side in self._sides.values() for o in side.overrides]
-        return [*(a.function for a in [*self.actors, *self.kthreads]), *replacements,
-                *self.invariants, *self.postconditions, *self.setups, *self.prepares,
-                *self.concludes]
+        steps = [*(a.function for a in [*self.actors, *self.kthreads]), *replacements,
+                 *self.invariants, *self.postconditions, *self.setups, *self.prepares,
+                 *self.concludes]
+        return cast(list[FunctionType], steps)      # check_step() has looked
 
     def code_hash(self) -> str:
         """Of the race's own steps and script: two results with the same hash ran the same ones."""
