@@ -37,6 +37,7 @@ COMMANDS = {
     },
     "Put the kernel under load": {
         "hotplug": "Take CPUs down and up at random, and audit the kernel's invariants.",
+        "torture": "Run every kind of load at once, or your own, until something fails.",
     },
     "Measure": {
         "latency": "Measure park, unpark, wake-ups and IPIs between cores of this host.",

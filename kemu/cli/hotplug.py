@@ -9,17 +9,20 @@ import click
 
 from kemu.cli import options
 from kemu.cli.show import Answers, Progress
-from kemu.errors import KernelPanic
 from kemu.exits import Exit
-from kemu.kernel.locking.lockdep import track_locks
 from kemu.kernel.own.version import DEFAULT, VERSIONS
 from kemu.machine.log import log
 from kemu.machine.machine import Machine
-from kemu.torture.onoff import Stats, run_onoff
+from kemu.torture.onoff import Stats
+from kemu.torture.run import Plan as TorturePlan
+from kemu.torture.run import Result, Run
+from kemu.torture.workloads import STORM
 
 SCHEMA = 1
 WORDS = {Exit.EXPECTED: "SUCCESS", Exit.UNEXPECTED: "FAILURE", Exit.UNKNOWN: "UNKNOWN, no cycle done",
          Exit.INTERRUPTED: "INTERRUPTED"}
+
+LOAD = {"4.13": ("park", "stop", "affinity", "execs"), "2.6.6": STORM}
 
 
 @dataclass(frozen=True)
@@ -83,23 +86,20 @@ def run_and_show(plan: Plan, json_to: str | None) -> Exit:
 
 def _run(plan: Plan) -> tuple[Stats, str, bool]:
     """What was counted, what failed, and whether Ctrl-C ended it."""
-    stats, failure, interrupted = Stats(), "", False
     with Progress("hotplug") as progress:
-        def tell(so_far: Stats) -> None:
-            nonlocal stats
-            stats = so_far
-            progress.say(f"{so_far.cycles:,} cycles, {so_far.line()}")
+        def tell(so_far: Result) -> None:
+            progress.say(f"{so_far.stats.cycles:,} cycles, {so_far.stats.line()}")
 
-        try:
-            with Machine(plan.cpus, trace=True, kernel=plan.kernel, console=_log) as machine:
-                track_locks(machine.memory)
-                stats = run_onoff(machine, plan.seconds, plan.seed, tell, plan.cycles)
-            failure = "\n".join(stats.failures)
-        except KernelPanic as panic:
-            failure = panic.report
-        except KeyboardInterrupt:
-            interrupted = True
-    return stats, failure, interrupted
+        with Machine(plan.cpus, trace=True, kernel=plan.kernel, console=_log) as machine:
+            result = Run(machine, _torture(plan), tell).go()
+            machine.note_failure_reported()
+    return result.stats, "\n".join([*result.failures, result.report]).strip(), result.interrupted
+
+
+def _torture(plan: Plan) -> TorturePlan:
+    """The same, without the pauses and shuffles of ``kemu torture``."""
+    return TorturePlan(cpus=plan.cpus, seconds=plan.seconds, cycles=plan.cycles, seed=plan.seed,
+                       kernel=plan.kernel, mix=LOAD[plan.kernel], shuffle=0, stutter=0)
 
 
 def _log(line: str) -> None:

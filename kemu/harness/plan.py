@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from kemu import native
 from kemu.errors import refuse
+from kemu.machine.jitter import check_grain
 from kemu.machine.arguments import MAX_SECONDS, check_flag, check_int, check_seconds
 
 HOWS = ("forced", "jitter", "free")
-GRAINS = ("points", "ops")
 
 FIRST_HITS = 5                  # of an unsteered side that is expected to hit: enough for a rate
 FORCED_TRIALS, SECONDS = 100, 10.0
@@ -36,8 +36,7 @@ class Plan:
     def __post_init__(self) -> None:
         if self.how not in HOWS:
             raise refuse("how", self.how, f"one of {', '.join(HOWS)}")
-        if self.grain not in GRAINS:
-            raise refuse("grain", self.grain, f"one of {', '.join(GRAINS)}")
+        check_grain(self.grain)
         if self.grain == "ops" and self.how != "jitter":
             raise refuse("grain", self.grain, f"it is where jitter acts, and how={self.how!r} has no "
                          'jitter: say how="jitter"')

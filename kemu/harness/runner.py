@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from kemu.errors import UsageError
-from kemu.harness.plan import GRAINS, HOWS, Plan
+from kemu.harness.plan import HOWS, Plan
 from kemu.harness.race import Race
 from kemu.harness.side_run import SideRun
 from kemu.harness.verdict import Outcome, Side
 
-__all__ = ["GRAINS", "HOWS", "Interrupted", "Plan", "run_race"]
+__all__ = ["HOWS", "Interrupted", "Plan", "run_race"]
 
 Progress = Callable[[Side], None]
 

@@ -32,6 +32,7 @@ from kemu.harness.sides import HIT
 from kemu.harness.tally import Counters, Totals, close_trial
 from kemu.harness.verdict import Side
 from kemu.kernel.locking.lockdep import track_locks
+from kemu.machine.jitter import arm_jitter
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
 from kemu.machine.placement import usable_cores
@@ -39,8 +40,6 @@ from kemu.machine.timeout import POLL_SECONDS
 from kemu.memory.views import Header
 from kemu.trace import columns
 
-JITTER_MAX_NS = 1_000_000       # of a delay; shorter ones are likelier
-JITTER_ODDS = {"points": 2, "ops": 100}     # one point, or one operation, in so many is delayed
 OTHER_FAILURES = 3              # of an unsteered side that is to hit: then it ends
 DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
@@ -161,18 +160,11 @@ class SideRun:
         return Finding(Kind.STUCK, f"{text}\n{why.tasks}\n\n{machine.report(stacks=True)}")
 
     def _arm(self, machine: Machine) -> None:
-        header = Header(machine.memory)
         track_locks(machine.memory)
         if not self.plan.points:
-            header.gate.fetch_or(native.GATE_NO_POINTS)
-        if self.plan.how != "jitter":
-            return
-        header.jitter_max_ns.store(JITTER_MAX_NS)
-        header.jitter_odds.store(JITTER_ODDS[self.plan.grain])
-        header.jitter_seed.store(self.plan.seed + self.boots)
-        header.gate.fetch_or(native.GATE_JITTER)
-        if self.plan.grain == "ops":
-            header.gate.fetch_or(native.GATE_JITTER_OPS)
+            Header(machine.memory).gate.fetch_or(native.GATE_NO_POINTS)
+        if self.plan.how == "jitter":
+            arm_jitter(machine.memory, self.plan.seed + self.boots, self.plan.grain)
 
     def _look(self, machine: Machine, before: tuple[int, int, int]) -> None:
         with machine.looking():

@@ -85,6 +85,7 @@ def free_packed(word: int) -> None:
         system.memory.heap_free(word)
 
 
+KEPT_BLOCKS = 2         # of the heap, in each process, from its first stop on
 _spare: list[tuple[CpuStopDone, CpuStopWork]] = []
 
 
@@ -96,6 +97,15 @@ def _frame() -> tuple[CpuStopDone, CpuStopWork]:
         return _spare.pop()
     except IndexError:
         return CpuStopDone.alloc(), CpuStopWork.alloc()
+
+
+def _give_back(frame: tuple[CpuStopDone, CpuStopWork]) -> None:
+    """Keep one frame in each process, and free what is more than that."""
+    if _spare:
+        for block in frame:
+            block.free()
+    else:
+        _spare.append(frame)
 
 
 class Stop:
@@ -124,7 +134,7 @@ class Stop:
                 work.free()
             self.done.executed.store(0)
             self.done.ret.store(0)
-            _spare.append(self.frame)
+            _give_back(self.frame)
 
     def wait(self) -> int:
         """What the function returned; -ENOENT if no CPU ran it.  May sleep."""

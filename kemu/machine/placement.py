@@ -54,3 +54,17 @@ def place(cpus: int, placement: Sequence[int] | None = None) -> list[int]:
             raise UsageError(f"placement: host core {shown(core)} is not in this process's affinity "
                              f"mask {sorted(cores)}")
     return list(placement)
+
+
+def shares(cores: Sequence[int], machines: int, cpus: int) -> list[list[int]]:
+    """Which host cores each of so many machines of so many CPUs gets, when they run side by side.
+
+    The cores are dealt out in equal shares; what is left over stays idle.  With fewer cores
+    than machines, machines take turns on a core.  The CPUs of a machine share its cores.
+    """
+    each = max(1, min(cpus, len(cores) // machines))
+    found = []
+    for number in range(machines):
+        mine = [cores[(number * each + i) % len(cores)] for i in range(each)]
+        found.append([mine[cpu % each] for cpu in range(cpus)])
+    return found

@@ -12,8 +12,6 @@ The register is the list below; ``find`` also takes a user's file.
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -70,16 +68,6 @@ def find(what: str) -> list[Race]:
 
 def _races_in(path: Path) -> list[Race]:
     from kemu.harness.race import Race
+    from kemu.harness.userfile import load_file
 
-    if not path.is_file():
-        raise UsageError(f"{path}: no such file")
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec and spec.loader
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.resolve()))      # its neighbours, as for a script
-    sys.modules[path.stem] = module     # so that its functions are known to travel by value
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        raise UsageError(f"{path} cannot be loaded: {type(error).__name__}: {error}") from error
-    return [thing for thing in vars(module).values() if isinstance(thing, Race)]
+    return [thing for thing in vars(load_file(path)).values() if isinstance(thing, Race)]

@@ -5,26 +5,24 @@ Linux: kernel/torture.c (torture_onoff, torture_onoff_stats).
     onoff: ONLINE_OK/TRIED:OFFLINE_OK/TRIED ON_MIN,ON_MAX:OFF_MIN,OFF_MAX ON_SUM:OFF_SUM (HZ=1000)
 
 Times there are in jiffies, of 1 ms here.  Each round draws a CPU: one that is online is
-taken down, unless it is the last; else it is brought up.  An attempt that fails for
-another reason than that, or an audit that finds something, is a failure of the run.
+taken down, unless it is the last; one that is offline is brought up.  An attempt that
+fails, or an audit that finds something, is a failure of the run.
+
+Locks: none.  Callers: run.
 """
 
 from __future__ import annotations
 
 import random
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from kemu.kernel.cpumask import cpu_online, online_cpus
 from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.runqueue import runqueues
-from kemu.machine.machine import Machine
+from kemu.kernel.sched.timer import schedule_timeout_uninterruptible
 from kemu.native import now_ns
-from kemu.torture.load import WORKERS, Load
 
 HZ = 1000
-BATCH_SECONDS = 0.5
 AUDIT_EVERY = 20            # rounds
 
 
@@ -61,6 +59,13 @@ class Stats:
     failures: list[str] = field(default_factory=list)
     rounds: int = 0
 
+    def add(self, other: Stats) -> None:
+        """Count another batch, or another machine, too."""
+        self.up.add(other.up)
+        self.down.add(other.down)
+        self.failures += other.failures
+        self.rounds += other.rounds
+
     @property
     def cycles(self) -> int:
         """How often a CPU went down and one came up."""
@@ -81,71 +86,46 @@ class Stats:
         return "\n".join(lines)
 
 
-def torture_onoff(seed: int, seconds: float) -> Stats:
-    """A batch of rounds.  Runs as a task; it goes on elsewhere if its CPU goes down."""
+def torture_onoff(seed: int, seconds: float, interval: int = 0) -> Stats:
+    """A batch of rounds, with so many jiffies between two.  A task; it sleeps.
+
+    It goes on elsewhere if its CPU goes down.
+    """
     draw, stats, kernel = random.Random(seed), Stats(), this_kernel()
     until = now_ns() + int(seconds * 1e9)
     while now_ns() < until and not stats.failures:
         cpu = draw.randrange(len(runqueues))
-        online = cpu_online(cpu)
-        if online and online_cpus() == [cpu]:
+        if online_cpus() == [cpu]:
+            if len(runqueues) == 1:
+                break
             continue
-        direction = stats.down if online else stats.up
-        began = now_ns()
-        ret = kernel.cpu_down(cpu) if online else kernel.cpu_up(cpu)
-        direction.tried += 1
-        stats.rounds += 1
-        if ret:
-            stats.failures.append(f"cpu_{'down' if online else 'up'}({cpu}) returned {ret}")
-        else:
-            direction.ok += 1
-            direction.ns.append(now_ns() - began)
+        _round(cpu, stats)
         if stats.rounds % AUDIT_EVERY == 0:
             stats.failures += kernel.audit()
+        if interval:
+            schedule_timeout_uninterruptible(interval)
     return stats
 
 
-def _stop_load() -> int:
-    load = Load.on(0)
-    load.stop.store(1)
-    rounds: int = load.rounds.load()
-    return rounds
+def _round(cpu: int, stats: Stats) -> None:
+    """Take the CPU down if it is online, otherwise bring it up."""
+    online, kernel = cpu_online(cpu), this_kernel()
+    direction = stats.down if online else stats.up
+    began = now_ns()
+    ret = kernel.cpu_down(cpu) if online else kernel.cpu_up(cpu)
+    direction.tried += 1
+    stats.rounds += 1
+    if ret:
+        stats.failures.append(f"cpu_{'down' if online else 'up'}({cpu}) returned {ret}")
+    else:
+        direction.ok += 1
+        direction.ns.append(now_ns() - began)
 
 
-def _bring_all_up() -> list[str]:
+def bring_all_up() -> list[str]:
+    """Bring every CPU up; what the audit of hotplug then finds.  A task; it sleeps."""
     kernel = this_kernel()
     for cpu in range(len(runqueues)):
         if not cpu_online(cpu):
             kernel.cpu_up(cpu)
     return kernel.audit()
-
-
-def run_onoff(machine: Machine, seconds: float, seed: int,
-              progress: Callable[[Stats], None] = lambda stats: None,
-              cycles: int | None = None) -> Stats:
-    """Torture a machine for that long, or until so many cycles are done.
-
-    Raises KernelPanic if it fails.
-    """
-    total = Stats()
-    workers = [machine.start(worker, seed + number, cpu=number % machine.cpus)
-               for number, worker in enumerate(WORKERS[machine.kernel])]
-    until = time.monotonic() + seconds
-    batch = seed
-    while not total.failures and (
-            time.monotonic() < until if cycles is None else total.cycles < cycles):
-        left = BATCH_SECONDS if cycles else max(0.01, min(BATCH_SECONDS, until - time.monotonic()))
-        stats = machine.run(torture_onoff, batch, left, cpu=machine.online()[0])
-        batch += 1
-        total.up.add(stats.up)
-        total.down.add(stats.down)
-        total.rounds += stats.rounds
-        total.failures += stats.failures
-        machine.audit()
-        progress(total)
-    total.failures += machine.run(_bring_all_up, cpu=machine.online()[0])
-    machine.run(_stop_load)
-    for worker in workers if not total.failures else []:   # a failure may have stranded some
-        worker.result()
-    machine.audit()
-    return total

@@ -4,36 +4,45 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.torture import load
-from kemu.torture.onoff import Direction, Stats, run_onoff
+from kemu.torture.onoff import Direction, Stats
+from kemu.torture.run import Plan, Run
+from kemu.torture.worker import Control, worker_main
+from kemu.torture.worker import Worker as WorkerWords
+from kemu.torture.workloads import affinity, park
+
+
+def hotplug(cpus, seed, **plan):
+    return Plan(cpus=cpus, seed=seed, mix=("park", "stop", "affinity", "execs"), shuffle=0, stutter=0, **plan)
 
 
 @pytest.mark.parametrize("cpus", [2, 5])
 def test_short_torture(machine, cpus):
     """A few seconds of it: nothing fails, and CPUs do come and go."""
-    stats = run_onoff(machine(cpus), 3, seed=cpus)
+    stats = Run(machine(cpus), hotplug(cpus, cpus, seconds=3)).go().stats
     assert (stats.failures, stats.down.ok > 0, stats.up.ok > 0) == ([], True, True)
 
 
 def test_audit_beside_the_load(machine):
     """A task that runs where it no longer may, since its stopper is on the way, is no violation."""
     m = machine(3)
-    for worker in (load.shuffle, load.park_unpark):
-        m.start(worker, 1)
+    for workload in (affinity, park):
+        with m.looking():
+            words = WorkerWords.alloc()
+        m.start(worker_main, workload, words, 1)
     for _ in range(300):
         m.audit()
     m.run(stop_load)
 
 
 def stop_load():
-    load.Load.on(0).stop.store(1)
+    Control.on(0).stop.store(1)
 
 
 def test_a_number_of_cycles(machine):
     """Instead of a time; the last batch is run to its end.  Any CPU may be down meanwhile."""
-    stats = run_onoff(machine(3), 0, seed=1, cycles=40)
-    assert stats.failures == []
-    assert stats.cycles >= 40
+    result = Run(machine(3), hotplug(3, 1, cycles=40)).go()
+    assert result.failures == []
+    assert result.stats.cycles >= 40
 
 
 def test_the_kernels_line():

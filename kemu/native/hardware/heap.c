@@ -4,6 +4,9 @@
  * Block sizes are powers of two from 64 bytes on; each size has a free list.  A word before
  * each block says its size and whether it is in use, so a wrong or a second free is refused.
  *
+ *	header.heap_blocks <- how many blocks are in use: under heap_lock; a search for leaks
+ *			      reads it at rest
+ *
  * | may run beside -> | alloc | free | use of a block |
  * | alloc             | lock  | lock | yes            |
  * | free              | lock  | lock | no: the owner uses the block, then frees it |
@@ -80,8 +83,10 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off)
 	if (status < 0)
 		return status;
 	status = load(&h->heap_free[class]) ? take_free(k, class, &head) : take_new(k, class, &head);
-	if (status == KEMU_OK)		/* under the lock: this finds a free list that runs in a circle */
+	if (status == KEMU_OK) {	/* under the lock: this finds a free list that runs in a circle */
 		store(head, IN_USE | (u64)class);
+		store(&h->heap_blocks, load(&h->heap_blocks) + 1);
+	}
 	kemu_raw_unlock(&h->heap_lock);
 	if (status < 0)
 		return status;
@@ -111,6 +116,7 @@ int kemu_heap_free(struct kemu *k, u64 off)
 		store(head, IS_FREE | class);
 		store(&head[1], load(&h->heap_free[class]));
 		store(&h->heap_free[class], kemu_offset(k, head));
+		store(&h->heap_blocks, load(&h->heap_blocks) - 1);
 	}
 	kemu_raw_unlock(&h->heap_lock);
 	return head ? KEMU_OK : KEMU_RANGE;

@@ -144,6 +144,7 @@ enum kemu_hold_state {
 	F(nr_symbols)		/* how many symbols there are; read without the lock (acquire) */ \
 	F(heap_lock)		/* guards the free lists of the heap */				\
 	F(heap_brk)		/* the offset of the first byte that was never allocated */	\
+	F(heap_blocks)		/* how many blocks of the heap are in use */			\
 	F(arena_lock)		/* guards the arena */						\
 	F(arena_brk)		/* the offset of the first byte that is free */			\
 	F(nr_published)		/* how many functions the arena holds */			\
