@@ -54,10 +54,10 @@ faults: build	## machines with a memory that is written over, beside a healthy o
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
 	$(BIN)/python -m bench $(ARGS)
 
-# Sphinx and what it needs; `make test` does without.
+# Sphinx and what it needs, the extra `docs` of setup.cfg; `make test` does without.
+DOCS = $(shell sed -n "/^docs =/,/^[a-z]* =/s/^    \(.*\)/'\1'/p" setup.cfg)
 $(VENV)/docs-stamp: $(VENV)/stamp
-	@echo "installing what the documentation needs into $(VENV), from the package index"
-	@KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[docs]' 2>$(VENV)/pip.log \
+	$(BIN)/pip install -q --disable-pip-version-check $(DOCS) 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@
 
