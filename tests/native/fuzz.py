@@ -9,8 +9,9 @@ machine calls.  A child may end with a result or with one of kemu's typed errors
 SystemError and a child that does not end are failures: this prints its seed and its last words.
 
 Not called are: the waits for what nobody will do (wait_while, wait_for_completion), links
-through the hardware's own words, and in a machine what replaces its kernel (the vectors) or
-its tasks (enter, leave, task_free, the runqueue's methods, whose caller holds rq_lock).
+through the hardware's own words; in a task what makes it another task (enter, leave) or takes
+a lock that other tasks need (task_rq_lock, the runqueue's methods); in a machine what replaces
+its kernel (the vectors) or frees its tasks.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from tests.native.surface import LINKS, Boom, Call, Thing, World, is_tame, targe
 KINDS = ("threads", "tasks", "machine")
 CALLS_PER_CHILD = 10_000
 CHILD_SECONDS = 120
-TAKES_LOCKS = {"task_rq_lock", *(f"RunQueue.{name}" for name in vars(native.RunQueue))}
-MACHINES_OWN = {"enter", "leave", "set_vectors", "set_tasks", "set_point_names", "set_lock_vector",
+STAYS_A_TASK = {"enter", "leave", "task_rq_lock", *(f"RunQueue.{name}" for name in vars(native.RunQueue))}
+MACHINES_OWN = {"set_vectors", "set_tasks", "set_point_names", "set_lock_vector",
                 "Memory.task_free", "die_with_parent", "Memory.wait_monitor"}
 WAITS_FOR_OTHERS = {"wait_for_completion", "Word.wait_while"}
 EDGES = [sign * (1 << bits) + away for bits in (31, 32, 62, 63, 64) for sign in (-1, 1)
@@ -51,7 +52,7 @@ def argument(draw: random.Random, things: list[str]) -> object:
 
 
 def is_allowed(call: Call, kind: str) -> bool:
-    if call.name in WAITS_FOR_OTHERS or (kind != "threads" and call.name in TAKES_LOCKS):
+    if call.name in WAITS_FOR_OTHERS or (kind != "threads" and call.name in STAYS_A_TASK):
         return False
     if kind == "machine" and call.name in MACHINES_OWN:
         return False
@@ -63,6 +64,8 @@ def is_allowed(call: Call, kind: str) -> bool:
 def call_garbage(world: World, kind: str, seed: int, count: int) -> int:
     """So many calls; returns how many were made before one stopped the machine."""
     draw, known, things = random.Random(seed), targets(), sorted(world.things)
+    if kind != "threads":
+        things.remove("leaves")     # another task would wait for the locks of one that left
     made = 0
     while made < count:
         target = draw.choice(known)
@@ -91,9 +94,7 @@ class SharedWorld(World):
 
 def in_machine(seed: int, count: int) -> int:
     from kemu.kernel.own.system import system
-    world = SharedWorld(system.memory)
-    del world.things["leaves"]          # a task that leaves ends its CPU's process
-    return call_garbage(world, "machine", seed, count)
+    return call_garbage(SharedWorld(system.memory), "machine", seed, count)
 
 
 def child(kind: str, seed: int, count: int) -> None:

@@ -13,27 +13,29 @@ typedef struct {
 	u64 class;		/* the offset of the symbol, once it has been looked up */
 } SpinLock;
 
-/* Tells lockuse.c that the current task is about to take the lock. */
-static int note_use(SpinLock *l)
+/* Tells lockuse.c that the current task is about to take the lock.  Out of line: it is rare. */
+static __attribute__((noinline, cold)) bool note_use(SpinLock *l)
 {
 	struct kemu *k = &l->word.memory->k;
+	int status = KEMU_OK;
 
 	if (!l->class_name)
-		return KEMU_OK;
+		return true;
 	if (!l->class) {
 		Py_ssize_t len;
 		const char *name = PyUnicode_AsUTF8AndSize(l->class_name, &len);
-		u64 index;
-		int status;
+		u64 index = 0;
 
 		if (!name)
-			return KEMU_RAISED;
+			return false;
 		status = kemu_symbol(k, name, (u64)len, &index);
-		if (status < 0)
-			return status;
-		l->class = k->symbols + index * sizeof(struct kemu_symbol);
+		l->class = status < 0 ? 0 : k->symbols + index * sizeof(struct kemu_symbol);
 	}
-	return kemu_lock_used(&kemu_self, l->class);
+	if (status >= 0)
+		status = kemu_lock_used(&kemu_self, l->class);
+	if (status < 0)
+		fail(status);
+	return status >= 0;
 }
 
 static bool is_in_this_machine(Word *w)
@@ -49,14 +51,13 @@ static bool is_in_this_machine(Word *w)
 
 static bool spin_lock(Word *w)
 {
-	int status = KEMU_OK;
+	int status;
 
 	if (!is_in_this_machine(w))
 		return false;
-	if (unlikely(load(&w->hdr->gate) & GATE_LOCKDEP))
-		status = note_use((SpinLock *)w);
-	if (status >= 0)
-		status = kemu_lock(&kemu_self, w->p);
+	if (unlikely(load(&w->hdr->gate) & GATE_LOCKDEP) && !note_use((SpinLock *)w))
+		return false;
+	status = kemu_lock(&kemu_self, w->p);
 	if (unlikely(status < 0))
 		fail(status);
 	return status >= 0;
