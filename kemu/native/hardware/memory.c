@@ -69,7 +69,7 @@ static u64 lay_out(struct kemu_header *h, u64 nr_cpus, u64 nr_tasks, u64 heap, u
 
 u64 kemu_size(u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 {
-	static struct kemu_header scratch;
+	struct kemu_header scratch;	/* on the stack: two threads may ask at once */
 
 	return lay_out(&scratch, nr_cpus, nr_tasks, heap, arena);
 }

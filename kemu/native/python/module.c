@@ -223,6 +223,14 @@ PyMODINIT_FUNC PyInit__hardware(void)
 {
 	PyObject *module = PyModule_Create(&module_def);
 
+#ifdef Py_GIL_DISABLED
+	/*
+	 * The vectors, the table of tasks and the serial numbers are static, and the
+	 * interpreter's lock guards them.  So a free-threaded Python turns the lock on.
+	 */
+	if (module && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_USED))
+		Py_CLEAR(module);
+#endif
 	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due, lock_used };
 	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
 	    !PyModule_AddFunctions(module, point_functions) &&
