@@ -197,7 +197,7 @@ class SideRun:
         try:
             self.side.diagram = columns.draw(
                 self.side.trace, labels=labels, names=self.race.names, since=columns.LAST_TRIAL,
-                tail=DRAWN_EVENTS, verdict=finding.text)
+                tail=DRAWN_EVENTS, verdict=finding.text.partition("\n\n")[0])
         except (LookupError, ValueError) as error:
             raise UsageError(f"race {self.race.name}: a label cannot be filled in "
                              f"({type(error).__name__}: {error}); kemu.trace.columns tells "

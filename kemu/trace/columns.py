@@ -28,6 +28,7 @@ LAST_TRIAL = "start"        # the point at which each actor of a trial begins
 GUTTER = 3
 NARROWEST = 12
 MARK = "<-- here"
+FIRST_LINES, LAST_LINES = 20, 60        # of a long diagram; the steps between are left out
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,21 @@ def draw(trace: Trace, *, labels: Mapping[str, str], names: Mapping[str, str] | 
     events = trace.events[-tail:] if tail else trace.events
     if since:
         events = _last_trial(events, since)
-    lines = to_lines(events, labels, names or {})
+    lines = shortened(to_lines(events, labels, names or {}))
     if not lines:
         return "(no labelled event was recorded)"
     return "\n".join([*_table(lines, width or terminal_width()),
                       *_legend(names or {}, verdict, trace)])
+
+
+def shortened(lines: list[Line]) -> list[Line]:
+    """At most FIRST_LINES + LAST_LINES of them, and one that says how many are left out."""
+    left_out = len(lines) - FIRST_LINES - LAST_LINES
+    if left_out <= 0:
+        return lines
+    gap = lines[FIRST_LINES]
+    return [*lines[:FIRST_LINES], Line(gap.ns, gap.cpu, f"({left_out:,} steps are left out)"),
+            *lines[-LAST_LINES:]]
 
 
 def default_labels(tasks: Iterable[str]) -> dict[str, str]:
