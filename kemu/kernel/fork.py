@@ -158,9 +158,9 @@ def do_exit() -> NoReturn:
 def start_over(argument: int, comm: str) -> NoReturn:
     """Enter the task's entry function again, with another argument, in a new thread.
 
-    For exec: the thread ends as in do_exit(), and the task is born again in the process
-    of the CPU it is on by then, where it sleeps until it is woken at once.  Caller holds
-    nothing.  Raises nothing: the thread's last switch does not come back.
+    For exec, and for a kthread that first runs away from home.  The thread ends as in do_exit().
+    The task is born again in the process of the CPU it is on by then, and finish_dead_task()
+    wakes it there.  Caller holds nothing.  Does not return.
     """
     me = current()
     me.arg.store(argument)

@@ -34,7 +34,8 @@ from typing import Any
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, shown
 from kemu.kernel.cpumask import check_cpu, cpumask_of
-from kemu.kernel.fork import copy_process, do_exit, put_task_struct, rehome, try_get_task_struct
+from kemu.kernel.fork import (copy_process, do_exit, put_task_struct, rehome, start_over,
+                              try_get_task_struct)
 from kemu.kernel.own import wiring
 from kemu.kernel.own.checks import thread_name, thread_result
 from kemu.kernel.own.point import point
@@ -59,6 +60,7 @@ KTHREAD_IS_PER_CPU = 0
 KTHREAD_SHOULD_STOP = 1
 KTHREAD_SHOULD_PARK = 2
 KTHREAD_IS_PARKED = 3
+KTHREAD_HAS_HOME = 4        # kemu: the creator chose the process; it stays the thread's home
 
 ThreadFn = Callable[[Any], int | None]
 
@@ -157,6 +159,7 @@ def kthread(me: Task) -> None:
     if not me.flags.load() & PF_REHOMED:
         _report(me)
         schedule()
+        _settle(me)
     self = to_kthread(me)
     threadfn = functions.load(self.function.load())
     block = self.data.load()
@@ -179,6 +182,23 @@ def kthread(me: Task) -> None:
     do_exit()
 
 
+def _settle(me: Task) -> None:
+    """Begin again in the process of the CPU that runs the thread first, if it was born elsewhere.
+
+    A thread cannot change its process, and threads of one process take turns at its
+    interpreter, whichever CPUs they run on.  The thread says that it needs no report any more
+    (PF_REHOMED) and ends as for exec.  fork.finish_dead_task() then makes that CPU its home,
+    pushes it to home.births, and wakes it.  Whatever was asked of it meanwhile is in its flags,
+    which it reads when its new thread begins.
+    """
+    flags = to_kthread(me).flags
+    if flags.test_bit(KTHREAD_HAS_HOME) or flags.test_bit(KTHREAD_IS_PER_CPU):
+        return
+    if me.home.load() != native.smp_processor_id():
+        me.flags.fetch_or(PF_REHOMED)
+        start_over(me.arg.load(), me.comm)
+
+
 def _report(me: Task) -> None:
     """Tell the creator that the thread is there, and get ready to sleep."""
     create = KThreadCreate.at(system.memory, me.arg.load())
@@ -195,8 +215,9 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
     """Create a kernel thread, not yet running: wake_up_process() or kthread_park() it.
 
     data is copied to the thread.  namefmt is printf-style, with args.  node is
-    ignored: there is one.  home is the CPU whose process the thread is born in,
-    by default the caller's; it says nothing about where the thread runs.
+    ignored: there is one.  home is the CPU whose process the thread is born in;
+    it says nothing about where the thread runs.  Without it, the thread begins its
+    function in the process of the CPU that it runs on then.
     May sleep.  Raises OutOfMemory if there is no task slot left.
     """
     if not callable(threadfn):
@@ -209,6 +230,8 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
                          allowed=system.header.possible_mask.load())
         wake_up_new_task(k)
         wait_for_completion(create.done)
+    if home is not None:
+        to_kthread(k).flags.set_bit(KTHREAD_HAS_HOME)
     return k
 
 
