@@ -48,7 +48,8 @@ hotplug: build	## 100,000 hotplug cycles of 4 CPUs under load, audited (an hour,
 soak: build	## the test suite twenty times
 	for i in $$(seq 20); do $(BIN)/python -m pytest -q $(ARGS) || exit 1; done
 
-faults: build	## machines with a memory that is written over, beside a healthy one
+faults: build	## processes killed and stopped at random, memories written over (5 minutes, or more)
+	$(BIN)/python -m tests.machine.faults 1000
 	$(BIN)/python -m tests.machine.hostile 100
 
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
@@ -84,4 +85,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign grain hotplug soak bench docs lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races campaign grain hotplug soak faults bench docs lint fuzz sanitize check clean

@@ -33,7 +33,7 @@ from kemu.kernel.sched.state import (PF_EXITING, PF_REBORN, PF_REHOMED, TASK_DEA
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.memory import functions
 from kemu.memory.views import Task
-from kemu.native import TURN_REHOME, current, preempt_disable, preempt_enable
+from kemu.native import TURN_REHOME, current, preempt_disable, preempt_enable, smp_processor_id
 
 FORK_PREEMPT_COUNT = 2      # as every task that is switched out: its schedule(), and rq.lock
 
@@ -170,6 +170,20 @@ def start_over(argument: int, comm: str) -> NoReturn:
     set_special_state(TASK_DEAD)
     __schedule()
     BUG(f"{me} was born again and its old thread was run")
+
+
+def settle() -> None:
+    """Make the CPU that the current task is on its home, before it runs its function.  May sleep.
+
+    Threads of one process take turns at its interpreter, on whichever CPUs they run.  If the CPU
+    is not the task's home yet, the thread says that the next one needs no report (PF_REHOMED)
+    and ends; finish_dead_task() then pushes the task to the CPU's births, and wakes it.  What is
+    asked of the task meanwhile is in its flags, which the new thread reads.  Caller holds nothing.
+    """
+    me = current()
+    if me.home.load() != smp_processor_id():
+        me.flags.fetch_or(PF_REHOMED)
+        start_over(me.arg.load(), me.comm)
 
 
 def _begin_again(p: Task) -> None:

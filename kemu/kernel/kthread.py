@@ -34,7 +34,7 @@ from typing import Any
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, shown
 from kemu.kernel.cpumask import check_cpu, cpumask_of
-from kemu.kernel.fork import (copy_process, do_exit, put_task_struct, rehome, start_over,
+from kemu.kernel.fork import (copy_process, do_exit, put_task_struct, rehome, settle,
                               try_get_task_struct)
 from kemu.kernel.own import wiring
 from kemu.kernel.own.checks import thread_name, thread_result
@@ -61,6 +61,7 @@ KTHREAD_SHOULD_STOP = 1
 KTHREAD_SHOULD_PARK = 2
 KTHREAD_IS_PARKED = 3
 KTHREAD_HAS_HOME = 4        # kemu: the creator chose the process; it stays the thread's home
+HAS_A_PROCESS = 1 << KTHREAD_IS_PER_CPU | 1 << KTHREAD_HAS_HOME
 
 ThreadFn = Callable[[Any], int | None]
 
@@ -159,7 +160,8 @@ def kthread(me: Task) -> None:
     if not me.flags.load() & PF_REHOMED:
         _report(me)
         schedule()
-        _settle(me)
+        if not to_kthread(me).flags.load() & HAS_A_PROCESS:
+            settle()
     self = to_kthread(me)
     threadfn = functions.load(self.function.load())
     block = self.data.load()
@@ -180,23 +182,6 @@ def kthread(me: Task) -> None:
     complete(self.exited)
     native.trace(events.SCHED_PROCESS_EXIT, me.slot, 0, 0, 0)
     do_exit()
-
-
-def _settle(me: Task) -> None:
-    """Begin again in the process of the CPU that runs the thread first, if it was born elsewhere.
-
-    A thread cannot change its process, and threads of one process take turns at its
-    interpreter, whichever CPUs they run on.  The thread says that it needs no report any more
-    (PF_REHOMED) and ends as for exec.  fork.finish_dead_task() then makes that CPU its home,
-    pushes it to home.births, and wakes it.  Whatever was asked of it meanwhile is in its flags,
-    which it reads when its new thread begins.
-    """
-    flags = to_kthread(me).flags
-    if flags.test_bit(KTHREAD_HAS_HOME) or flags.test_bit(KTHREAD_IS_PER_CPU):
-        return
-    if me.home.load() != native.smp_processor_id():
-        me.flags.fetch_or(PF_REHOMED)
-        start_over(me.arg.load(), me.comm)
 
 
 def _report(me: Task) -> None:
