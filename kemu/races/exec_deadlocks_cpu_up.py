@@ -23,13 +23,15 @@ from __future__ import annotations
 
 import kemu
 from kemu.harness.trial import Trial
+from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
                                               percpu_up_read, percpu_up_write)
 from kemu.kernel.v2_6 import cpucontrol, migration
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
 from kemu.machine.override import original_of
 from kemu.memory.views import Task
-from kemu.races.usermodehelper import HELPER, call_usermodehelper
+from kemu.races.usermodehelper import (HELPER, call_usermodehelper, exec_is_under_way,
+                                       helper_has_executed, wait_for_the_work)
 
 race = kemu.Race(
     "exec-deadlocks-cpu-up", cpus=3, placement=(0, 1, 0), kernel="2.6.6",
@@ -42,6 +44,8 @@ race = kemu.Race(
             "kthread_create:queued[upper]": "  kthread_create(): wait for keventd",
             "kemu_panic": "{who} waits for ever"},
     budget="jitter: a hit within 5 s")
+race.witness("up-during-exec", "cpu_up() was called when H had been started, and had not execed yet")
+race.postcondition(helper_has_executed)
 
 
 class CpuControlRwsem(kemu.PerCPU, keep=True):
@@ -82,7 +86,17 @@ def caller(t: Trial) -> None:
 @race.actor(cpu=0)
 def upper(t: Trial) -> None:
     with t.window():
+        wait_for_the_work(t)
+        if exec_is_under_way():
+            t.witness("up-during-exec")
         cpu_up(1)
+
+
+@race.postcondition
+def cpu_is_up(t: Trial) -> None:
+    """CPU1 is online, and has the threads of a CPU: keventd has made them."""
+    assert cpu_online(1), "CPU1 is offline after cpu_up(1)"
+    assert migration.Migration.on(1).thread.get() is not None, "CPU1 has no migration thread"
 
 
 race.force(hold=upper, at="start", until=(HELPER, "helper:execs"), kind="preemptible")

@@ -29,7 +29,8 @@ from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.workqueue import flush_scheduled_work
 from kemu.machine.override import original_of
 from kemu.memory.views import Task
-from kemu.races.usermodehelper import HELPER, call_usermodehelper
+from kemu.races.usermodehelper import (HELPER, call_usermodehelper, exec_is_under_way,
+                                       helper_has_executed)
 
 race = kemu.Race(
     "exec-deadlocks-flush", cpus=2, kernel="2.6.6", fix="sched_balance_exec-fix",
@@ -41,6 +42,8 @@ race = kemu.Race(
             "flush:waiting[flusher]": "  hotplug lock held: wait for keventd",
             "kemu_panic": "{who} waits for ever"},
     budget="jitter: a hit within 5 s")
+race.witness("flush-during-exec", "the flush began when H had been started, and had not execed yet")
+race.postcondition(helper_has_executed)
 
 
 @race.before(migration.sched_migrate_task)
@@ -55,10 +58,26 @@ def caller(t: Trial) -> None:
     call_usermodehelper(t)
 
 
+class Stage(kemu.PerCPU):
+    """Of CPU 0."""
+
+    too_early = kemu.Word()     # the flush returned before the work that it had found
+
+
 @race.actor(cpu=0)
 def flusher(t: Trial) -> None:
     with t.window():
+        under_way = exec_is_under_way()
+        if under_way:
+            t.witness("flush-during-exec")
         flush_scheduled_work()
+        Stage.on(0).too_early.store(int(under_way and exec_is_under_way()))
+
+
+@race.postcondition
+def flush_waits(t: Trial) -> None:
+    """flush_scheduled_work() returns after the works that were queued when it was called."""
+    assert not Stage.on(0).too_early.load(), "the flush returned while the work was under way"
 
 
 race.force(hold=flusher, at="start", until=(HELPER, "helper:execs"), kind="preemptible")

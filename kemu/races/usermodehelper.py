@@ -31,7 +31,8 @@ class SubprocessInfo(kemu.PerCPU, keep=True):
     work = kemu.Embedded(WorkStruct)
     vfork = kemu.Embedded(Completion)       # H has executed the program
     complete = kemu.Embedded(Completion)    # the caller may go on
-    executed = kemu.Word()                  # how often
+    started = kemu.Word()                   # programs, ever
+    executed = kemu.Word()                  # of these, how many have got through their exec
 
 
 def ____call_usermodehelper(data: None) -> int:
@@ -48,11 +49,32 @@ def ____call_usermodehelper(data: None) -> int:
 def __call_usermodehelper(data: int) -> None:
     """The work: start H, and wait for its exec (Linux: CLONE_VFORK)."""
     info = SubprocessInfo.on(0)
+    info.started.add(1)
     helper = kthread_create(____call_usermodehelper, None, HELPER)
     sched.wake_up_process(helper)
     with waiting_for(helper, "vfork"):
         wait_for_completion(info.vfork)
     complete(info.complete)
+
+
+def wait_for_the_work(t: Trial) -> None:
+    """Return when keventd is in the trial's work."""
+    while SubprocessInfo.on(0).started.load() < t.number:
+        sched.yield_()
+
+
+def exec_is_under_way() -> bool:
+    """Whether keventd is in the work, and H has not got through its exec yet."""
+    info = SubprocessInfo.on(0)
+    return bool(info.executed.load() < info.started.load())
+
+
+def helper_has_executed(t: Trial) -> None:
+    """A postcondition: every program that was started has got through its exec."""
+    info = SubprocessInfo.on(0)
+    assert info.executed.load() == info.started.load() == t.number, (
+        f"{info.started.load()} programs were started in {t.number} trials, and "
+        f"{info.executed.load()} executed")
 
 
 def call_usermodehelper(t: Trial) -> None:
