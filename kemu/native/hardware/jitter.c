@@ -17,14 +17,17 @@
 #define PACE_RATIO	10	/* how much likelier a delay is while a task is slow */
 #define SHORTEST_PACE	8	/* operations */
 
-/* xorshift64*: one stream per task, from the machine's seed. */
+/*
+ * xorshift64*: one stream per task, from the machine's seed.  The pid is in it, because
+ * otherwise each of many short tasks of one name would be delayed at the same points.
+ */
 static u64 draw(struct kemu *k, struct kemu_task *t)
 {
 	u64 x = t->prng;
 
 	if (!x)
 		x = (load(&k->hdr->jitter_seed) + 1) * 0x9e3779b97f4a7c15ULL ^
-		    (t->comm0 * 31 + t->comm1) * 0xbf58476d1ce4e5b9ULL;
+		    (t->comm0 * 31 + t->comm1 + t->pid) * 0xbf58476d1ce4e5b9ULL;
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
