@@ -46,7 +46,7 @@ int kemu_update_tick(struct kemu_self *s, struct kemu_cpu *cpu)
 	if (load(&cpu->fair_nr) < 2)
 		store(&cpu->tick_at, 0);
 	else if (!load(&cpu->tick_at))
-		store(&cpu->tick_at, kemu_now() + load(&s->k->hdr->tick_ns));
+		store(&cpu->tick_at, kemu_clock(s->k) + load(&s->k->hdr->tick_ns));
 	status = kemu_program_event(s->k, cpu);
 	return status < 0 ? status : kemu_unlock(s, &cpu->timer_lock);
 }

@@ -37,7 +37,7 @@ bool kemu_irq_pending(struct kemu_cpu *cpu)
 
 	if (load(&cpu->irqs_off))
 		return false;
-	return load(&cpu->ipi) || (event < KEMU_NEVER && kemu_now() >= event);
+	return load(&cpu->ipi) || (event < KEMU_NEVER && kemu_clock(kemu_self.k) >= event);
 }
 
 bool kemu_resched_due(struct kemu_self *s, struct kemu_cpu *cpu)
@@ -75,11 +75,12 @@ static bool my_turn(void *me)
 	return load_acquire(&((struct kemu_task *)me)->turn) != 0;
 }
 
-static void take_turn(struct kemu_self *s, u64 *last)
+static int take_turn(struct kemu_self *s, u64 *last)
 {
 	*last = load_acquire(&s->thread->turn) - 1;
 	store(&s->thread->turn, 0);
 	s->task = s->thread;
+	return kemu_controlled(s->k) ? kemu_take_turn_by_choice(s, *last) : KEMU_OK;
 }
 
 /* Waits until a CPU switches to this thread's task.  last: the slot of the task that ran there. */
@@ -89,9 +90,7 @@ int kemu_wait_turn(struct kemu_self *s, u64 *last)
 	int status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
 
 	kemu_host.acquire(host);
-	if (status == KEMU_OK)
-		take_turn(s, last);
-	return status;
+	return status == KEMU_OK ? take_turn(s, last) : status;
 }
 
 /*
@@ -125,6 +124,7 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	u64 from = kemu_slot(s->k, s->task);
+	bool busy;
 	void *host;
 	int status;
 
@@ -134,14 +134,15 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 		*last = from;
 		return KEMU_OK;
 	}
+	busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
 	give_turn(cpu, next, from + 1);
 	host = kemu_begin_wait();
 	kemu_notify(&next->bell);
+	if (busy)
+		kemu_let_others_go_on(s, cpu);
 	status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_turn, s->thread);
 	kemu_host.acquire(host);
-	if (status == KEMU_OK)
-		take_turn(s, last);
-	return status;
+	return status == KEMU_OK ? take_turn(s, last) : status;
 }
 
 /* The last switch of a dead task: as soon as next runs, a new task may get the slot. */
@@ -149,12 +150,16 @@ void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	u64 from = kemu_slot(s->k, s->task);
+	bool busy;
 
 	kemu_deliver_kicks(s);
 	hand_lock(s, cpu, next);
-	s->task = s->thread = NULL;
+	busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
 	give_turn(cpu, next, from + 1);
 	kemu_notify(&next->bell);
+	if (busy)
+		kemu_let_others_go_on(s, cpu);
+	s->task = s->thread = NULL;
 }
 
 /* From here on the thread runs as swapper.  The runqueue names swapper already. */
@@ -170,9 +175,12 @@ void kemu_stand_in(struct kemu_self *s)
 /* The stand-in's turn has come on another CPU: swapper's own thread idles here from now on. */
 int kemu_resign(struct kemu_self *s, u64 *last)
 {
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	struct kemu_task *swapper = s->task;
 
-	give_turn(kemu_this_cpu(s), swapper, KEMU_TURN_IDLE + 1);
+	if (kemu_controlled(s->k))
+		kemu_resign_by_choice(s, cpu);
+	give_turn(cpu, swapper, KEMU_TURN_IDLE + 1);
 	kemu_notify(&swapper->bell);
 	return kemu_wait_turn(s, last);
 }
@@ -210,6 +218,7 @@ void kemu_mark_busy(struct kemu_cpu *cpu)
 }
 
 struct idler {
+	struct kemu *k;
 	struct kemu_cpu *cpu;
 	struct kemu_task *me;
 };
@@ -218,7 +227,30 @@ static bool idle_over(void *arg)
 {
 	struct idler *i = arg;
 
-	return kemu_idle_must_end(i->cpu) || load_acquire(&i->me->turn);
+	if (load_acquire(&i->me->turn))
+		return true;
+	return kemu_controlled(i->k) ? kemu_has_baton(i->k, i->cpu) : kemu_idle_must_end(i->cpu);
+}
+
+/* The CPU is marked idle, and its thread sleeps until something is due. */
+static int sleep_idle(struct kemu_self *s, struct idler *me, u64 poll_ns)
+{
+	u64 gate = load(&s->k->hdr->gate), deadline = me->cpu->next_event;
+	int status = KEMU_OK;
+
+	if (gate & GATE_CONTROL)
+		status = load(&me->me->turn) ? KEMU_OK : kemu_idle_by_choice(s, me->cpu);
+	else if (gate & (GATE_HOLD | GATE_QUIESCE) && !idle_over(me))
+		kemu_went_idle(s->k);
+	if (status < 0)
+		return status;
+	if (gate & GATE_CONTROL || load(&me->cpu->irqs_off))
+		deadline = KEMU_NEVER;
+	do {	/* under control the host's time ends no sleep */
+		status = kemu_sleep_until(s->k, &s->thread->bell, poll_ns, deadline, idle_over, me);
+		deadline = KEMU_NEVER;
+	} while (status == KEMU_PENDING && kemu_controlled(s->k));
+	return status;
 }
 
 /* As haltpoll: longer after a wake-up that polling would have caught, otherwise shorter. */
@@ -236,18 +268,17 @@ static void adapt_poll(struct kemu_cpu *cpu, u64 waited, u64 max)
 int kemu_idle(struct kemu_self *s, u64 *why)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	struct idler me = { cpu, s->thread };
+	struct idler me = { s->k, cpu, s->thread };
 	u64 max = cpu->sharers > 1 ? 0 : load(&s->k->hdr->poll_max_ns), began = kemu_now();
 	void *host = kemu_begin_wait();
 	int status;
 
 	kemu_mark_idle(s, cpu, CPU_IDLE);
-	if (load(&s->k->hdr->gate) & (GATE_HOLD | GATE_QUIESCE) && !idle_over(&me))
-		kemu_went_idle(s->k);
-	status = kemu_sleep_until(s->k, &s->thread->bell, max ? cpu->poll_ns : 0,
-				  load(&cpu->irqs_off) ? KEMU_NEVER : cpu->next_event, idle_over, &me);
+	status = sleep_idle(s, &me, max ? cpu->poll_ns : 0);
 	kemu_mark_busy(cpu);
 	kemu_host.acquire(host);
+	if (kemu_controlled(s->k))
+		kemu_record_wakeup(s, cpu);
 	if (max)
 		adapt_poll(cpu, kemu_now() - began, max);
 	*why = (load(&cpu->need_resched) ? WHY_RESCHED : 0) |
@@ -261,6 +292,8 @@ void kemu_kick(struct kemu *k, struct kemu_cpu *cpu)
 {
 	u64 idler;
 
+	if (kemu_controlled(k))		/* whether it goes on is the chooser's to say */
+		return;
 	smp_mb();		/* pairs with kemu_idle() */
 	idler = load(&cpu->idler);
 	if (idler && idler <= k->nr_tasks)

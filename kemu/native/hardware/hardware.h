@@ -52,6 +52,7 @@ enum kemu_status {
 enum kemu_op {
 	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
 	OP_CALL,		/* the beginning of a mechanism of the kernel that is in C */
+	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN,	/* of the chooser only */
 };
 
 struct kemu {
@@ -221,6 +222,22 @@ bool kemu_stands_still(struct kemu *k, struct kemu_cpu *cpu);
 bool kemu_all_blocked(struct kemu *k);
 void kemu_went_idle(struct kemu *k);
 
+/* chooser.c: one CPU runs at a time, and a plan says which */
+int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value);
+int kemu_choose_at_point(struct kemu_self *s, u64 point);
+int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu);
+bool kemu_has_baton(struct kemu *k, struct kemu_cpu *cpu);
+void kemu_record_wakeup(struct kemu_self *s, struct kemu_cpu *cpu);
+
+/* enabled.c: the time that tasks see */
+u64 kemu_clock(struct kemu *k);
+
+/* standin.c: turns under control */
+int kemu_take_turn_by_choice(struct kemu_self *s, u64 last);
+bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next);
+void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu);
+void kemu_resign_by_choice(struct kemu_self *s, struct kemu_cpu *cpu);
+
 /* ring.c: one trace ring per CPU, one writer at a time */
 void kemu_trace(struct kemu_self *s, u64 id, struct kemu_task *subject, u64 a, u64 b, u64 c);
 struct kemu_event *kemu_ring_of(struct kemu *k, u64 cpu);
@@ -235,6 +252,12 @@ int kemu_handover(u64 core_a, u64 core_b, u64 n, u64 budget_ns, bool sleeping, u
 
 /* process.c */
 int kemu_die_with_parent(void);
+
+/* Whether a chooser decides every step. */
+static inline bool kemu_controlled(struct kemu *k)
+{
+	return unlikely(load(&k->hdr->gate) & GATE_CONTROL);
+}
 
 /* Before a step of a mechanism that others may see: the gate, as for a step in Python. */
 static inline int kemu_step(struct kemu_self *s, enum kemu_op op, u64 *word, u64 value)

@@ -48,7 +48,7 @@ enum kemu_gate {
 	GATE_JITTER	= 1 << 4,	/* random delays at points */
 	GATE_JITTER_OPS	= 1 << 5,	/* and before every operation, which takes what is due */
 	GATE_QUIESCE	= 1 << 6,	/* the last CPU to go idle raises IPI_QUIESCENT */
-	GATE_CONTROL	= 1 << 7,	/* reserved: a chooser decides every step */
+	GATE_CONTROL	= 1 << 7,	/* a chooser decides every step (chooser.c) */
 	GATE_NO_POINTS	= 1 << 8,	/* a point is recorded, and does nothing else */
 	GATE_LOCKDEP	= 1 << 9,	/* how each class of spinlock is taken is recorded (lockuse.c) */
 };
@@ -137,6 +137,10 @@ enum kemu_hold_state {
 	F(jitter_max_ns)	/* the longest delay */						\
 	F(jitter_odds)		/* one point or operation in so many is delayed */		\
 	F(jitter_seed)		/* the seed of the delays */					\
+	/* chooser.c says which CPU writes these. */							\
+	F(baton)		/* 1 + the CPU that may go on, under GATE_CONTROL */		\
+	F(clock_ns)		/* the time that tasks see, under GATE_CONTROL */		\
+	F(chooser)		/* the offset of the struct kemu_chooser; 0: none */		\
 	/* Each allocator has a raw lock.  No CPU holds two of them. */				\
 	F(task_lock)		/* guards the free task slots */				\
 	F(task_hint)		/* the slot where the next search begins */			\
@@ -199,7 +203,13 @@ enum kemu_hold_state {
 	/* Guarded by timer_lock. */								\
 	L(timer_lock)		/* 0, or 1 + the slot of its owner */				\
 	F(timer_next)		/* the list of timers that are set on this CPU */		\
-	F(timer_prev)		/* its other end */
+	F(timer_prev)		/* its other end */						\
+	/* Written by this CPU while it has the baton: the step that it is about to do (chooser.c). */ \
+	L(want)			/* an enum kemu_op; 0: it has announced nothing */		\
+	F(want_word)		/* the offset of the word */					\
+	F(want_value)		/* what the word must not be, of a wait; see enabled.c */	\
+	F(want_task)		/* the slot of the task */					\
+	F(want_thread)		/* the slot of the thread that does the step */
 
 #define KEMU_TASK_FIELDS(F, L)									\
 	/* Written at birth; exec changes comm, and exec and rehome() change home. */		\
@@ -235,6 +245,7 @@ enum kemu_hold_state {
 	F(prng)			/* the state of its random numbers (jitter.c) */		\
 	F(pace)			/* how likely a delay is at present (jitter.c) */		\
 	F(pace_left)		/* for how many operations more */				\
+	F(unexplored)		/* 1: between its point "done" and its point "start" (chooser.c) */ \
 	F(blocked_on)		/* the offset of the completion that it waits for; 0: none */	\
 	F(waits_for)		/* 1 + the slot of the task that it waits for; 0: none (kernel/own/hung.py) */ \
 	F(waits_on)		/* the offset of the word that names the owner of what it waits for; 0: none */ \
@@ -287,6 +298,38 @@ enum kemu_hold_state {
 	F(waiters_next)		/* the list of tasks that wait */				\
 	F(waiters_prev)		/* its other end */
 
+/*
+ * What a trial is to do, and what it did: see chooser.c.  A block of the heap, which
+ * header.chooser names; the plan's choices, a byte each, come after it.
+ */
+#define KEMU_CHOOSER_FIELDS(F)						\
+	/* the plan: by the referee, before the trial */		\
+	F(rule) F(seed) F(nr_planned) F(max_steps)			\
+	F(record) F(start_point) F(done_point)				\
+	/* what happened: by the CPU that has the baton */		\
+	F(phase) F(nr_steps) F(nr_choices) F(writes) F(outcome)		\
+	F(parted_at) F(strays) F(enabled) F(choice) F(last)
+
+/* One step, as the record has it.  seen: the word just before. */
+#define KEMU_STEP_FIELDS(F)						\
+	F(op) F(cpu) F(task) F(word) F(value) F(seen) F(enabled) F(choice)
+
+#define KEMU_MAX_SKIPS	16		/* ranges of words that are no part of the trial */
+#define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
+#define KEMU_MAX_PLANNED 32768
+#define KEMU_NO_CHOICE	0xffffffffULL	/* step.choice, where only one CPU could go on */
+
+/* Who goes on when the plan's choices are used up. */
+enum kemu_rule { RULE_STAY, RULE_RANDOM, RULE_PCT };
+
+/* chooser.outcome */
+enum kemu_outcome {
+	OUTCOME_RUNS,
+	OUTCOME_QUIET,		/* every CPU idles, and nothing is due */
+	OUTCOME_DEADLOCK,	/* none can go on, and not all idle */
+	OUTCOME_TOO_LONG,	/* more than max_steps */
+};
+
 #define KEMU_COMPLETE_ALL (1ULL << 40)	/* what complete_all() counts to */
 
 #define KEMU_WORD(name) u64 name;
@@ -295,6 +338,16 @@ enum kemu_hold_state {
 struct kemu_completion { KEMU_COMPLETION_FIELDS(KEMU_WORD) };
 
 struct kemu_hold { KEMU_HOLD_FIELDS(KEMU_WORD) };
+
+struct kemu_step { KEMU_STEP_FIELDS(KEMU_WORD) };
+
+struct kemu_chooser {
+	KEMU_CHOOSER_FIELDS(KEMU_WORD)
+	u64 skips[KEMU_MAX_SKIPS][2];		/* from, to */
+	u64 priorities[KEMU_MAX_CPUS];		/* a higher one goes first */
+	u64 changes[KEMU_MAX_CHANGES];		/* at these choices a priority drops */
+	unsigned char planned[KEMU_MAX_PLANNED];
+};
 
 struct kemu_header {
 	KEMU_HEADER_FIELDS(KEMU_WORD)

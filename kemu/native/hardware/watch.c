@@ -144,6 +144,28 @@ static int wait_as_guest(struct kemu *k, u64 *word, u64 value, struct kemu_task 
 }
 
 /*
+ * Under control a wait is one step, which can be done when the wait is over.  The turn of a
+ * thread is no step: an OS thread is born or ends, and the CPU keeps the baton.
+ */
+static int wait_by_choice(struct kemu *k, struct kemu_self *s, u64 *word, u64 value)
+{
+	u64 off = kemu_offset(k, word), tasks = (u64)((char *)k->tasks - k->base);
+	bool is_turn = off >= tasks && off < tasks + k->nr_tasks * sizeof(struct kemu_task) &&
+		       (off - tasks) % sizeof(struct kemu_task) == offsetof(struct kemu_task, turn);
+	void *host;
+	int status;
+
+	if (is_turn) {
+		host = kemu_begin_wait();
+		status = wait_as_guest(k, word, value, NULL);
+		kemu_host.acquire(host);
+		return status;
+	}
+	status = kemu_choose(s, OP_WAIT, off, value);
+	return status < 0 || load_acquire(word) != value ? status : KEMU_PENDING;
+}
+
+/*
  * Waits until the word no longer has the value: for what another CPU is about to do,
  * not for what may take long.  Reads are acquires.  whom, if not NULL, is the task that
  * will change it; a script that holds it lets it go.  KEMU_PENDING: an interrupt or a
@@ -157,6 +179,8 @@ int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom
 	void *host;
 	int status;
 
+	if (task && kemu_controlled(k))
+		return wait_by_choice(k, s, word, value);
 	for (int i = 0; i < (task && kemu_poll_ns(k) ? SPINS : 1); i++, cpu_pause())
 		if (load_acquire(word) != value)
 			return KEMU_OK;
@@ -172,6 +196,10 @@ void kemu_relax_while(struct kemu_self *s, u64 *word, u64 value)
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	void *host;
 
+	if (kemu_controlled(s->k)) {	/* if the machine has stopped, the next operation says so */
+		kemu_choose(s, OP_RELAX, kemu_offset(s->k, word), 0);
+		return;
+	}
 	if (kemu_poll_ns(s->k)) {
 		cpu_pause();
 		return;

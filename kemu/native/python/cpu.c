@@ -85,18 +85,21 @@ static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
 /* A point where preemption and interrupts are taken, and no more. */
 static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 {
+	struct kemu_self *s = &kemu_self;
+	int status = KEMU_OK;
+
 	(void)module, (void)unused;
 	if (!is_task())
 		return NULL;
-	if (kemu_self.reschedules)
-		kemu_deliver_kicks(&kemu_self);
-	if (!is_due()) {
-		if (kemu_this_cpu(&kemu_self)->sharers > 1)
-			kemu_backoff(0);
-		else
-			cpu_pause();
-	}
-	return then_pending();
+	if (s->reschedules)
+		kemu_deliver_kicks(s);
+	if (kemu_controlled(s->k))
+		status = kemu_choose(s, OP_RELAX, kemu_offset(s->k, &kemu_this_cpu(s)->need_resched), 0);
+	else if (!is_due() && kemu_this_cpu(s)->sharers > 1)
+		kemu_backoff(0);
+	else if (!is_due())
+		cpu_pause();
+	return status < 0 ? fail(status) : then_pending();
 }
 
 PyMethodDef cpu_functions[] = {

@@ -11,7 +11,7 @@
 static PyObject *py_now_ns(PyObject *module, PyObject *unused)
 {
 	(void)module, (void)unused;
-	return from_word(kemu_now());
+	return from_word(kemu_clock(kemu_self.k));
 }
 
 static PyObject *py_getcpu(PyObject *module, PyObject *unused)

@@ -123,6 +123,8 @@ struct field { const char *name; size_t offset; };
 #define CPU_FIELD(f)	{ #f, offsetof(struct kemu_cpu, f) },
 #define TASK_FIELD(f)	{ #f, offsetof(struct kemu_task, f) },
 #define HOLD_FIELD(f)	{ #f, offsetof(struct kemu_hold, f) },
+#define CHOOSER_FIELD(f)	{ #f, offsetof(struct kemu_chooser, f) },
+#define STEP_FIELD(f)	{ #f, offsetof(struct kemu_step, f) },
 #define COMPLETION_FIELD(f) { #f, offsetof(struct kemu_completion, f) },
 
 static const struct field header_fields[] = {
@@ -140,6 +142,15 @@ static const struct field hold_fields[] = {
 
 static const struct field completion_fields[] = {
 	KEMU_COMPLETION_FIELDS(COMPLETION_FIELD) { "sizeof", sizeof(struct kemu_completion) }, { 0 }
+};
+
+static const struct field chooser_fields[] = {
+	KEMU_CHOOSER_FIELDS(CHOOSER_FIELD) CHOOSER_FIELD(skips) CHOOSER_FIELD(priorities)
+	CHOOSER_FIELD(changes) CHOOSER_FIELD(planned)
+	{ "sizeof", sizeof(struct kemu_chooser) }, { 0 }
+};
+static const struct field step_fields[] = {
+	KEMU_STEP_FIELDS(STEP_FIELD) { "sizeof", sizeof(struct kemu_step) }, { 0 }
 };
 
 static bool add_layout(PyObject *module, const char *name, const struct field *fields)
@@ -186,6 +197,15 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(KEMU_BUG_CLASS), CONSTANT(KEMU_BUG_QUEUE), CONSTANT(KEMU_BUG_COUNT),
 	CONSTANT(KEMU_BUG_SLEEPS), CONSTANT(KEMU_BUG_ATOMIC), CONSTANT(KEMU_BUG_GONE),
 	CONSTANT(KEMU_BUG_NOWHERE), CONSTANT(KEMU_BUG_ITSELF),
+	CONSTANT(GATE_CONTROL), CONSTANT(KEMU_MAX_SKIPS), CONSTANT(KEMU_MAX_CHANGES),
+	CONSTANT(KEMU_MAX_PLANNED), CONSTANT(KEMU_NO_CHOICE),
+	CONSTANT(RULE_STAY), CONSTANT(RULE_RANDOM), CONSTANT(RULE_PCT),
+	CONSTANT(OUTCOME_RUNS), CONSTANT(OUTCOME_QUIET), CONSTANT(OUTCOME_DEADLOCK),
+	CONSTANT(OUTCOME_TOO_LONG),
+	CONSTANT(OP_LOAD), CONSTANT(OP_STORE), CONSTANT(OP_XCHG), CONSTANT(OP_CMPXCHG),
+	CONSTANT(OP_ADD), CONSTANT(OP_OR), CONSTANT(OP_AND), CONSTANT(OP_WAIT), CONSTANT(OP_LOCK),
+	CONSTANT(OP_UNLOCK), CONSTANT(OP_POINT), CONSTANT(OP_START), CONSTANT(OP_RELAX),
+	CONSTANT(OP_IDLE),
 	CONSTANT(WHY_RESCHED), CONSTANT(WHY_IRQ), CONSTANT(WHY_TURN),
 };
 
@@ -242,6 +262,7 @@ PyMODINIT_FUNC PyInit__hardware(void)
 	    add_type(module, "Tasks", &Tasks_Type) &&
 	    add_type(module, "RunQueue", &RunQueue_Type) && add_constants(module) &&
 	    add_layout(module, "COMPLETION", completion_fields) &&
+	    add_layout(module, "CHOOSER", chooser_fields) && add_layout(module, "STEP", step_fields) &&
 	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
 	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
 		return module;

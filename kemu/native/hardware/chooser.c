@@ -1,0 +1,214 @@
+/*
+ * chooser.c - under GATE_CONTROL one CPU runs at a time, and a plan says which.
+ *
+ * The baton is a word that names a CPU.  The thread that runs there goes on; the thread of
+ * every other CPU sleeps.  Before each step, that is, before each operation of the gate, the
+ * CPU announces what it is about to do, chooses who goes on, and either goes on itself or
+ * passes the baton and sleeps on its own bell.
+ *
+ *	header.baton	<- the CPU that goes on, plus one: by the CPU that has the baton
+ *			   (release); read by the thread that waits for it (acquire)
+ *	header.gate	|= GATE_CONTROL: by the referee, at rest, after the plan; taken away by
+ *			   the CPU that finds that all are at rest again
+ *	header.clock_ns	<- the time that tasks see: by the CPU that has the baton
+ *	cpu.want...	<- the step that the CPU is about to do: by the CPU, before it chooses;
+ *			   want = 0: by the CPU, when the baton has come back
+ *	chooser, record	<- by the CPU that has the baton
+ *
+ * All of these are plain words: whoever has the baton has seen all that was written under
+ * it, because the release of the baton comes after the writes and its acquire before the
+ * reads.  The wake-up of the thread is a notification as any other (bell.c).
+ *
+ * A CPU is enabled, and may be chosen, if
+ *
+ *	it announced		and
+ *	  a lock		  the lock is free (or the lock will refuse)
+ *	  a wait for a word	  the word has changed, or an interrupt or a reschedule is due
+ *	  a step of a poll	  some word was written since, or one of these is due
+ *	  the start point	  no CPU that is not at its start point could go on
+ *	  any other step	  -
+ *	nothing, and idles	  what would end its idling is due (cpu.c)
+ *
+ * What keeps the baton, and so is not a step: Python between two operations; the switch from
+ * a task to the next on the same CPU, with the turn (cpu.c); the birth and the end of an OS
+ * thread; an allocation, a symbol, a published function; a word in the ranges that the plan
+ * skips, which are the referee's own; a task between its point "done" and its point "start",
+ * whose steps are recorded and are not choices.
+ *
+ * A trial has two phases.  Until every CPU that is not idle has come to a start point, the
+ * steps are not recorded and no choice is the plan's: the CPU that runs stays.  From then on
+ * each step at which two CPUs are enabled is a choice.  A named point is not one: to switch
+ * there is to switch before the next operation.
+ *
+ * Time stands still while a CPU can go on.  When none can, it goes forward to the next timer
+ * of a CPU that takes interrupts.  When there is no such timer either, the trial is over: if
+ * every CPU idles the chooser takes GATE_CONTROL away, and the machine is quiescent
+ * (gate.c); otherwise it is a deadlock, and the machine stops (deadlock.c).
+ */
+#include "chooser.h"
+
+bool kemu_has_baton(struct kemu *k, struct kemu_cpu *cpu)
+{
+	return load_acquire(&k->hdr->baton) == (u64)(cpu - k->cpus) + 1;
+}
+
+/* NULL, if header.chooser names no place in the heap: then nothing is controlled. */
+struct kemu_chooser *kemu_chooser_of(struct kemu *k)
+{
+	u64 off = load(&k->hdr->chooser);
+
+	if (off < k->heap || off > k->heap_end || off % sizeof(u64) ||
+	    k->heap_end - off < sizeof(struct kemu_chooser))
+		return NULL;
+	return (struct kemu_chooser *)(k->base + off);
+}
+
+struct waiter {
+	struct kemu *k;
+	struct kemu_cpu *cpu;
+};
+
+static bool my_baton(void *arg)
+{
+	struct waiter *w = arg;
+
+	return kemu_has_baton(w->k, w->cpu) || !kemu_controlled(w->k);
+}
+
+/* Waits until the CPU that the thread runs on may go on. */
+int kemu_await_baton(struct kemu_self *s)
+{
+	struct waiter w = { s->k, kemu_this_cpu(s) };
+	void *host;
+	int status;
+
+	if (my_baton(&w))
+		return KEMU_OK;
+	host = kemu_host.release();
+	status = kemu_sleep_until(s->k, &s->thread->bell, 0, KEMU_NEVER, my_baton, &w);
+	kemu_host.acquire(host);
+	return status;
+}
+
+/* The thread that waits at the CPU, at a step or idle, goes on. */
+void kemu_pass_baton(struct kemu *k, u64 next)
+{
+	struct kemu_cpu *cpu = &k->cpus[next];
+	u64 slot = load(&cpu->want) ? load(&cpu->want_thread) : load(&cpu->idler) - 1;
+
+	store_release(&k->hdr->baton, next + 1);
+	kemu_notify(&kemu_task_at(k, slot)->bell);
+}
+
+int kemu_end_trial(struct kemu_self *s, struct kemu_chooser *ch)
+{
+	bool quiet = true;
+
+	for (u64 i = 0; i < s->k->nr_cpus; i++)
+		quiet &= !load(&s->k->cpus[i].want) && load(&s->k->cpus[i].idling) == CPU_IDLE;
+	if (!quiet) {
+		ch->outcome = OUTCOME_DEADLOCK;
+		return kemu_stop_hung(s, "deadlock: no CPU can go on");
+	}
+	ch->outcome = OUTCOME_QUIET;
+	store(&s->k->hdr->baton, 0);
+	fetch_and(&s->k->hdr->gate, ~(u64)GATE_CONTROL);
+	kemu_went_idle(s->k);
+	return KEMU_OK;
+}
+
+/* Gives the baton to whom the plan says, and returns when it is this CPU's. */
+static int take_part(struct kemu_self *s, struct kemu_chooser *ch, struct kemu_cpu *cpu)
+{
+	u64 next = kemu_choose_cpu(s->k, ch, cpu);
+
+	if (next == KEMU_NOBODY)
+		return kemu_end_trial(s, ch);
+	if (ch->nr_steps > ch->max_steps) {
+		ch->outcome = OUTCOME_TOO_LONG;
+		return kemu_stop_hung(s, "no end: the trial has more steps than it may have");
+	}
+	if (next == (u64)(cpu - s->k->cpus))
+		return KEMU_OK;
+	kemu_pass_baton(s->k, next);
+	return kemu_await_baton(s);
+}
+
+/*
+ * Before a step of a task.  KEMU_OK: it may be done, now.  What may have to wait is announced
+ * even if the word is skipped.
+ */
+int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
+{
+	struct kemu_chooser *ch = kemu_chooser_of(s->k);
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 task = kemu_slot(s->k, s->task);
+	bool skipped, waits = op == OP_LOCK || op == OP_WAIT || op == OP_RELAX || op == OP_START;
+	int status;
+
+	if (!ch)
+		return KEMU_OK;
+	if (!kemu_has_baton(s->k, cpu)) {
+		fetch_add(&ch->strays, 1);
+		return KEMU_OK;
+	}
+	skipped = op != OP_POINT && op != OP_START && kemu_is_skipped(s->k, ch, off);
+	if (skipped && !waits)
+		return KEMU_OK;
+	store(&cpu->want_word, off);
+	store(&cpu->want_value, op == OP_RELAX ? ch->writes : value);
+	store(&cpu->want_task, task);
+	store(&cpu->want_thread, kemu_slot(s->k, s->thread));
+	store(&cpu->want, op);
+	status = take_part(s, ch, cpu);
+	if (status < 0)
+		return status;		/* the report tells what it wanted */
+	store(&cpu->want, 0);
+	/* A choice is recorded with the step that followed from it, whatever the step is. */
+	if (kemu_controlled(s->k) && (!skipped || ch->choice != KEMU_NO_CHOICE))
+		kemu_record(s->k, ch, cpu, op, task, off, value);
+	return status;
+}
+
+/* A named point: recorded, and no choice, but for the one at which a trial begins. */
+int kemu_choose_at_point(struct kemu_self *s, u64 point)
+{
+	struct kemu_chooser *ch = kemu_chooser_of(s->k);
+	bool starts = ch && point == ch->start_point;
+	int status;
+
+	if (!ch)
+		return KEMU_OK;
+	if (starts)
+		store(&s->task->unexplored, 0);
+	status = kemu_choose(s, starts ? OP_START : OP_POINT, point, 0);
+	if (point == ch->done_point)
+		store(&s->task->unexplored, 1);
+	return status;
+}
+
+/* The CPU has marked itself idle.  Another goes on, or the trial is over. */
+int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	struct kemu_chooser *ch = kemu_chooser_of(s->k);
+	u64 next;
+
+	if (!ch || !kemu_has_baton(s->k, cpu))
+		return KEMU_OK;
+	next = kemu_choose_cpu(s->k, ch, cpu);
+	if (next == KEMU_NOBODY)
+		return kemu_end_trial(s, ch);
+	if (next != (u64)(cpu - s->k->cpus))
+		kemu_pass_baton(s->k, next);
+	return KEMU_OK;
+}
+
+/* The CPU goes on after it idled: a step that reads what ended its idling. */
+void kemu_record_wakeup(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	struct kemu_chooser *ch = kemu_chooser_of(s->k);
+
+	if (ch && kemu_has_baton(s->k, cpu))
+		kemu_record(s->k, ch, cpu, OP_IDLE, kemu_slot(s->k, s->task),
+		       kemu_offset(s->k, &cpu->need_resched), 0);
+}

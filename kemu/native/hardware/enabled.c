@@ -1,0 +1,98 @@
+/*
+ * enabled.c - which CPUs can go on under control, and how time goes forward when none can.
+ *
+ * The rules are in chooser.c.  The CPU that has the baton calls these; every other CPU
+ * stands still at the step that it announced, or idles, so nothing changes meanwhile.
+ */
+#include "chooser.h"
+
+#define POLL_STEP_NS	1000000		/* time that passes when all that can go on poll */
+
+/* The time that tasks see, in nanoseconds. */
+u64 kemu_clock(struct kemu *k)
+{
+	return k && kemu_controlled(k) ? load(&k->hdr->clock_ns) : kemu_now();
+}
+
+static bool is_due(struct kemu *k, struct kemu_cpu *cpu)
+{
+	struct kemu_task *t = kemu_task_at(k, load(&cpu->want_task));
+
+	return kemu_irq_pending(cpu) || (!load(&t->preempt_count) && load(&cpu->need_resched) &&
+					 !load(&cpu->irqs_off));
+}
+
+static bool is_idle_over(struct kemu_cpu *cpu)
+{
+	return load(&cpu->idling) == CPU_IDLE &&
+	       (kemu_idle_must_end(cpu) || kemu_irq_pending(cpu));
+}
+
+static bool is_lock_free(struct kemu *k, struct kemu_cpu *cpu, u64 seen)
+{
+	return !seen || seen == load(&cpu->want_task) + 1 || seen > k->nr_tasks;
+}
+
+static bool is_enabled(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
+{
+	u64 op = load(&cpu->want), *word = op ? kemu_word(k, load(&cpu->want_word)) : NULL;
+
+	if (!op)
+		return is_idle_over(cpu);
+	if (op == OP_START)
+		return ch->phase;
+	if (op == OP_TURN)
+		return load(&cpu->want_value);
+	if (op == OP_LOCK)
+		return !word || is_lock_free(k, cpu, load(word));
+	if (op == OP_WAIT)
+		return !word || load(word) != load(&cpu->want_value) || is_due(k, cpu);
+	if (op == OP_RELAX)
+		return ch->writes != load(&cpu->want_value) || is_due(k, cpu);
+	return true;
+}
+
+/* A bit for each CPU that can go on. */
+u64 kemu_enabled_cpus(struct kemu *k, struct kemu_chooser *ch)
+{
+	u64 mask = 0;
+
+	for (u64 i = 0; i < k->nr_cpus; i++)
+		if (is_enabled(k, ch, &k->cpus[i]))
+			mask |= 1ULL << i;
+	return mask;
+}
+
+/* Whether a timer would let the CPU go on. */
+static bool heeds_timers(struct kemu_cpu *cpu)
+{
+	u64 op = load(&cpu->want);
+
+	return !load(&cpu->irqs_off) && load(&cpu->next_event) < KEMU_NEVER &&
+	       (op ? op == OP_WAIT || op == OP_RELAX : load(&cpu->idling) == CPU_IDLE);
+}
+
+/* None can go on: time goes forward.  False if there is nothing to come. */
+bool kemu_advance_clock(struct kemu *k, struct kemu_chooser *ch)
+{
+	u64 next = KEMU_NEVER;
+	bool polls = false;
+
+	for (u64 i = 0; i < k->nr_cpus; i++) {
+		struct kemu_cpu *cpu = &k->cpus[i];
+
+		if (heeds_timers(cpu) && load(&cpu->next_event) < next)
+			next = load(&cpu->next_event);
+		polls |= load(&cpu->want) == OP_RELAX;
+	}
+	if (next == KEMU_NEVER && !polls)
+		return false;
+	if (next < KEMU_NEVER) {
+		if (next > load(&k->hdr->clock_ns))
+			store(&k->hdr->clock_ns, next);
+	} else {
+		store(&k->hdr->clock_ns, load(&k->hdr->clock_ns) + POLL_STEP_NS);
+		ch->writes++;
+	}
+	return true;
+}

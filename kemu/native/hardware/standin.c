@@ -1,0 +1,88 @@
+/*
+ * standin.c - turns under control, where the thread of a task idles for another CPU.
+ *
+ * A switch on one CPU takes the baton along: the thread that is given the turn goes on.  But
+ * a thread may idle in place for CPU 0, as swapper, when CPU 1 gives it its turn (cpu.c):
+ *
+ *	it sleeps idle		  It takes the turn at once, and resigns.  CPU 1 keeps the baton;
+ *				  swapper's own thread then waits until CPU 0 is chosen.
+ *	it is in a step, as	  It waits for CPU 0 to be chosen, and so cannot take the turn.
+ *	  swapper		  CPU 1 announces OP_TURN, which can be done when the thread has
+ *				  resigned, or has given CPU 0 to another task.
+ *
+ *	cpu.want_value	of OP_TURN: 1 when the thread is free: by the thread, which has the
+ *			baton of the CPU that it leaves
+ */
+#include "chooser.h"
+
+/* The thread idles for no CPU any more.  Who gave it a turn, and waits for that, can go on. */
+static void release_thread(struct kemu *k, u64 slot)
+{
+	for (u64 i = 0; i < k->nr_cpus; i++)
+		if (load(&k->cpus[i].want) == OP_TURN && load(&k->cpus[i].want_thread) == slot)
+			store(&k->cpus[i].want_value, 1);
+}
+
+/*
+ * Before the CPU gives next its turn.  A thread that idles in place for one CPU may be given
+ * its turn on another.  Where it sleeps idle, it takes the turn at once, and the giver's CPU
+ * keeps the baton.  Where it is in the middle of a step, as swapper, it cannot: true, and the
+ * giver's CPU waits until the thread has resigned.
+ */
+bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next)
+{
+	u64 slot = kemu_slot(s->k, next);
+	bool busy = false;
+
+	release_thread(s->k, kemu_slot(s->k, s->thread));
+	for (u64 i = 0; i < s->k->nr_cpus; i++)
+		busy |= load(&s->k->cpus[i].want) && load(&s->k->cpus[i].want_thread) == slot;
+	if (!busy)
+		return false;
+	store(&cpu->want_word, kemu_offset(s->k, &next->turn));
+	store(&cpu->want_value, 0);
+	store(&cpu->want_task, slot);
+	store(&cpu->want_thread, slot);
+	store(&cpu->want, OP_TURN);
+	return true;
+}
+
+/* The CPU has given a turn that cannot be taken yet. */
+void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	struct kemu_chooser *ch = kemu_chooser_of(s->k);
+	u64 to = ch ? kemu_choose_cpu(s->k, ch, cpu) : KEMU_NOBODY;
+
+	if (to != KEMU_NOBODY)
+		kemu_pass_baton(s->k, to);
+	else if (ch)
+		kemu_end_trial(s, ch);
+}
+
+/*
+ * The thread has taken its turn, on the CPU of its task.  It has the baton, but for one that
+ * resigned while another CPU waited for it, and for swapper's, which takes the idle duty over
+ * from a thread that was given its turn elsewhere.
+ */
+int kemu_take_turn_by_choice(struct kemu_self *s, u64 last)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	int status;
+
+	if (last > KEMU_TURN_IDLE)
+		return KEMU_OK;		/* the thread ends */
+	status = kemu_await_baton(s);
+	if (load(&cpu->want) == OP_TURN)
+		store(&cpu->want, 0);
+	if (last == KEMU_TURN_IDLE)
+		kemu_mark_busy(cpu);
+	return status;
+}
+
+/* The thread stops idling for the CPU, which idles until swapper's own thread has the baton. */
+void kemu_resign_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	store(&cpu->idler, kemu_slot(s->k, s->task) + 1);
+	store_release(&cpu->idling, CPU_IDLE);
+	release_thread(s->k, kemu_slot(s->k, s->thread));
+}
