@@ -240,7 +240,7 @@ def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     base = symbol.load_acquire()
     if not base:
         mine = memory.heap_alloc(WORD + max(cls.size, WORD) * nr_cpus)
-        native.Word(memory, mine).store(cls.size * nr_cpus)
+        memory.write(mine, (cls.size * nr_cpus).to_bytes(WORD, "little"))
         base = symbol.cmpxchg(0, mine) or mine
         if base != mine:
             memory.heap_free(mine)

@@ -1,0 +1,46 @@
+"""Plan: what a controlled trial is to do.
+
+A trial is the list of its choices: at each step at which two CPUs could go on, the
+number of the CPU that did.  A plan is the beginning of such a list, and the rule that
+decides when the list is used up (native/hardware/rule.c).
+
+Locks: none; a plan is immutable.  Callers: the strategies; table.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kemu import native
+from kemu.errors import UsageError
+
+RULES = {"stay": native.RULE_STAY, "random": native.RULE_RANDOM, "pct": native.RULE_PCT}
+MAX_STEPS = 30_000      # of a trial; one that takes more does not end
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``choices``: CPUs, one byte each.  ``rule``: "stay", "random" or "pct" after that.
+
+    ``seed``: of "random".  ``priorities``: for "pct", of each CPU; above MAX_CHANGES, a
+    higher one goes first.  ``changes``: the choices at which the CPU that would go on gets
+    a priority below all others; the later in the tuple, the higher.
+
+    Raises UsageError for what the table has no room for.
+    """
+
+    choices: bytes = b""
+    rule: str = "stay"
+    seed: int = 0
+    priorities: tuple[int, ...] = ()
+    changes: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.rule not in RULES:
+            raise UsageError(f"rule={self.rule!r}: one of {', '.join(RULES)}")
+        if len(self.choices) > native.MAX_PLANNED:
+            raise UsageError(f"{len(self.choices):,} choices: a plan has at most "
+                             f"{native.MAX_PLANNED:,}")
+        if len(self.changes) > native.MAX_CHANGES:
+            raise UsageError(f"{len(self.changes)} changes of priority: a plan has at most "
+                             f"{native.MAX_CHANGES}; ask for a smaller depth")

@@ -1,0 +1,146 @@
+"""What a controlled trial did, step by step.
+
+A step is raw numbers (:class:`Step`); :class:`Names` turns its offsets into names that
+mean the same in every machine, so that two records can be compared.  A word of the heap
+that has no name gets a number, in the order in which the record first mentions it.
+
+Locks: none; reads shared memory of a machine at rest, or of one that has stopped.
+Callers: run, replay, minimise, schedule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from kemu import native
+from kemu.memory.struct import CLEARED, KEPT
+from kemu.memory.views import Header, tasks_of
+
+WORD = 8
+OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
+       native.OP_CMPXCHG: "cmpxchg", native.OP_ADD: "add", native.OP_OR: "or",
+       native.OP_AND: "and", native.OP_WAIT: "wait", native.OP_LOCK: "lock",
+       native.OP_UNLOCK: "unlock", native.OP_POINT: "point", native.OP_START: "start",
+       native.OP_RELAX: "relax", native.OP_IDLE: "wakes"}
+READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_START,
+                   native.OP_RELAX, native.OP_IDLE})
+
+
+class Step(NamedTuple):
+    """One step.  seen: what the word held just before.  enabled: a bit per CPU."""
+
+    op: int
+    cpu: int
+    task: int
+    word: int
+    value: int
+    seen: int
+    enabled: int
+    choice: int
+
+    @property
+    def chosen(self) -> bool:
+        """Whether another CPU could have gone on instead."""
+        return self.choice != native.NO_CHOICE
+
+
+def choices_of(steps: Sequence[Step]) -> bytes:
+    """The trial as the list of its choices."""
+    return bytes(step.cpu for step in steps if step.chosen)
+
+
+def _fields(layout: dict[str, int]) -> dict[int, str]:
+    return {offset: name for name, offset in layout.items() if name != "sizeof"}
+
+
+class Names:
+    """Names for the words of one machine."""
+
+    def __init__(self, memory: native.Memory) -> None:
+        header = Header(memory)
+        self.memory = memory
+        self.tasks = tasks_of(memory)
+        self.nr_cpus = header.nr_cpus.load()
+        self.first_cpu, self.first_task = header.cpus.load(), header.tasks.load()
+        self.symbols = header.symbols.load(), header.rings.load()
+        self.heap = header.heap.load(), header.heap_end.load()
+        self.header_fields = _fields(native.HEADER)
+        self.cpu_fields, self.task_fields = _fields(native.CPU), _fields(native.TASK)
+        self.variables = self._find_variables()
+        self.numbers: dict[int, str] = {}
+
+    def _find_variables(self) -> list[tuple[int, int, str]]:
+        """Each per-CPU variable: where it is, the size of a CPU's part, the name."""
+        first, found = self.symbols[0], []
+        for index in range(Header(self.memory).nr_symbols.load()):
+            symbol = first + index * (native.SYMBOL_NAME + WORD)
+            name = self.memory.symbol_name(symbol)
+            block = native.Word(self.memory, symbol).load()
+            if block and name.startswith((CLEARED, KEPT)):
+                size = native.Word(self.memory, block).load() // self.nr_cpus
+                found.append((block + WORD, size, name.rpartition(".")[2]))
+        return found
+
+    def word(self, offset: int) -> str:
+        """The name of a word."""
+        if self.first_cpu <= offset < self.first_cpu + self.nr_cpus * native.CPU["sizeof"]:
+            cpu, field = divmod(offset - self.first_cpu, native.CPU["sizeof"])
+            return f"cpu{cpu}.{self._cpu_field(field)}"
+        if self.first_task <= offset < self.first_task + self.tasks.nr * native.TASK["sizeof"]:
+            slot, field = divmod(offset - self.first_task, native.TASK["sizeof"])
+            return f"{self.task(slot)}.{self.task_fields.get(field, field)}"
+        if self.symbols[0] <= offset < self.symbols[1]:
+            return self.memory.symbol_name(offset).removeprefix("point:")
+        if self.heap[0] <= offset < self.heap[1]:
+            return self._heap_word(offset)
+        return self.header_fields.get(offset, f"header+{offset}")
+
+    def _cpu_field(self, field: int) -> str:
+        queue = field - native.CPU["rt_queue"]
+        return self.cpu_fields.get(field) or f"rt_queue+{queue}"
+
+    def _heap_word(self, offset: int) -> str:
+        for base, size, name in self.variables:
+            if size and base <= offset < base + size * self.nr_cpus:
+                cpu, field = divmod(offset - base, size)
+                return f"{name}[{cpu}]" + (f"+{field // WORD}" if size > WORD else "")
+        return self.numbers.setdefault(offset, f"heap{len(self.numbers) + 1}")
+
+    def task(self, slot: int) -> str:
+        """The name of a task; with its slot, if another has the same."""
+        return self.tasks.at(slot).comm if 0 <= slot < self.tasks.nr else f"task{slot}"
+
+    def value(self, value: int) -> str:
+        """A value, by name if it is an address in the heap, of a task or of a CPU."""
+        shared = self.first_cpu <= value < self.symbols[0] or self.heap[0] <= value < self.heap[1]
+        return self.word(value) if shared and value % WORD == 0 else str(value)
+
+    def step(self, step: Step) -> str:
+        """A step in words, the same in every machine."""
+        where = f"cpu{step.cpu} {self.task(step.task)}"
+        if step.op in (native.OP_POINT, native.OP_START):
+            return f"{where}: {OPS[step.op]} {self.word(step.word)}"
+        seen = self.value(step.seen)
+        given = "" if step.op in READS or step.op in (native.OP_LOCK, native.OP_UNLOCK) \
+            else f" {self.value(step.value)}"
+        return f"{where}: {OPS.get(step.op, step.op)} {self.word(step.word)} ({seen}){given}"
+
+
+class Record:
+    """The steps of a trial, with the names of the machine in which it ran."""
+
+    def __init__(self, steps: Sequence[Step], names: Names) -> None:
+        self.steps = list(steps)
+        self.choices = choices_of(steps)
+        names.numbers.clear()
+        self.lines = [names.step(step) for step in steps]
+
+    def parting(self, other: Record) -> str:
+        """Where the other record parts from this one, in words; "" if nowhere."""
+        for number, (mine, its) in enumerate(zip(self.lines, other.lines, strict=False)):
+            if mine != its:
+                return f"step {number} was {mine!r}, is {its!r}"
+        if len(self.lines) != len(other.lines):
+            return f"it had {len(self.lines)} steps, and has {len(other.lines)}"
+        return ""

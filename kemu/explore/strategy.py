@@ -1,0 +1,109 @@
+"""Which schedule comes next: one again, at random, and PCT.
+
+A strategy knows nothing of machines.  It is asked for a plan, and told what the trial
+did.  It is copied into the machine, and copied back with what it has learned.
+
+Locks: none.  Callers: referee, which holds the trials; run.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from typing import Protocol
+
+from kemu import native
+from kemu.explore.plan import Plan
+from kemu.explore.record import Step
+
+
+class Strategy(Protocol):
+    """What a strategy offers."""
+
+    needs_steps: bool       # whether learn() looks at the steps
+
+    def next(self) -> Plan | None:
+        """The next schedule; None if there is none left."""
+
+    def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
+        """The trial had so many choices, and these steps if the strategy needs them."""
+
+    def proves(self) -> str:
+        """What it means that no schedule has hit, in words; "" for nothing."""
+
+
+class Replay:
+    """One plan, again and again."""
+
+    needs_steps = False
+
+    def __init__(self, plan: Plan) -> None:
+        self.plan = plan
+
+    def next(self) -> Plan | None:
+        return self.plan
+
+    def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
+        """Learns nothing."""
+
+    def proves(self) -> str:
+        return ""
+
+
+class Random:
+    """Each choice is made at random.  Schedule n of a seed is the same each time."""
+
+    needs_steps = False
+
+    def __init__(self, seed: int) -> None:
+        self.seed, self.number = seed, 0
+
+    def next(self) -> Plan | None:
+        self.number += 1
+        return Plan(rule="random", seed=random.Random(f"{self.seed}:{self.number}").getrandbits(63))
+
+    def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
+        """Learns nothing."""
+
+    def proves(self) -> str:
+        return ""
+
+
+class Pct:
+    """Random priorities, and depth - 1 changes at random choices (Burckhardt et al., ASPLOS 2010).
+
+    A bug of depth d (d ordering constraints suffice for it) in n CPUs and k choices is hit
+    by each schedule with probability at least 1 / (n k^(d-1)).  k is the largest number of
+    choices that any schedule had so far; the first schedule, with no change, gives the
+    first guess.
+    """
+
+    needs_steps = False
+
+    def __init__(self, seed: int, cpus: int, depth: int) -> None:
+        self.seed, self.cpus, self.depth = seed, cpus, depth
+        self.number, self.choices = 0, 1
+
+    def next(self) -> Plan | None:
+        self.number += 1
+        draw = random.Random(f"{self.seed}:{self.number}")
+        order = draw.sample(range(self.cpus), self.cpus)
+        return Plan(rule="pct",
+                    priorities=tuple(native.MAX_CHANGES + 1 + place for place in order),
+                    changes=tuple(draw.randrange(self.choices) for _ in range(self.depth - 1)))
+
+    def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
+        self.choices = max(self.choices, choices)
+
+    def chance(self) -> float:
+        """Of one schedule to hit a bug of the depth: at least this."""
+        return 1.0 / float(self.cpus * self.choices ** (self.depth - 1))
+
+    def missed(self) -> float:
+        """The probability that all schedules so far have missed such a bug: at most this."""
+        return float((1 - self.chance()) ** self.number)
+
+    def proves(self) -> str:
+        return (f"a bug of depth {self.depth} in {self.cpus} CPUs and {self.choices} choices is hit "
+                f"by each schedule with probability {self.chance():.1e} or more: {self.number:,} "
+                f"schedules miss it with probability {self.missed():.2g} or less")

@@ -1,0 +1,94 @@
+"""The plan and the record of a controlled trial, in shared memory.
+
+The layout is in native/hardware/layout.h (struct kemu_chooser, struct kemu_step).  The
+two blocks of the heap outlive a machine that stops, so the controller can read what led
+there.
+
+    header.chooser  <- the block: by the referee, when it makes the table
+    the plan        <- by the referee, at rest, before it arms the chooser
+    the record      <- by the CPU that has the baton; read when the trial is over
+
+Locks: none.  Callers: referee; run.
+"""
+
+from __future__ import annotations
+
+import struct
+
+from kemu import native
+from kemu.explore.plan import MAX_STEPS, RULES, Plan
+from kemu.explore.record import Step
+from kemu.memory.views import Header
+
+STEP = struct.Struct("<8q")
+WORD = struct.Struct("<Q")
+CLOCK_BEGINS_NS = 1_000_000_000     # the same in each trial
+
+assert STEP.size == native.STEP["sizeof"] and tuple(native.STEP) == (*Step._fields, "sizeof")
+
+
+def _put(block: bytearray, field: str, *words: int) -> None:
+    struct.pack_into(f"<{len(words)}Q", block, native.CHOOSER[field], *words)
+
+
+class Table:
+    """The chooser's two blocks in the memory."""
+
+    def __init__(self, memory: native.Memory, base: int, record: int) -> None:
+        self.memory, self.base, self.record = memory, base, record
+        self.skips: list[tuple[int, int]] = []
+
+    @classmethod
+    def alloc(cls, memory: native.Memory) -> Table:
+        """Make the memory's table.  Raises OutOfMemory."""
+        table = cls(memory, memory.heap_alloc(native.CHOOSER["sizeof"]),
+                    memory.heap_alloc(MAX_STEPS * STEP.size))
+        Header(memory).chooser.store(table.base)
+        return table
+
+    @classmethod
+    def of(cls, memory: native.Memory) -> Table | None:
+        """The table that the memory has; None if no trial was ever controlled."""
+        base = Header(memory).chooser.load()
+        return cls(memory, base, cls(memory, base, 0).word("record")) if base else None
+
+    def skip(self, base: int, size: int) -> None:
+        """The words there are no part of a trial.  Raises ValueError if there are too many ranges."""
+        if len(self.skips) == native.MAX_SKIPS:
+            raise ValueError(f"more than {native.MAX_SKIPS} ranges")
+        self.skips.append((base, base + size))
+
+    def write(self, plan: Plan) -> None:
+        """Put the plan in place, and begin an empty record.  No trial runs."""
+        block = bytearray(native.CHOOSER["planned"])
+        _put(block, "rule", RULES[plan.rule])
+        _put(block, "seed", plan.seed & (1 << 64) - 1)
+        _put(block, "nr_planned", len(plan.choices))
+        _put(block, "max_steps", MAX_STEPS)
+        _put(block, "record", self.record)
+        _put(block, "start_point", self.memory.symbol("point:start"))
+        _put(block, "done_point", self.memory.symbol("point:done"))
+        _put(block, "parted_at", native.NO_CHOICE)
+        _put(block, "skips", *(word for pair in self.skips for word in pair))
+        _put(block, "priorities", *plan.priorities)
+        changes = [*plan.changes, *[native.NO_CHOICE] * native.MAX_CHANGES][:native.MAX_CHANGES]
+        _put(block, "changes", *changes)
+        self.memory.write(self.base, bytes(block) + plan.choices)
+
+    def arm(self, cpu: int) -> None:
+        """From here the chooser decides each step, and the calling CPU has the baton."""
+        header = Header(self.memory)
+        header.clock_ns.store(CLOCK_BEGINS_NS)
+        header.baton.store(cpu + 1)
+        header.gate.fetch_or(native.GATE_CONTROL)
+
+    def word(self, field: str) -> int:
+        """A field of the chooser."""
+        place = self.base + native.CHOOSER[field]
+        return int(WORD.unpack(self.memory.read(place, WORD.size))[0])
+
+    def steps(self) -> list[Step]:
+        """The steps of the trial, as far as the record has room."""
+        taken = min(self.word("nr_steps"), MAX_STEPS)
+        data = self.memory.read(self.record, taken * STEP.size)
+        return [Step(*words) for words in STEP.iter_unpack(data)]

@@ -1,0 +1,74 @@
+"""A trial is the list of its choices: the same list gives the same trial."""
+
+from __future__ import annotations
+
+import pytest
+
+from kemu.explore.plan import Plan
+from kemu.explore.strategy import Random, Replay
+from kemu.explore.trials import hold_trials
+from kemu.races import exhibit
+from tests.explore import deadlock, not_deterministic
+
+FRESH = 5           # machines
+
+
+def found(race, seed=1):
+    """A schedule that hits."""
+    trials = hold_trials(race, "before", Random(seed), schedules=5000)
+    assert trials.text
+    return trials
+
+
+@pytest.mark.parametrize("name", ["lost-wakeup", "unpark-wrong-cpu", "stale-is-parked"])
+def test_a_found_schedule_hits_again_in_fresh_machines(name):
+    """Each replay has the same steps, with the same values, and fails with the same words."""
+    first = found(exhibit(name))
+    for _ in range(FRESH):
+        again = hold_trials(exhibit(name), "before", Replay(Plan(first.record.choices)))
+        assert (first.record.parting(again.record), again.text) == ("", first.text)
+
+
+@pytest.mark.parametrize("name", ["lost-wakeup", "unpark-wrong-cpu"])
+def test_a_schedule_is_the_same_in_a_machine_that_has_run_others(name):
+    """The hundredth trial of a machine is the same as the first of a fresh one."""
+    class HundredAgo(Random):
+        def next(self):
+            return super().next() if self.number < 99 else plan
+
+    plan = Random(7).next()
+    first = hold_trials(exhibit(name), "after", Replay(plan))
+    later = hold_trials(exhibit(name), "after", HundredAgo(1), schedules=100)
+    assert (later.schedules, first.record.parting(later.record)) == (100, "")
+
+
+def test_every_step_is_taken_with_the_baton():
+    """No task takes a step while another CPU has the baton."""
+    assert hold_trials(exhibit("unpark-wrong-cpu"), "after", Random(1), schedules=200).strays == 0
+
+
+def test_other_choices_are_another_trial():
+    """Two seeds give two records: a comparison that finds nothing could not fail."""
+    one, two = (hold_trials(exhibit("lost-wakeup"), "after", Random(seed)) for seed in (1, 2))
+    assert one.record.parting(two.record).startswith("step ")
+
+
+def test_a_program_that_asks_the_clock_is_told_where_it_parts():
+    """The second trial stores another value: the parting names the step and both values."""
+    one, two = (hold_trials(not_deterministic.race, "after", Replay(Plan())) for _ in range(2))
+    said = one.record.parting(two.record)
+    assert "asks: store Shared[0]" in said and said.startswith("step 2 was")
+
+
+def test_a_deadlock_is_found_when_it_forms():
+    """No CPU can go on: the report names each lock's waiter and its holder."""
+    trials = found(deadlock.race)
+    assert trials.text.startswith("deadlock: no CPU can go on")
+    for party, owner in (("zero", "one"), ("one", "two"), ("two", "zero")):
+        assert f"{party} waits for the spinlock" in trials.text
+        assert f"which {owner} holds" in trials.text
+
+
+def test_locks_in_order_do_not_deadlock():
+    """The fixed side comes to its end on every schedule."""
+    assert hold_trials(deadlock.race, "after", Random(1), schedules=500).text == ""
