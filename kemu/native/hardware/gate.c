@@ -6,7 +6,8 @@
  * jitter (jitter.c), holds (hold.c), the chooser (chooser.c).
  *
  *	header.gate	<- GATE_PANIC: by the task that panics; GATE_QUIESCE: see quiet.c;
- *			   GATE_CONTROL: see chooser.c; the others: by the script or the controller (fetch_or, fetch_and)
+ *			   GATE_CONTROL: see chooser.c; the others: by the script or the
+ *			   controller (fetch_or, fetch_and)
  *
  * Locks: none.  Callers: every operation on shared memory; point().
  */
