@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from kemu import native
+from kemu.explore.run import MAX_DEPTH, MAX_PREEMPTIONS
 from kemu.machine.arguments import MAX_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -58,6 +59,24 @@ def seed(text: str) -> Callable[[F], F]:
 def json_file(text: str) -> Callable[[F], F]:
     """``--json FILE``: ``-`` is standard output, which then gets nothing but JSON."""
     return click.option("--json", "json_to", metavar="FILE", help=f"{text}  - is standard output.")
+
+
+OF_A_SEARCH = ("schedules", "depth", "preemptions")
+
+
+def search(command: F) -> F:
+    """The options of a search: how far it goes, and where the schedule of a hit is kept."""
+    for option in reversed((
+            click.option("--schedules", type=click.IntRange(1), metavar="N",
+                         help="Hold at most so many schedules of each side, in a search."),
+            click.option("--depth", type=click.IntRange(1, MAX_DEPTH), metavar="N",
+                         help="Of the bugs that pct looks for.  [default: 3]"),
+            click.option("--preemptions", type=click.IntRange(0, MAX_PREEMPTIONS), metavar="N",
+                         help="At most so many in a schedule of exhaustive.  [default: 2]"),
+            click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path),
+                         metavar="FILE", help="Write the schedule of the first hit of a search."))):
+        command = option(command)
+    return command
 
 
 def begin_files(*paths: str | Path | None) -> None:

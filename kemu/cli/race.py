@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,8 @@ from kemu.cli import options
 from kemu.cli.show import Answers, Progress, program
 from kemu.errors import UsageError
 from kemu.exits import Exit, worst
+from kemu.explore.run import HOWS as SEARCHES
+from kemu.explore.run import Search, explore_race
 from kemu.harness.race import Race
 from kemu.harness.record import as_json
 from kemu.harness.runner import HOWS, Interrupted, Plan, run_race
@@ -28,9 +31,10 @@ BOTH = "both"
 @click.option("--all", "everything", is_flag=True, help="Run every race of `kemu races`.")
 @click.option("--side", default=BOTH, show_default=True, metavar="NAME",
               help="Which side to run: before, after or another side of the race; both: all its sides.")
-@click.option("--how", type=click.Choice(HOWS),
+@click.option("--how", type=click.Choice([*HOWS, *SEARCHES]),
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
-              "nothing is delayed.  [default: forced if the race has a script, otherwise jitter]")
+              "nothing is delayed.  random, pct, exhaustive: one CPU runs at a time, and a search "
+              "chooses every switch.  [default: forced if the race has a script, otherwise jitter]")
 @click.option("--grain", type=click.Choice(["points", "ops"]), default="points", show_default=True,
               help="Where jitter acts: at points only, or at every operation on shared memory, "
               "which then takes interrupts and preemption too.")
@@ -40,11 +44,12 @@ BOTH = "both"
                  "--trials, otherwise 10]")
 @options.seed("For the delays of jitter.")
 @options.cpus(1, None, "Boot more CPUs than the race needs.")
+@options.search
 @options.json_file("Write one JSON object for each race, on a line of its own.")
 @click.option("--trace", "trace_to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the trace of the first hit, or of the last machine, as ftrace prints it.")
 def race(what: str | None, everything: bool, side: str, json_to: str | None,
-         trace_to: Path | None, **plan: Any) -> Exit:
+         trace_to: Path | None, save_to: Path | None, **plan: Any) -> Exit:
     """Run a race before its fix, where it must hit, and after its fix, where it must not.
 
     NAME is one of `kemu races`.  FILE is a Python file with a kemu.Race in it; `kemu new FILE`
@@ -64,7 +69,7 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     if trace_to and len(races) > 1:
         raise UsageError(f"--trace takes the trace of one race, and {len(races)} would be run: "
                          "name one of them")
-    options.begin_files(json_to, trace_to)
+    options.begin_files(json_to, trace_to, save_to)
     series = _Series(races, (what or "").partition(":")[0], everything, Answers(json_to))
     sides = None if side == BOTH else (side,)
     for number, one in enumerate(races, 1):
@@ -73,6 +78,8 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
             options.append_line(json_to, as_json(one, outcome, plan["cpus"]))
         if trace_to:
             _write_trace(trace_to, outcome)
+        if save_to:
+            _write_schedule(save_to, outcome)
         if series.interrupted:
             break
     return series.end()
@@ -97,7 +104,7 @@ class _Series:
                 progress.say(f"{side.side}: {side.trials:,} trials, {side.hits:,} hits")
 
             try:
-                outcome = run_race(race, Plan(**plan | {"how": how}), sides, tell)
+                outcome = _run(race, plan | {"how": how}, sides, tell)
             except Interrupted as error:
                 outcome, self.interrupted = error.outcome, True
         outcome.program = program()
@@ -121,6 +128,29 @@ class _Series:
             self.answers.show(f"interrupted{where}; what was counted until then is above")
             return Exit.INTERRUPTED
         return worst(outcome.exit for outcome in self.outcomes)
+
+
+def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
+         tell: Callable[[Side], None]) -> Outcome:
+    """Run the race in the way that was given.  Raises UsageError for an option of another way."""
+    searches = given["how"] in SEARCHES
+    foreign = ("trials", "cpus") if searches else options.OF_A_SEARCH
+    for name in foreign:
+        if given[name] is not None:
+            raise UsageError(f"--{name} was given with --how {given['how']}, which does not take it: "
+                             f"{'say --schedules' if name == 'trials' else 'leave it out'}")
+    own = {name: value for name, value in given.items() if name not in foreign and value is not None}
+    if not searches:
+        return run_race(race, Plan(**own), sides, tell)
+    own.pop("grain")
+    return explore_race(race, Search(**own), sides, tell)
+
+
+def _write_schedule(path: Path, outcome: Outcome) -> None:
+    for side in outcome.sides.values():
+        if side.schedule:
+            path.write_text(side.schedule)
+            return
 
 
 def _write_trace(path: Path, outcome: Outcome) -> None:

@@ -5,7 +5,11 @@ kemu's own.  The hardware's half is native/hardware/chooser.c, which says what a
     plan        what a trial is to do: choices, then a rule
     table       the plan and the record in shared memory
     record      what a trial did, step by step, in names that every machine shares
-    strategy    which plan comes next: random, PCT
+    strategy    which plan comes next: one again, random, PCT
+    exhaustive  all plans with at most so many preemptions
     referee     holds controlled trials, in the machine
-    run         boots the machines, and judges
+    trials      boots a machine, and reads what happened in it
+    run         searches both sides of a race, and judges
+    schedule    a trial as a file
+    draw        a trial as a diagram
 """

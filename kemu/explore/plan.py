@@ -4,7 +4,7 @@ A trial is the list of its choices: at each step at which two CPUs could go on, 
 number of the CPU that did.  A plan is the beginning of such a list, and the rule that
 decides when the list is used up (native/hardware/rule.c).
 
-Locks: none; a plan is immutable.  Callers: the strategies; table.
+Locks: none; a plan is immutable.  Callers: strategy, exhaustive, table.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from kemu import native
 from kemu.errors import UsageError
 
 RULES = {"stay": native.RULE_STAY, "random": native.RULE_RANDOM, "pct": native.RULE_PCT}
-MAX_STEPS = 30_000      # of a trial; one that takes more does not end
+MAX_STEPS = 29_000      # of a trial; one that takes more does not end
 
 
 @dataclass(frozen=True)

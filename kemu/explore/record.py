@@ -5,7 +5,7 @@ mean the same in every machine, so that two records can be compared.  A word of 
 that has no name gets a number, in the order in which the record first mentions it.
 
 Locks: none; reads shared memory of a machine at rest, or of one that has stopped.
-Callers: run, replay, minimise, schedule.
+Callers: trials, table, schedule, draw.
 """
 
 from __future__ import annotations
@@ -28,7 +28,11 @@ READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_ST
 
 
 class Step(NamedTuple):
-    """One step.  seen: what the word held just before.  enabled: a bit per CPU."""
+    """One step.
+
+    seen: what the word held just before.  enabled: a bit per CPU.  before: the CPU that had
+    the baton when this step's CPU was chosen; MAX_CPUS if none had.
+    """
 
     op: int
     cpu: int
@@ -38,6 +42,7 @@ class Step(NamedTuple):
     seen: int
     enabled: int
     choice: int
+    before: int
 
     @property
     def chosen(self) -> bool:

@@ -1,9 +1,9 @@
 """The referee of controlled trials: a plan before each, the record after it.
 
-Runs in the machine, as the referee of the other ways to run a race does (harness/trial).
+Runs in the machine, as the referee of the other ways to run a race does (harness/referee).
 What only the referee and the actors' loop touch is no part of the trial.
 
-Locks: none.  Callers: run, which starts hold_schedules() as a task.
+Locks: none.  Callers: trials, which starts hold_schedules() as a task.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from kemu.explore.plan import Plan
 from kemu.explore.strategy import Strategy
 from kemu.explore.table import Table
-from kemu.harness.trial import Referee
+from kemu.harness.findings import Finding
+from kemu.harness.referee import Referee
+from kemu.memory import current_memory
 from kemu.memory.struct import Struct
 from kemu.native import now_ns, smp_processor_id
 
@@ -22,19 +24,19 @@ from kemu.native import now_ns, smp_processor_id
 class Held:
     """What came of a run of schedules."""
 
-    text: str               # what the last one hit; "" if nothing
-    schedules: int
-    strategy: Strategy      # with what it has learned
+    finding: Finding | None     # of the last one
+    strategy: Strategy          # with what it has learned
 
 
 class ExploringReferee(Referee):
     """Holds controlled trials."""
 
-    def __init__(self, offset: int, table: Table) -> None:
-        super().__init__(offset, False)
+    def __init__(self, side: str, table: Table) -> None:
+        super().__init__(side, False)
+        self.every = 1              # audits each trial: a finding is that of its schedule
         self.table = table
         self.plan = Plan()
-        own: list[Struct] = [self.counters, self.ring, *self.stages]
+        own: list[Struct] = [self.counters, self.words, *self.states]
         for area in own:
             table.skip(area.base, area.size)
 
@@ -44,27 +46,26 @@ class ExploringReferee(Referee):
         self.table.write(self.plan)
         self.table.arm(smp_processor_id())
 
-    def hold(self, plan: Plan) -> str:
-        """One trial by the plan; what it hit, or "" for nothing."""
+    def hold(self, plan: Plan) -> Finding | None:
+        """One trial by the plan: what it found, or None."""
         self.plan = plan
-        return self.hold_one()
+        return self.run_one()
 
 
-def hold_schedules(offset: int, base: int, record: int, strategy: Strategy, schedules: int,
+def hold_schedules(side: str, base: int, record: int, strategy: Strategy, schedules: int,
                    seconds: float) -> Held:
-    """Hold the strategy's schedules until one hits, or enough were held.  Runs as a task."""
-    from kemu.memory import current_memory
-
+    """Hold the strategy's schedules until one fails, or enough were held.  Runs as a task."""
     table = Table(current_memory.get(), base, record)
-    referee = ExploringReferee(offset, table)
+    referee = ExploringReferee(side, table)
     until = now_ns() + int(seconds * 1e9)
-    held = Held("", 0, strategy)
-    while held.schedules < schedules and not held.text and now_ns() < until:
-        plan = strategy.next()
+    held = Held(None, strategy)
+    for _ in range(schedules):
+        plan = strategy.next() if now_ns() < until else None
         if plan is None:
             break
-        held.text = referee.hold(plan)
-        held.schedules += 1
+        held.finding = referee.hold(plan)
         strategy.learn(plan, table.word("nr_choices"),
                        table.steps() if strategy.needs_steps else [])
+        if held.finding:
+            break
     return held

@@ -3,7 +3,7 @@
 A strategy knows nothing of machines.  It is asked for a plan, and told what the trial
 did.  It is copied into the machine, and copied back with what it has learned.
 
-Locks: none.  Callers: referee, which holds the trials; run.
+Locks: none.  Callers: referee, which holds the trials; run, trials.
 """
 
 from __future__ import annotations

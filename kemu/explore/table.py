@@ -8,7 +8,7 @@ there.
     the plan        <- by the referee, at rest, before it arms the chooser
     the record      <- by the CPU that has the baton; read when the trial is over
 
-Locks: none.  Callers: referee; run.
+Locks: none.  Callers: referee, trials.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from kemu.explore.plan import MAX_STEPS, RULES, Plan
 from kemu.explore.record import Step
 from kemu.memory.views import Header
 
-STEP = struct.Struct("<8q")
+STEP = struct.Struct("<9q")
 WORD = struct.Struct("<Q")
 CLOCK_BEGINS_NS = 1_000_000_000     # the same in each trial
 

@@ -3,7 +3,7 @@
 trial says what a trial consists of, findings what a failure is.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: side_run, which starts run_trials() as a task of CPU 0.
+Locks: none.  Callers: side_run, which starts run_trials() as a task of CPU 0; explore/referee.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Referee:
         override.arm(self.memory, False)    # otherwise setup might be the race already
         for step in self.race.setups:
             step(self.trial)
-        self._rest()        # otherwise a thread that is inside a fixed function would stay there
+        self.rest()        # otherwise a thread that is inside a fixed function would stay there
         override.arm(self.memory)
 
     def _start_actors(self) -> None:
@@ -68,20 +68,24 @@ class Referee:
         self.variables.clear()
         for step in self.race.prepares:
             step(self.trial)
-        if self.forced:
-            self._rest()        # otherwise what prepare set going would use up the holds
-            script.arm(self.places, self.race.holds, self.side, words.number.load())
-            self.header.gate.fetch_or(native.GATE_HOLD)
         for word in (words.done, words.windows, words.inside, words.met, words.seen):
             word.store(0)
+        self.steer()
         self.counters.trials.add(1)
         for state in self.states[:len(self.race.actors)]:
             complete(state.go)
-        self._rest()
+        self.rest()
         self.header.gate.fetch_and(~native.GATE_HOLD)
         return self._close()
 
-    def _rest(self) -> None:
+    def steer(self) -> None:
+        """Arm what steers the trial, if anything does; a subclass has another way.  May sleep."""
+        if self.forced:
+            self.rest()         # otherwise what prepare set going would use up the holds
+            script.arm(self.places, self.race.holds, self.side, self.words.number.load())
+            self.header.gate.fetch_or(native.GATE_HOLD)
+
+    def rest(self) -> None:
         """Sleep until nothing but the referee has anything to do."""
         arm_quiescence(self.words.over)
         wait_for_completion(self.words.over)
@@ -127,7 +131,7 @@ class Referee:
 
     def _audit(self) -> Finding | None:
         """Whether the machine keeps its own invariants, once conclude has come to rest."""
-        self._rest()
+        self.rest()
         self.unaudited = 0
         self.counters.audited.add(1)
         broken = audit() + this_kernel().audit()

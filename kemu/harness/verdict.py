@@ -78,7 +78,7 @@ class Side:
     """One side of a race, as it ran."""
 
     side: str                           # its name: "before", "after" or a variant's
-    how: str                            # "forced", "jitter" or "free"
+    how: str                            # "forced", "jitter", "free", or a search of kemu.explore
     trials: int = 0
     witnessed: int = 0                  # trials that count
     hits: int = 0
@@ -96,6 +96,8 @@ class Side:
     where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
     trace: Trace | None = None          # of the first hit, or of the last machine
+    proof: str = ""                     # what a search without a hit proves
+    schedule: str = ""                  # of the first hit of a search: the text of its file
 
     def __post_init__(self) -> None:
         self.expect = self.expect or (HIT if self.side == BEFORE else CLEAN)
@@ -129,7 +131,7 @@ class Side:
 
     def bound(self) -> str:
         """What a clean side proves, in words."""
-        return f"0 in {self.witnessed:,}: rate below {self.high:.1e} at {CONFIDENCE:.0%}"
+        return self.proof or f"0 in {self.witnessed:,}: rate below {self.high:.1e} at {CONFIDENCE:.0%}"
 
     def as_json(self) -> dict[str, Any]:
         """The counts, as `kemu race --json` prints them."""
@@ -181,7 +183,7 @@ class Outcome:
         Returns "" in forced mode, and when the sides can be told apart.
         """
         showed = [side.low for side in self.sides.values() if side.expect == HIT and side.hits]
-        if self.how == "forced" or not showed or clean.high < min(showed):
+        if self.how == "forced" or clean.proof or not showed or clean.high < min(showed):
             return ""
         return (f"; before, it may be as low as {min(showed):.1e}: it takes more trials to tell "
                 "them apart")

@@ -6,6 +6,7 @@
  *	chooser.phase	<- 1 when every CPU that could go on has come to its start point
  *	chooser.choice	<- the number of this choice; NO_CHOICE where only one CPU could go
  *			   on, or where the step is no place to switch
+ *	chooser.before	<- the CPU that chose; nobody at the first choice of a trial
  *	chooser.last	<- the CPU of the last step; nobody before the first
  *	chooser.writes	<- counts the steps that write: a CPU that polls waits for one
  */
@@ -57,11 +58,12 @@ u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cp
 		return KEMU_NOBODY;
 	ch->enabled = enabled;
 	ch->choice = KEMU_NO_CHOICE;
+	ch->before = ch->last == KEMU_NOBODY ? KEMU_NOBODY : me;
 	if (ch->last != KEMU_NOBODY && keeps_baton(k, ch, cpu, enabled))
 		return me;
 	if (!(enabled & (enabled - 1)) || !ch->phase)
 		return (u64)__builtin_ctzll(enabled);
-	next = kemu_who_goes_on(ch, enabled, ch->last == KEMU_NOBODY ? KEMU_NOBODY : me);
+	next = kemu_who_goes_on(ch, enabled, ch->before);
 	ch->choice = ch->nr_choices++;
 	return next;
 }
@@ -87,7 +89,7 @@ void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, 
 		*(struct kemu_step *)(k->base + place) = (struct kemu_step) {
 			.op = op, .cpu = ch->last, .task = task, .word = off, .value = value,
 			.seen = word && op != OP_POINT ? load(word) : 0,
-			.enabled = ch->enabled, .choice = ch->choice,
+			.enabled = ch->enabled, .choice = ch->choice, .before = ch->before,
 		};
 	ch->nr_steps++;
 }

@@ -308,11 +308,11 @@ enum kemu_hold_state {
 	F(record) F(start_point) F(done_point)				\
 	/* what happened: by the CPU that has the baton */		\
 	F(phase) F(nr_steps) F(nr_choices) F(writes) F(outcome)		\
-	F(parted_at) F(strays) F(enabled) F(choice) F(last)
+	F(parted_at) F(strays) F(enabled) F(choice) F(before) F(last)
 
-/* One step, as the record has it.  seen: the word just before. */
+/* One step, as the record has it.  seen: the word just before.  before: who chose, or nobody. */
 #define KEMU_STEP_FIELDS(F)						\
-	F(op) F(cpu) F(task) F(word) F(value) F(seen) F(enabled) F(choice)
+	F(op) F(cpu) F(task) F(word) F(value) F(seen) F(enabled) F(choice) F(before)
 
 #define KEMU_MAX_SKIPS	16		/* ranges of words that are no part of the trial */
 #define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */

@@ -1,0 +1,140 @@
+"""Run a race under the chooser: --how random, pct, exhaustive.
+
+Each side is held in one machine, up to the first hit.  A hit is what it is elsewhere: an
+invariant that does not hold, a panic, an actor that sleeps for ever; and a deadlock, which
+the chooser finds when it forms.
+
+Locks: none.  Callers: cli/race, cli/options.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kemu.errors import UsageError, refuse
+from kemu.explore.draw import drawing
+from kemu.explore.exhaustive import Exhaustive
+from kemu.explore.schedule import Schedule
+from kemu.explore.strategy import Pct, Random, Strategy
+from kemu.explore.trials import Trials, hold_trials
+from kemu.harness import doubts
+from kemu.harness.findings import Finding, is_hit, why_not
+from kemu.harness.race import Race
+from kemu.harness.runner import Interrupted, Progress
+from kemu.harness.sides import HIT
+from kemu.harness.verdict import Outcome, Side
+from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
+
+HOWS = ("random", "pct", "exhaustive")
+MAX_SCHEDULES = 1 << 40
+MAX_DEPTH = 10
+MAX_PREEMPTIONS = 50
+SECONDS = 10.0          # of a search that is not exhaustive, unless schedules are given
+
+
+@dataclass(frozen=True)
+class Search:
+    """How to search.  Raises UsageError for what it cannot be.
+
+    ``schedules``, ``seconds``: at most so many, so long, for each side.  ``seed``: of random
+    and pct; the same seed is the same schedules.  ``depth``: of the bugs that pct looks for.
+    ``preemptions``: at most so many in a schedule of exhaustive.
+    """
+
+    how: str
+    schedules: int | None = None
+    seconds: float | None = None
+    seed: int = 1
+    depth: int = 3
+    preemptions: int = 2
+
+    def __post_init__(self) -> None:
+        if self.how not in HOWS:
+            raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
+        if self.schedules is not None:
+            check_int("schedules", self.schedules, 1, MAX_SCHEDULES, "of each side")
+        if self.seconds is not None and not check_seconds("seconds", self.seconds):
+            raise refuse("seconds", self.seconds, f"more than 0, and at most {MAX_SECONDS:.0f}")
+        check_int("depth", self.depth, 1, MAX_DEPTH, "of the bugs that pct looks for")
+        check_int("preemptions", self.preemptions, 0, MAX_PREEMPTIONS, "in a schedule")
+
+    def strategy(self, race: Race) -> Strategy:
+        """A fresh one."""
+        if self.how == "exhaustive":
+            return Exhaustive(self.preemptions)
+        return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth)
+
+    @property
+    def max_seconds(self) -> float:
+        if self.seconds is not None:
+            return self.seconds
+        return MAX_SECONDS if self.schedules is not None or self.how == "exhaustive" else SECONDS
+
+    @property
+    def options(self) -> str:
+        """As `kemu race` takes it."""
+        given: dict[str, object] = {"schedules": self.schedules, "seconds": self.seconds}
+        if self.how == "exhaustive":
+            given["preemptions"] = self.preemptions
+        else:
+            given["seed"] = self.seed
+            given["depth"] = self.depth if self.how == "pct" else None
+        return f"--how {self.how}" + "".join(
+            f" --{name} {value}" for name, value in given.items() if value is not None)
+
+
+def explore_race(race: Race, search: Search, sides: Sequence[str] | None = None,
+                 progress: Progress | None = None) -> Outcome:
+    """Search the race's sides, all by default, and judge them.
+
+    Raises UsageError for a race that cannot run and for a mistake in its file, and
+    Interrupted, with the outcome so far, if Ctrl-C ends it.
+    """
+    race.check()
+    names = race.sides if sides is None else sides
+    outcome = Outcome(race.name, search.how, search.seed, title=race.title, options=search.options)
+    for name in names:
+        side = Side(name, search.how, expect=race.side(name).expect)
+        outcome.sides[name] = side
+        try:
+            _explore_side(race, search, side)
+        except KeyboardInterrupt:
+            side.doubts.append("Ctrl-C ended it")
+            raise Interrupted(outcome) from None
+        if progress:
+            progress(side)
+    return outcome
+
+
+def _explore_side(race: Race, search: Search, side: Side) -> None:
+    began = time.monotonic()
+    trials = hold_trials(race, side.side, search.strategy(race),
+                         schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds)
+    side.seconds = time.monotonic() - began
+    side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
+    if trials.finding:
+        _record(race, side, trials, trials.finding)
+    else:
+        side.proof = trials.strategy.proves()
+    if trials.strays:
+        side.doubts.append(f"{trials.strays} steps were taken while another CPU had the baton: this "
+                           "is a bug of kemu")
+    left = trials.strategy.left if isinstance(trials.strategy, Exhaustive) else 0
+    if left and not trials.finding:
+        side.doubts.append(f"the search is not over: at least {left:,} schedules with at most "
+                           f"{search.preemptions} preemptions were not held")
+    doubts.find(race, side, trials.totals, trials.called)
+
+
+def _record(race: Race, side: Side, trials: Trials, finding: Finding) -> None:
+    """The failure, as a hit or as a doubt, with its diagram and its schedule."""
+    if side.expect != HIT or is_hit(race, side.side, finding):
+        side.hits, side.stopped_at_hit = 1, True
+        side.seconds_to_hit = round(side.seconds, 3)
+    else:
+        side.doubts.append(why_not(race, side.side, finding))
+    side.failure, side.where = finding.text, trials.where
+    side.diagram = drawing(trials.record, finding.text)
+    side.schedule = Schedule.of(race, side.side, trials.record, finding.text).text

@@ -1,0 +1,104 @@
+"""Schedule files: a trial that can be run again, as text.
+
+    kemu schedule 1
+    race lost-wakeup
+    side before
+    code 3fa0b1c2d3e4f506
+    choices 1*3 0*5 1
+    outcome "the sleeper sleeps, and has work"
+    steps
+    cpu1 sleeper: start start
+    ...
+
+``race`` is what `kemu race` takes: a name, or FILE:NAME.  ``code`` is the hash of the race's
+own code (Race.code_hash).  ``choices``: the CPU of each choice, ``CPU*TIMES``.  The steps
+are the record, with which a replay is compared.
+
+Locks: none.  Callers: run.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import groupby
+
+from kemu import native
+from kemu.errors import UsageError
+from kemu.explore.record import Record
+from kemu.harness.race import Race
+
+FIRST_LINE = "kemu schedule 1"
+FIELDS = ("race", "side", "code", "choices", "outcome")
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """A trial that ran."""
+
+    race: str               # as `kemu race` takes it
+    side: str
+    code: str
+    choices: bytes
+    outcome: str            # what it hit; "" for nothing
+    lines: tuple[str, ...]  # the steps, in words
+
+    @classmethod
+    def of(cls, race: Race, side: str, record: Record, outcome: str, what: str = "") -> Schedule:
+        """The schedule of a trial of the race."""
+        return cls(what or race.name, side, race.code_hash(), record.choices, outcome,
+                   tuple(record.lines))
+
+    @property
+    def text(self) -> str:
+        """The file."""
+        runs = [(cpu, len(list(run))) for cpu, run in groupby(self.choices)]
+        choices = " ".join(str(cpu) if times == 1 else f"{cpu}*{times}" for cpu, times in runs)
+        return "\n".join([FIRST_LINE, f"race {self.race}", f"side {self.side}", f"code {self.code}",
+                          f"choices {choices}", f"outcome {json.dumps(self.outcome)}", "steps",
+                          *self.lines, ""])
+
+
+def parse(text: str, name: str = "the file") -> Schedule:
+    """The schedule that a file's text is.  Raises UsageError, with the line, for what is none."""
+    head, _, steps = text.partition("\nsteps\n")
+    first, *rest = head.split("\n")
+    if first != FIRST_LINE:
+        raise UsageError(f"{name}, line 1: {first!r:.60}: a schedule begins with {FIRST_LINE!r}")
+    found: dict[str, str] = {}
+    for number, line in enumerate(rest, 2):
+        key, _, value = line.partition(" ")
+        if key not in FIELDS or key in found:
+            raise UsageError(f"{name}, line {number}: {line!r:.60}: one line each of "
+                             f"{', '.join(FIELDS)}, then 'steps'")
+        found[key] = value
+    missing = [key for key in FIELDS if key not in found]
+    if missing:
+        raise UsageError(f"{name}: no line {', '.join(missing)}")
+    if found["side"] not in ("before", "after"):
+        raise UsageError(f"{name}: side {found['side']!r:.60}: before or after")
+    return Schedule(found["race"], found["side"], found["code"],
+                    _choices(found["choices"], name), _outcome(found["outcome"], name),
+                    tuple(steps.splitlines()))
+
+
+def _choices(text: str, name: str) -> bytes:
+    choices = bytearray()
+    for run in text.split():
+        cpu, _, times = run.partition("*")
+        if not cpu.isdecimal() or not (times or "1").isdecimal() or int(cpu) >= native.MAX_CPUS \
+                or len(choices) + int(times or 1) > native.MAX_PLANNED:
+            raise UsageError(f"{name}: choices: {run!r:.60}: CPU, or CPU*TIMES; at most "
+                             f"{native.MAX_PLANNED:,} choices")
+        choices += bytes([int(cpu)]) * int(times or 1)
+    return bytes(choices)
+
+
+def _outcome(text: str, name: str) -> str:
+    try:
+        outcome = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"{name}: outcome {text!r:.60}: a JSON string") from error
+    if not isinstance(outcome, str):
+        raise UsageError(f"{name}: outcome {text!r:.60}: a JSON string")
+    return outcome
