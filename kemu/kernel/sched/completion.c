@@ -130,7 +130,7 @@ static int sleep_once(struct kemu_self *s, struct kemu_completion *x, u64 *dead)
 /* Whether the wait is over: there is an event, or the deadline has passed. */
 static bool over(struct kemu_completion *x, u64 deadline)
 {
-	return load(&x->done) || (deadline != KEMU_NEVER && kemu_now() >= deadline);
+	return load(&x->done) || (deadline != KEMU_NEVER && kemu_clock(kemu_self.k) >= deadline);
 }
 
 /* Leaves the queue, and takes an event if there is one.  The lock is held. */
