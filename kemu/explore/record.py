@@ -2,7 +2,8 @@
 
 A step is raw numbers (:class:`Step`); :class:`Names` turns its offsets into names that
 mean the same in every machine, so that two records can be compared.  A word of the heap
-that has no name gets a number, in the order in which the record first mentions it.
+that has no name, and a published function, gets a number, in the order in which the record
+first mentions it.
 
 Locks: none; reads shared memory of a machine at rest, or of one that has stopped.
 Callers: trials, table, schedule, draw.
@@ -70,6 +71,7 @@ class Names:
         self.first_cpu, self.first_task = header.cpus.load(), header.tasks.load()
         self.symbols = header.symbols.load(), header.rings.load()
         self.heap = header.heap.load(), header.heap_end.load()
+        self.arena = header.arena.load(), header.arena_end.load()
         self.header_fields = _fields(native.HEADER)
         self.cpu_fields, self.task_fields = _fields(native.CPU), _fields(native.TASK)
         self.variables = self._find_variables()
@@ -117,9 +119,13 @@ class Names:
         return self.tasks.at(slot).comm if 0 <= slot < self.tasks.nr else f"task{slot}"
 
     def value(self, value: int) -> str:
-        """A value, by name if it is an address in the heap, of a task or of a CPU."""
-        shared = self.first_cpu <= value < self.symbols[0] or self.heap[0] <= value < self.heap[1]
-        return self.word(value) if shared and value % WORD == 0 else str(value)
+        """A value; by name if it is the address of a word or of a published function."""
+        if value % WORD == 0:
+            if self.first_cpu <= value < self.symbols[0] or self.heap[0] <= value < self.heap[1]:
+                return self.word(value)
+            if self.arena[0] <= value < self.arena[1]:
+                return self.numbers.setdefault(value, f"function{len(self.numbers) + 1}")
+        return str(value)
 
     def step(self, step: Step) -> str:
         """A step in words, the same in every machine."""
