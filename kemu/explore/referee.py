@@ -36,6 +36,7 @@ class ExploringReferee(Referee):
         self.every = 1              # audits each trial: a finding is that of its schedule
         self.table = table
         self.plan = Plan()
+        self.first_slot, self.first_pid = self.header.task_hint.load(), self.header.next_pid.load()
         own: list[Struct] = [self.counters, self.words, *self.states]
         for area in own:
             table.skip(area.base, area.size)
@@ -47,8 +48,13 @@ class ExploringReferee(Referee):
         self.table.arm(smp_processor_id())
 
     def hold(self, plan: Plan) -> Finding | None:
-        """One trial by the plan: what it found, or None."""
+        """One trial by the plan: what it found, or None.
+
+        The slots and the pids of its tasks are those of the first trial, so far as they are free.
+        """
         self.plan = plan
+        self.header.task_hint.store(self.first_slot)
+        self.header.next_pid.store(self.first_pid)
         return self.run_one()
 
 

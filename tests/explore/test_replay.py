@@ -20,18 +20,25 @@ def found(race, seed=1):
     return trials
 
 
+def shape(trials):
+    """The steps without values: the generation of a task's slot differs with a machine's age."""
+    return [line.partition(" (")[0] for line in trials.record.lines]
+
+
 @pytest.mark.parametrize("name", ["lost-wakeup", "unpark-wrong-cpu", "stale-is-parked"])
 def test_a_found_schedule_hits_again_in_fresh_machines(name):
     """Each replay has the same steps, with the same values, and fails with the same words."""
-    first = found(exhibit(name))
-    for _ in range(FRESH):
-        again = hold_trials(exhibit(name), "before", Replay(Plan(first.record.choices)))
-        assert (first.record.parting(again.record), again.text) == ("", first.text)
+    hit = found(exhibit(name))
+    first, *others = (hold_trials(exhibit(name), "before", Replay(Plan(hit.record.choices)))
+                      for _ in range(1 + FRESH))
+    assert shape(first) == shape(hit)
+    for again in others:
+        assert (first.record.parting(again.record), again.text) == ("", hit.text)
 
 
 @pytest.mark.parametrize("name", ["lost-wakeup", "unpark-wrong-cpu"])
 def test_a_schedule_is_the_same_in_a_machine_that_has_run_others(name):
-    """The hundredth trial of a machine is the same as the first of a fresh one."""
+    """The hundredth trial of a machine takes the steps of the first of a fresh one."""
     class HundredAgo(Random):
         def next(self):
             return super().next() if self.number < 99 else plan
@@ -39,7 +46,7 @@ def test_a_schedule_is_the_same_in_a_machine_that_has_run_others(name):
     plan = Random(7).next()
     first = hold_trials(exhibit(name), "after", Replay(plan))
     later = hold_trials(exhibit(name), "after", HundredAgo(1), schedules=100)
-    assert (later.schedules, first.record.parting(later.record)) == (100, "")
+    assert later.schedules == 100 and shape(first) == shape(later)
 
 
 def test_every_step_is_taken_with_the_baton():
