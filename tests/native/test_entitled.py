@@ -48,6 +48,16 @@ def test_preemption_cannot_be_enabled_below_zero():
     assert in_task(memory, body)[1] == -1
 
 
+@pytest.mark.parametrize("mask", [native.TASK_DEAD, native.TASK_WAKING, native.POISON, -1])
+def test_a_dead_task_is_not_woken(mask):
+    """Its thread has ended: the CPU that switched to it would wait for ever."""
+    memory = small()
+    task_word(memory, 1, "state").store(native.TASK_DEAD)
+    assert "cannot be woken" in in_task(
+        memory, lambda: refused(native.try_to_wake_up, 1, mask))
+    assert task_word(memory, 1, "state").load() == native.TASK_DEAD
+
+
 def park_and_stop():
     def loop(data):
         while not kthread.kthread_should_stop():

@@ -81,6 +81,12 @@ static PyObject *py_try_to_wake_up(PyObject *module, PyObject *const *args, Py_s
 	p = task_arg(args[0]);
 	if (!p)
 		return NULL;
+	if (v[1] & (TASK_DEAD | TASK_WAKING | KEMU_POISON)) {
+		PyErr_Format(UsageError, "try_to_wake_up(mask=%lld): a dead task, a task that is being woken and a "
+			     "freed task cannot be woken; leave TASK_DEAD (%d) and TASK_WAKING (%d) out",
+			     (long long)v[1], TASK_DEAD, TASK_WAKING);
+		return NULL;
+	}
 	status = kemu_try_to_wake_up(&kemu_self, p, v[1]);
 	return status < 0 ? status_or_bug(status) : PyBool_FromLong(status);
 }
