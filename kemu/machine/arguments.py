@@ -1,6 +1,6 @@
-"""Checks of what users pass: what is not accepted is a UsageError that says what is.
+"""Checks of what users pass.  A value that is not accepted raises a UsageError that says what is.
 
-A bool is no number here, though it is an int in Python, and a text is no sequence.
+A bool is not a number here, although it is an int in Python, and a text is not a sequence.
 
 Locks: none.  Callers: machine, handle, placement, harness, cli.
 """
@@ -24,14 +24,14 @@ TASKS_MORE = 3              # who boots, and something of the user's
 
 
 def check_int(name: str, value: object, least: int, most: int, what: str) -> int:
-    """The value, which must be an int of that range; what: what it counts or names."""
+    """Return the value, which must be an int of that range.  what: what it counts or names."""
     if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
         raise refuse(name, value, f"{what}, {least} to {most}")
     return value
 
 
 def check_seconds(name: str, value: object) -> float | None:
-    """A limit of time: a number of seconds, or None for none."""
+    """Return a limit of time: a number of seconds, or None for no limit."""
     if value is None:
         return None
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
@@ -40,13 +40,14 @@ def check_seconds(name: str, value: object) -> float | None:
 
 
 def check_flag(name: str, value: object) -> bool:
+    """Return the value, which must be True or False."""
     if not isinstance(value, bool):
         raise refuse(name, value, "True or False")
     return value
 
 
 def check_tasks(value: object, cpus: int) -> int:
-    """How many task slots: by default room for some hundred."""
+    """Return how many task slots the machine has; by default some hundred."""
     if value is None:
         return 512 + 128 * cpus
     return check_int("tasks", value, TASKS_MORE + TASKS_PER_CPU * cpus, native.MAX_TASKS,

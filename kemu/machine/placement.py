@@ -1,7 +1,9 @@
 """Which host core each emulated CPU gets.
 
-The default gives each CPU a physical core of its own while there are enough, then
-their siblings, then begins again: more CPUs than cores share them round-robin.
+By default the first CPUs get a physical core each.  The next get the siblings of these cores.
+If there are more CPUs than that, the cores are given out again from the first.
+
+Locks: none.  Callers: machine.
 """
 
 from __future__ import annotations
@@ -36,11 +38,11 @@ def _physical(core: int) -> tuple[str, str]:
         return ((topology / "physical_package_id").read_text().strip(),
                 (topology / "core_id").read_text().strip())
     except OSError:
-        return "", str(core)        # no topology to be seen: each is its own
+        return "", str(core)        # the host shows no topology: each core counts as a physical one
 
 
 def place(cpus: int, placement: Sequence[int] | None = None) -> list[int]:
-    """The host core of each CPU.  Raises UsageError for what this process may not use."""
+    """The host core of each CPU.  Raises UsageError for a core that this process may not use."""
     check_int("cpus", cpus, 1, native.MAX_CPUS, "a number of CPUs")
     cores = usable_cores()
     if placement is None:

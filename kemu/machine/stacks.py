@@ -1,13 +1,13 @@
 """Where the threads of a CPU process are: their Python stacks, each headed by its task.
 
-Told when the controller asks, and when the machine stops with a hang.  A machine that stops
-unwinds the threads that wait, which may come before anybody looks: so each of them leaves
-behind the exception, which knows where it was.
+The main thread sends them when the controller asks, and when the machine stops with a hang.
+A machine that stops unwinds the threads that wait, and this may happen before the main thread
+looks.  So each of them leaves behind the exception, which holds its stack.
 
     _tasks, _unwound    <- by each thread, of itself; read by the main thread
 
-The interpreter's lock is not given up between a raise and its handler.  So a thread is
-found in what it was in, or in a handler of MachineStopped, or in _unwound.
+A thread does not give up the interpreter's lock between a raise and its handler.  So the main
+thread finds it in the function that it was in, in a handler of MachineStopped, or in _unwound.
 
 Linux: kernel/sched/core.c (sched_show_task).  Not modelled: stacks of C; threads that a
 task has started by itself.
@@ -24,7 +24,7 @@ from traceback import FrameSummary, extract_stack, extract_tb, format_list
 from kemu.errors import MachineStopped
 from kemu.memory.views import Task
 
-# Frames between a thread and what it is for, and the ends of stacks that tell nothing.
+# Frames between a thread's start and its task's function, and the ends of stacks at rest.
 WAY_IN = {"task_main", "swapper_main", "run_entry", "user_task", "kthread"}
 AT_REST = [["do_idle"], ["do_idle", "__schedule"], ["smpboot_thread_fn", "schedule"],
            ["__kthread_parkme", "schedule"], ["watchdog", "schedule_timeout", "schedule"]]
@@ -41,12 +41,12 @@ def begins(task: Task) -> None:
 
 
 def ends() -> None:
-    """The calling thread is no task's any more."""
+    """The calling thread's task has ended."""
     _tasks.pop(_thread.get_ident(), None)
 
 
 def unwound(error: MachineStopped) -> None:
-    """The calling thread ends since the machine has stopped."""
+    """The calling thread ends because the machine has stopped."""
     _unwound[_thread.get_ident()] = error
 
 
@@ -74,7 +74,7 @@ def _where(error: BaseException) -> list[FrameSummary]:
 
 
 def stacks(cpu: int) -> str:
-    """The stack of each task of the process that is in something, and who is at rest."""
+    """The stack of each task of the process that does not rest, and the names of those that rest."""
     found = _all_stacks()
     busy, resting = [], []
     for thread, task in list(_tasks.items()):

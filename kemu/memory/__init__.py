@@ -5,5 +5,5 @@ the right offsets.  Views hold no state of their own, so two processes, or two
 views, never disagree.  Offsets of what the hardware touches come from
 ``native``; what only the kernel's logic touches is declared here, once.
 
-No lock is taken here and nothing sleeps, but the allocators' own spinlocks.
+Nothing here sleeps, and the only locks are the allocators' own.
 """

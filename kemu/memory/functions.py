@@ -26,7 +26,7 @@ _published: dict[tuple[int, int], tuple[Any, int]] = {}
 
 
 def dumps(thing: Any) -> bytes:
-    """Pickle; raises UsageError that names what cannot travel, and why."""
+    """Pickle a thing.  Raises UsageError that says what cannot travel, and why."""
     try:
         out = io.BytesIO()
         Pickler(out, protocol=pickle.HIGHEST_PROTOCOL).dump(thing)
@@ -40,7 +40,7 @@ def dumps(thing: Any) -> bytes:
 
 
 def publish(function: Any) -> int:
-    """The function's offset in the arena of the memory in view; the same for the same object."""
+    """Publish a function.  Returns its offset in the arena, which is the same for the same object."""
     memory = current_memory.get()
     known = _published.get((memory.serial, id(function)))
     if known and known[0] is function:
@@ -52,7 +52,7 @@ def publish(function: Any) -> int:
 
 
 def load(offset: int) -> Any:
-    """The function published at the offset; loaded on first use.  Never with interrupts off."""
+    """The function published at the offset.  Its first use loads it.  Never with interrupts off."""
     memory = current_memory.get()
     function = _loaded.get((memory.serial, offset))
     if function is None:
@@ -61,7 +61,7 @@ def load(offset: int) -> Any:
 
 
 def post(thing: Any) -> int:
-    """Put one thing where one reader will :func:`take` it; returns its offset."""
+    """Put a thing into a block of the heap, for one reader to :func:`take`.  Returns its offset."""
     memory = current_memory.get()
     data = dumps(thing)
     block = memory.heap_alloc(8 + len(data))
@@ -77,7 +77,7 @@ def peek(block: int) -> Any:
 
 
 def take(block: int) -> Any:
-    """What was posted there; the block is freed, also if it cannot be loaded."""
+    """Load what was posted there, and free the block, also if the loading fails."""
     try:
         return peek(block)
     finally:

@@ -128,7 +128,7 @@ class Struct:
 
     @classmethod
     def at(cls, memory: native.Memory, base: int) -> Self:
-        """The view of one at that address, made once: a view has no state of its own."""
+        """The view of the structure at that address.  Made once: a view has no state of its own."""
         view = _views.get((memory.serial, cls, base))
         if view is None:
             view = _views[memory.serial, cls, base] = cls(memory, base)
@@ -136,7 +136,7 @@ class Struct:
 
     @classmethod
     def alloc(cls) -> Self:
-        """A new one, zero, in the shared heap; :meth:`free` gives it back."""
+        """A new structure in the shared heap, all zero.  :meth:`free` gives it back."""
         memory = current_memory.get()
         return cls.at(memory, memory.heap_alloc(cls.size))
 
@@ -189,9 +189,9 @@ _areas: dict[tuple[int, type[PerCPU], int], PerCPU] = {}
 class PerCPU(Struct):
     """A structure of which each CPU has one (Linux: DEFINE_PER_CPU).
 
-    Subclasses are declared anywhere, before or after boot; :meth:`on` finds a
-    CPU's one by the class's full name, which is the same in every process.  A race
-    zeroes them before each trial, but for those declared with ``keep=True``.
+    Subclasses are declared anywhere, before or after boot.  :meth:`on` finds the structure of a
+    CPU by the class's full name, which is the same in every process.  A race zeroes them before
+    each trial, except those declared with ``keep=True``.
     """
 
     _prefix: ClassVar[str]
@@ -202,7 +202,7 @@ class PerCPU(Struct):
 
     @classmethod
     def on(cls, cpu: int) -> Self:
-        """The one of that CPU.  Raises UsageError for a CPU the machine has not."""
+        """The structure of that CPU.  Raises UsageError if the machine has no such CPU."""
         memory = current_memory.get()
         area = _areas.get((memory.serial, cls, cpu))
         if area is None:
@@ -211,7 +211,7 @@ class PerCPU(Struct):
 
     @classmethod
     def this_cpu(cls) -> Self:
-        """The one of the CPU the caller runs on; stable while preemption is off."""
+        """The structure of the CPU that the caller runs on; stable while preemption is off."""
         return cls.on(native.smp_processor_id())
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -220,7 +220,7 @@ class PerCPU(Struct):
 
 
 def forget(memory: native.Memory) -> None:
-    """Drop the views of a machine that is gone, so that its memory can be unmapped."""
+    """Drop this process's views of a memory, so that it can be unmapped."""
     for cache in (_areas, _views):
         for key in [key for key in cache if key[0] == memory.serial]:
             del cache[key]  # type: ignore[arg-type]
@@ -231,7 +231,7 @@ def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
 
 
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
-    """Where the CPU's structure is: the symbol's block, allocated by the first to ask."""
+    """Where the CPU's structure is: in the symbol's block, which the first caller allocates."""
     nr_cpus = memory.nr_cpus
     if not 0 <= cpu < nr_cpus:
         raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")

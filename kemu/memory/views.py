@@ -136,7 +136,7 @@ class Task(View):
 
 
 def comm_words(name: str) -> tuple[int, int]:
-    """A task's name as the two words that hold it: up to a NUL, and no more than fits."""
+    """A task's name as the two words that hold it: up to a NUL, and at most 15 bytes."""
     raw = name.encode(errors="replace").partition(b"\0")[0]
     raw = raw[:native.COMM_LEN - 1].ljust(native.COMM_LEN, b"\0")
     return (int.from_bytes(raw[:8], "little", signed=True),
@@ -144,7 +144,7 @@ def comm_words(name: str) -> tuple[int, int]:
 
 
 class Tasks(native.Tasks[Task]):
-    """All task slots of a memory; one view per life of a slot and process."""
+    """All task slots of a memory.  A process has one view for each life of a slot."""
 
     def __new__(cls, memory: native.Memory) -> Tasks:
         return super().__new__(cls, memory, Task)
@@ -177,7 +177,7 @@ def lock_of(task: Task) -> int:
 
 
 def forget(memory: native.Memory) -> None:
-    """Drop the views of a machine that is gone, so that its memory can be unmapped."""
+    """Drop this process's views of a memory, so that it can be unmapped."""
     _tables.pop(memory.serial, None)
 
 
@@ -199,7 +199,7 @@ on_task_ref(resolve_task)
 
 
 def check_alive(task: Task) -> Task:
-    """Raise UsageError if the handle is no task's any more."""
+    """Return the task.  Raises UsageError if its slot was freed, or given to another task."""
     if not isinstance(task, Task):
         raise UsageError(f"a task is wanted, not {type(task).__name__}")
     if not task.alive():

@@ -1,4 +1,4 @@
-"""Seeing: events, the reader of the rings, columns, ftrace text.
+"""What a machine did: the events, a reader of the rings, diagrams, and ftrace text.
 
-Imports no kernel logic; ``events`` is the leaf that the kernel itself imports.
+It imports no kernel logic.  The kernel itself imports ``events``, which imports nothing.
 """

@@ -70,7 +70,7 @@ def shortened(lines: list[Line]) -> list[Line]:
 
 
 def default_labels(tasks: Iterable[str]) -> dict[str, str]:
-    """For a race that names none: the points its actors pass, and when they run."""
+    """Labels for a race that has none: the points that its actors pass, and when they run."""
     labels = {"kemu_panic": "panic"}
     for task in tasks:
         labels |= {f"point[{task}]": "{point}", f"sched_switch[{task}]": "{subject} runs"}
@@ -82,7 +82,7 @@ def terminal_width() -> int:
 
 
 def _last_trial(events: list[Event], point: str) -> list[Event]:
-    """From the last run of passings of the point by different tasks."""
+    """The events from where each task last passed the point."""
     seen: set[str] = set()
     first = 0
     for index in range(len(events) - 1, -1, -1):
@@ -97,7 +97,7 @@ def _last_trial(events: list[Event], point: str) -> list[Event]:
 
 def to_lines(events: Iterable[Event], labels: Mapping[str, str],
              names: Mapping[str, str]) -> list[Line]:
-    """The labelled events, worded; the panic, or else the last, is guilty."""
+    """The labelled events in words.  The panic is the guilty line, or the last line without one."""
     lines = []
     for event in events:
         label = _label(event, labels)
