@@ -41,7 +41,7 @@ def tasks_text(memory: native.Memory) -> str:
     """A line per task: state, CPU, how many spinlocks it holds, what it waits for."""
     lines = [f"{'task':<16} {'pid':>5} {'state':<16} {'cpu':>3} {'class':<5} {'locks':>5}  waits for"]
     tasks = tasks_of(memory)
-    used = [task for task in map(tasks.at, range(tasks.nr)) if task.used.load()]
+    used = tasks.used()
     lines += [_line(f"task slot {task.slot}", lambda task=task: _task_line(memory, task))  # type: ignore[misc]
               for task in used[:MAX_TASKS]]
     if len(used) > MAX_TASKS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kemu import native
 from kemu.errors import UsageError
 from kemu.memory import current_memory
-from kemu.memory.struct import List, on_task_ref
+from kemu.memory.struct import WORD, List, on_task_ref
 
 LOCKS = frozenset({"pi_lock", "rq_lock", "call_lock", "timer_lock"})
 NO_WORDS = frozenset({"sizeof", "rt_queue", "holds", "report"})
@@ -154,7 +154,15 @@ class Tasks(native.Tasks[Task]):
         return self.at(ref - 1) if 0 < ref <= self.nr else None
 
     def used(self) -> list[Task]:
-        return [task for task in map(self.at, range(self.nr)) if task.used.load()]
+        """Every task there is.  Looks at the slots first, because most of them have no task."""
+        return [self.at(slot) for slot, used in enumerate(task_column(self.memory, "used")) if used]
+
+
+def task_column(memory: native.Memory, field: str) -> list[int]:
+    """A field of every task slot, in the order of the slots, without a view of each."""
+    size = native.TASK["sizeof"]
+    table = memoryview(memory.read(memory.tasks, memory.nr_tasks * size)).cast("q")
+    return table[native.TASK[field] // WORD::size // WORD].tolist()
 
 
 _tables: dict[int, Tasks] = {}
