@@ -6,10 +6,13 @@ compiler that we have not seen, and a wheel carries no symbols.
 """
 
 import os
+import platform
 from glob import glob
 
 from setuptools import Extension, setup
 
+# initial-exec reaches a thread's own words without a call.  musl refuses to load such a library late.
+TLS_MODEL = "initial-exec" if platform.libc_ver()[0] == "glibc" else "local-dynamic"
 DEVELOP = os.environ.get("KEMU_DEVELOP") == "1"
 
 setup(ext_modules=[Extension(
@@ -20,8 +23,7 @@ setup(ext_modules=[Extension(
     extra_compile_args=["-std=gnu11", "-O2", "-Wall", "-Wextra", "-pthread",
                         # Only PyInit__hardware is for others (Python.h exports it by name).
                         "-fvisibility=hidden",
-                        # Not initial-exec: musl refuses to dlopen() that.
-                        "-ftls-model=local-dynamic",
+                        f"-ftls-model={TLS_MODEL}",
                         *(["-Werror"] if DEVELOP else [])],
     extra_link_args=[] if DEVELOP else ["-Wl,-s"],
 )])
