@@ -30,6 +30,7 @@ COMMANDS = {
         "demo": "Watch a kernel thread wake up on the wrong CPU, then see the fix hold.",
         "races": "List the races of Linux's history that kemu runs.",
         "race": "Run a race before and after its fix: a built-in one, or your own file.",
+        "replay": "Run a schedule that a search found again, and draw it.",
     },
     "Write a race of your own": {
         "new": "Write a race to begin with into a file: it runs as it is.",

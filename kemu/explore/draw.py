@@ -3,7 +3,7 @@
 Only what may matter is drawn: the points, the end, and the steps on words that more than
 one CPU touched, at least one of them to write.
 
-Locks: none; looks at a record only.  Callers: run.
+Locks: none; looks at a record only.  Callers: run, replay.
 """
 
 from __future__ import annotations

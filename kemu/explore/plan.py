@@ -4,7 +4,7 @@ A trial is the list of its choices: at each step at which two CPUs could go on, 
 number of the CPU that did.  A plan is the beginning of such a list, and the rule that
 decides when the list is used up (native/hardware/rule.c).
 
-Locks: none; a plan is immutable.  Callers: strategy, exhaustive, table.
+Locks: none; a plan is immutable.  Callers: strategy, exhaustive, table, referee, replay, minimise.
 """
 
 from __future__ import annotations

@@ -6,7 +6,7 @@ that has no name, and a published function, gets a number, in the order in which
 first mentions it.
 
 Locks: none; reads shared memory of a machine at rest, or of one that has stopped.
-Callers: trials, table, schedule, draw.
+Callers: trials, table, schedule, replay, draw, minimise, strategy.
 """
 
 from __future__ import annotations
@@ -149,9 +149,12 @@ class Record:
 
     def parting(self, other: Record) -> str:
         """Where the other record parts from this one, in words; "" if nowhere."""
-        for number, (mine, its) in enumerate(zip(self.lines, other.lines, strict=False)):
-            if mine != its:
-                return f"step {number} was {mine!r}, is {its!r}"
-        if len(self.lines) != len(other.lines):
-            return f"it had {len(self.lines)} steps, and has {len(other.lines)}"
-        return ""
+        return parting(self.lines, other.lines)
+
+
+def parting(before: Sequence[str], now: Sequence[str]) -> str:
+    """The first step in which two records differ, in words; "" if there is none."""
+    for number, (was, is_) in enumerate(zip(before, now, strict=False)):
+        if was != is_:
+            return f"step {number} was {was!r}, is {is_!r}"
+    return "" if len(before) == len(now) else f"it had {len(before)} steps, and has {len(now)}"

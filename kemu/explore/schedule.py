@@ -14,7 +14,7 @@
 own code (Race.code_hash).  ``choices``: the CPU of each choice, ``CPU*TIMES``.  The steps
 are the record, with which a replay is compared.
 
-Locks: none.  Callers: run.
+Locks: none.  Callers: run, replay, cli/replay.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Schedule:
     """A trial that ran."""
 
     race: str               # as `kemu race` takes it
-    side: str
+    side: str               # a side of the race
     code: str
     choices: bytes
     outcome: str            # what it hit; "" for nothing
@@ -75,8 +75,6 @@ def parse(text: str, name: str = "the file") -> Schedule:
     missing = [key for key in FIELDS if key not in found]
     if missing:
         raise UsageError(f"{name}: no line {', '.join(missing)}")
-    if found["side"] not in ("before", "after"):
-        raise UsageError(f"{name}: side {found['side']!r:.60}: before or after")
     return Schedule(found["race"], found["side"], found["code"],
                     _choices(found["choices"], name), _outcome(found["outcome"], name),
                     tuple(steps.splitlines()))

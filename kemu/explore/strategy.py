@@ -1,9 +1,9 @@
-"""Which schedule comes next: one again, at random, and PCT.
+"""Which schedule comes next: one again, some, at random, and PCT.
 
 A strategy knows nothing of machines.  It is asked for a plan, and told what the trial
 did.  It is copied into the machine, and copied back with what it has learned.
 
-Locks: none.  Callers: referee, which holds the trials; run, trials.
+Locks: none.  Callers: referee, which holds the trials; run, trials, replay, minimise.
 """
 
 from __future__ import annotations
@@ -42,6 +42,25 @@ class Replay:
 
     def next(self) -> Plan | None:
         return self.plan
+
+    def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
+        """Learns nothing."""
+
+    def proves(self) -> str:
+        return ""
+
+
+class Several:
+    """These plans, each once."""
+
+    needs_steps = False
+
+    def __init__(self, plans: Sequence[Plan]) -> None:
+        self.plans, self.number = list(plans), 0
+
+    def next(self) -> Plan | None:
+        self.number += 1
+        return self.plans[self.number - 1] if self.number <= len(self.plans) else None
 
     def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
         """Learns nothing."""
