@@ -42,6 +42,9 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 		return KEMU_OK;
 	if (last > KEMU_TURN_IDLE)	/* the task has a thread elsewhere now */
 		return KEMU_ENDS;
+	status = kemu_step(s, OP_STORE, &prev->on_cpu, 0);
+	if (status < 0)
+		return status;
 	died = load(&prev->state) == TASK_DEAD;
 	store_release(&prev->on_cpu, 0);
 	if (unlikely(load(&s->k->hdr->watchers)))
@@ -94,8 +97,10 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 {
 	struct kemu_task *prev = s->task, *idle = kemu_task_at(s->k, load(&cpu->idle));
 	u64 last = kemu_slot(s->k, prev);
-	int status;
+	int status = kemu_step(s, OP_STORE, &next->on_cpu, 1);
 
+	if (status < 0)
+		return status;
 	store(&next->on_cpu, 1);
 	if (load(&prev->state) == TASK_DEAD) {
 		kemu_switch_away(s, next);
@@ -118,6 +123,9 @@ static int pick(struct kemu_self *s, struct kemu_cpu *cpu, bool preempt, struct 
 	int status = KEMU_OK;
 
 	if (!preempt && load(&prev->state)) {
+		status = kemu_step(s, OP_STORE, &prev->on_rq, 0);
+		if (status < 0)
+			return status;
 		status = kemu_deactivate(s->k, cpu, prev);
 		store(&prev->nvcsw, load(&prev->nvcsw) + 1);
 	}
@@ -161,6 +169,9 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 	if (preempt)
 		store(&prev->nivcsw, load(&prev->nivcsw) + 1);
 	store(&cpu->nr_switches, load(&cpu->nr_switches) + 1);
+	status = kemu_step(s, OP_STORE, &cpu->curr, kemu_slot(s->k, next));
+	if (status < 0)
+		return status;
 	store(&cpu->curr, kemu_slot(s->k, next));
 	if (load(&s->k->hdr->gate) & GATE_TRACE)
 		kemu_trace(s, EVENT_SCHED_SWITCH, next,

@@ -123,6 +123,8 @@ static int queue_on(struct kemu_self *s, struct kemu_task *p, u64 id)
 	int status = kemu_lock(s, &cpu->rq_lock);
 
 	if (status >= 0)
+		status = kemu_step(s, OP_STORE, &p->on_rq, 1);
+	if (status >= 0)
 		status = kemu_activate(s->k, cpu, p);
 	if (status >= 0)
 		status = do_wakeup(s, cpu, p);
@@ -170,6 +172,9 @@ int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask)
 		kemu_irq_put(s, flags);
 		return status;
 	}
+	status = kemu_step(s, OP_LOAD, &p->state, 0);
+	if (status < 0)
+		return status;
 	state = load(&p->state);
 	woken = !!(state & mask);
 	if (woken) {
