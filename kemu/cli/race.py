@@ -75,7 +75,7 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     for number, one in enumerate(races, 1):
         outcome = series.run(number, one, plan, sides)
         if json_to:
-            options.append_line(json_to, as_json(one, outcome, plan["cpus"]))
+            options.append_line(json_to, as_json(one, outcome))
         if trace_to:
             _write_trace(trace_to, outcome)
         if save_to:

@@ -22,7 +22,7 @@ from kemu.machine import host
 from kemu.machine.jitter import GRAINS
 from kemu.machine.log import log
 from kemu.machine.override import Override
-from kemu.machine.placement import usable_cores
+from kemu.machine.placement import machines_that_fit
 from kemu.races import exhibit
 from kemu.torture.bundle import write_bundle
 from kemu.torture.jobs import Jobs
@@ -91,7 +91,7 @@ def torture(file: Path | None, json_to: str | None, mix: str | None, revert: str
     plan = Plan(seconds=duration, own=tuple(workloads), invariants=tuple(invariants),
                 mix=None if names is None else tuple(name for name in names if name != HOTPLUG),
                 onoff=names is None or HOTPLUG in names, **given)
-    machines = jobs or max(1, len(usable_cores()) // plan.cpus)
+    machines = jobs or machines_that_fit(plan.cpus)
     running = Jobs(plan, machines, _reverted(revert, plan.kernel), _log)
     with Progress("kemu torture") as progress:
         result = running.go(lambda so_far: progress.say(_live(so_far)))

@@ -46,9 +46,9 @@ MAX_WITNESSES = 32
 class Race:
     """A race: sides, actors, and how a hit is told.
 
-    ``cpus``: how many it needs.  ``placement``: for each, which of the usable host cores, by
-    number from 0; taken modulo their count.  ``expects``: a part of the text of the panic that
-    is the hit; needed where the hit is a panic.  ``names``: what tasks are called in diagrams.
+    ``cpus``: how many it needs.  ``placement``: a number for each: CPUs with the same number
+    share a host core, which the machine chooses.  ``expects``: a part of the text of the panic
+    that is the hit; needed where the hit is a panic.  ``names``: what tasks are called in diagrams.
     ``labels``: what events and points are called there; only labelled ones are drawn.
     ``origin``: what the kernel of the before side is: a release, a mutation, a composite.
     ``audit_every``: the referee audits the machine after every so many trials; None: after

@@ -35,7 +35,7 @@ from kemu.kernel.locking.lockdep import track_locks
 from kemu.machine.jitter import arm_jitter
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
-from kemu.machine.placement import usable_cores
+from kemu.machine.placement import Layout
 from kemu.machine.timeout import POLL_SECONDS
 from kemu.memory.views import Header
 from kemu.trace import columns
@@ -45,12 +45,10 @@ DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
 
 
-def placement_of(race: Race, cpus: int) -> list[int]:
-    """The host core of each CPU: as the race asks, as far as the host has them."""
-    cores = usable_cores()
-    wanted = list(race.placement) if race.placement is not None else list(range(race.cpus))
-    wanted += range(len(wanted), cpus)
-    return [cores[number % len(cores)] for number in wanted]
+def layout_of(race: Race, cpus: int) -> Layout:
+    """Which CPUs share a host core: as the race asks, and each CPU more gets a core of its own."""
+    wanted = race.placement if race.placement is not None else range(race.cpus)
+    return Layout((*wanted, *range(race.cpus, cpus)))
 
 
 class SideRun:
@@ -95,11 +93,12 @@ class SideRun:
 
     def _one_machine(self) -> bool:
         """Trials in one machine, up to the first failure; whether it was a hit."""
-        with Machine(self.cpus, placement=placement_of(self.race, self.cpus), trace=True,
+        with Machine(self.cpus, placement=layout_of(self.race, self.cpus), trace=True,
                      kernel=self.race.kernel, console=partial(print, file=sys.stderr, flush=True),
                      overrides=self.variant.overrides, carried=self.race) as machine:
             self._arm(machine)
             self.boots += 1
+            self.side.placement = self.side.placement or machine.placement
             before = (self.side.trials, self.side.witnessed, self.side.audits)
             finding = self._run_trials(machine, before)
             hit = finding is not None and self._judge(finding)

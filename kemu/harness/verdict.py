@@ -98,6 +98,7 @@ class Side:
     trace: Trace | None = None          # of the first hit, or of the last machine
     proof: str = ""                     # what a search without a hit proves
     schedule: str = ""                  # of the first hit of a search: the text of its file
+    placement: list[int] = field(default_factory=list)  # the host core of each CPU, at first
 
     def __post_init__(self) -> None:
         self.expect = self.expect or (HIT if self.side == BEFORE else CLEAN)

@@ -24,10 +24,11 @@ MIB = 1 << 20
 HZ = 1000
 
 
-def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
+def new_memory(cores: Sequence[int], others: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
                kernel: str, mib: int) -> native.Memory:
     """Create the memory, and fill in what the CPUs expect.  Raises MachineError if there is no room.
 
+    cores: the host core of each CPU.  others: how many other machines are on that core.
     The heap and the arena of functions have that many MiB of address space each: a page
     costs memory once it is used.
     """
@@ -49,7 +50,7 @@ def new_memory(cores: Sequence[int], *, poll_us: int, tasks: int, warn: bool,
     header.era.store(number)
     views = Tasks(memory)
     for cpu, core in enumerate(cores):
-        init_idle(memory, views, cpu, core, list(cores).count(core))
+        init_idle(memory, views, cpu, core, list(cores).count(core) + others[cpu])
     return memory
 
 

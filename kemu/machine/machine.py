@@ -30,11 +30,12 @@ from kemu.machine import boot, report
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,
                                     check_flag, check_int, check_overrides, check_seconds,
                                     check_tasks, check_watchdog)
+from kemu.machine.cores import Cores
 from kemu.machine.handle import Handle
 from kemu.machine.inbox import Inbox
 from kemu.machine.log import log
 from kemu.machine.override import Override, arm
-from kemu.machine.placement import place
+from kemu.machine.placement import Layout, place
 from kemu.machine.post import post_request, take_back
 from kemu.machine.power import Power, forget_memory
 from kemu.machine.request import went_offline
@@ -59,7 +60,8 @@ class Machine:
     """An emulated machine.
 
     ``cpus``: how many, 1 to 62; more than the host has cores is fine.
-    ``placement``: the host core of each CPU; by default one each, then round-robin.
+    ``placement``: the host core of each CPU; by default cores that no other machine of this user
+    holds, one each, then round-robin.  Or a Layout: which CPUs share a core.
     ``poll_us``: how long an idle CPU polls at most before it sleeps; 0: never.
     ``tasks``: room for that many tasks.  ``memory``: MiB of the shared heap, and of the
     functions that were sent to CPUs.  ``warn``: "stop" or "print", on a WARN.
@@ -71,31 +73,36 @@ class Machine:
     ``carried``: an object that tasks find again with ``programme.carried()``.
     """
 
-    def __init__(self, cpus: int = 2, *, placement: Sequence[int] | None = None,
+    def __init__(self, cpus: int = 2, *, placement: Sequence[int] | Layout | None = None,
                  poll_us: int = 200, tasks: int | None = None, memory: int = 64,
                  warn: str = "stop", console: Callable[[str], Any] | None = None,
                  trace: bool = False, watchdog: float = 0, kernel: str = DEFAULT,
                  overrides: Sequence[Override] = (), carried: object = None) -> None:
-        self.placement = place(cpus, placement)
         if warn not in ("stop", "print"):
             raise refuse("warn", warn, "'stop' or 'print'")
         check_console(console)
         overrides, watchdog = check_overrides(overrides), check_watchdog(watchdog)
         trace = check_flag("trace", trace)
-        self._memory = boot.new_memory(
-            self.placement, poll_us=check_int("poll_us", poll_us, 0, MAX_POLL_US, "a number of microseconds"),
-            tasks=check_tasks(tasks, cpus), warn=warn == "print", kernel=kernel,
-            mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "a number of MiB"))
-        self.cpus = cpus
-        self.kernel = kernel
-        self.waiting: set[int] = set()      # the threads that wait for a result
-        self._header = Header(self._memory)
-        self._inbox = Inbox(self._memory, cpus, console or partial(print, flush=True))
-        if trace:
-            self.trace_on()
-        self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
-        self._power = Power(self._memory, cpus, self._inbox)
-        self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog)
+        self._cores = Cores()
+        with contextlib.ExitStack() as undo:
+            undo.callback(self._cores.release)
+            self.placement = place(cpus, placement, self._cores)
+            self._memory = boot.new_memory(
+                self.placement, [self._cores.others(core) for core in self.placement],
+                poll_us=check_int("poll_us", poll_us, 0, MAX_POLL_US, "a number of microseconds"),
+                tasks=check_tasks(tasks, cpus), warn=warn == "print", kernel=kernel,
+                mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "a number of MiB"))
+            self.cpus = cpus
+            self.kernel = kernel
+            self.waiting: set[int] = set()      # the threads that wait for a result
+            self._header = Header(self._memory)
+            self._inbox = Inbox(self._memory, cpus, console or partial(print, flush=True))
+            if trace:
+                self.trace_on()
+            self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
+            self._power = Power(self._memory, cpus, self._inbox)
+            self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog)
+            undo.pop_all()
         _alive.add(self)
 
     def _boot(self, setup: int, watchdog: float) -> None:
@@ -146,6 +153,7 @@ class Machine:
             return
         self._inbox.check_thread()
         self._power.off()
+        self._cores.release()
 
     @property
     def pids(self) -> dict[int, int]:

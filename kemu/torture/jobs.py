@@ -2,7 +2,7 @@
 
 A machine's tasks run in its CPU processes, so the controller's threads only wait.  The
 first machine that fails stops the others.  Machines get host cores of their own as long as
-there are enough (machine.placement.shares).
+there are enough (machine.placement).
 
     Jobs.results    <- one for each machine: set by its thread, read after it was joined
     Jobs.stop       <- set by a thread whose machine failed, or by Ctrl-C
@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from kemu.errors import KemuError
 from kemu.machine.machine import Machine
 from kemu.machine.override import Override
-from kemu.machine.placement import shares, usable_cores
+from kemu.machine.placement import Layout, share
 from kemu.torture.run import Plan, Result, Run
 
 LOOK_SECONDS = 0.2
@@ -51,7 +51,7 @@ class Jobs:
                  console: Callable[[str], None] = lambda line: None) -> None:
         plan.workloads()            # what is wrong with the plan is raised here
         self.plan, self.overrides, self.console = plan, overrides, console
-        self.placements = shares(usable_cores(), jobs, plan.cpus)
+        self.layout = Layout.of(plan.cpus, share(jobs, plan.cpus))
         self.results = [Result() for _ in range(jobs)]
         self.errors: list[KemuError] = []
         self.stop = threading.Event()
@@ -85,7 +85,7 @@ class Jobs:
             self.results[number] = result
 
         try:
-            with Machine(plan.cpus, placement=self.placements[number], trace=True, kernel=plan.kernel,
+            with Machine(plan.cpus, placement=self.layout, trace=True, kernel=plan.kernel,
                          console=self.console, overrides=self.overrides) as machine:
                 run = Run(machine, plan, tell, self.stop.is_set)
                 self.results[number] = run.go()

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from kemu.cli.torture import torture
 from kemu.errors import UsageError
 from kemu.exits import Exit
-from kemu.machine.placement import shares
+from kemu.machine import placement
 from kemu.torture.bundle import write_bundle
 from kemu.torture.jobs import Jobs, merge
 from kemu.torture.onoff import Direction, Stats
@@ -46,18 +46,12 @@ def nothing_is_lost():
 '''
 
 
-def test_shares():
-    """Cores are dealt out; what is left over stays idle; with too few, machines take turns."""
-    assert shares([0, 1, 2, 3], 2, 2) == [[0, 1], [2, 3]]
-    assert shares([0, 1, 2, 3, 4], 2, 4) == [[0, 1, 0, 1], [2, 3, 2, 3]]
-    assert shares([0, 1], 3, 2) == [[0, 0], [1, 1], [0, 0]]
-    assert shares([5], 1, 3) == [[5, 5, 5]]
-
-
-def test_64_cores_are_used_up():
-    """16 machines of 4 CPUs have 64 cores to themselves."""
-    given = [core for placement in shares(list(range(64)), 16, 4) for core in placement]
-    assert sorted(given) == list(range(64))
+@pytest.mark.parametrize(("cores", "machines", "cpus", "each"), [
+    (4, 2, 2, 2), (5, 2, 4, 2), (2, 3, 2, 1), (1, 1, 3, 1), (64, 16, 4, 4)])
+def test_share(monkeypatch, cores, machines, cpus, each):
+    """Cores are dealt out; what is left over stays idle; with too few, machines share."""
+    monkeypatch.setattr(placement, "usable_cores", lambda: list(range(cores)))
+    assert placement.share(machines, cpus) == each
 
 
 def test_merge_adds_up():
