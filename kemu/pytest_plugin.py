@@ -81,7 +81,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
     """Start our timer; returning None lets pytest-timeout start its own."""
     if settings.timeout and settings.timeout > 0 and "kemu" in sys.modules:
         timer = threading.Timer(settings.timeout * BEFORE_TIMEOUT, _report_machines, [item])
-        timer.daemon = True
+        timer.daemon, timer.name = True, "kemu-report"      # a bystander: see kemu.machine.stillness
         item.stash[_timers] = timer
         timer.start()
 

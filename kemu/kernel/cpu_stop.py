@@ -111,10 +111,12 @@ def _give_back(frame: tuple[CpuStopDone, CpuStopWork]) -> None:
 class Stop:
     """What an initiator keeps for the time of a stop: done, works, the argument."""
 
-    def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1) -> None:
+    def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1,
+                 completer: int = 0) -> None:
         self.fn, self.arg = functions.publish(fn), pack(arg)
         self.done, first = self.frame = _frame()
         self.done.nr_todo.store(nr_todo)
+        self.done.completion.completer.store(completer)
         self.works = [first, *(CpuStopWork.alloc() for _ in range(nr_works - 1))]
         for work in self.works:
             self.fill(work)
@@ -197,7 +199,7 @@ def stop_one_cpu(cpu: int, fn: Any, arg: Any = 0) -> int:
     fn must not sleep.
     """
     check_cpu(cpu)
-    with Stop(fn, arg, 1) as stop:
+    with Stop(fn, arg, 1, completer=CpuStopper.on(cpu).thread.slot.load()) as stop:
         cpu_stop_queue_work(cpu, stop.works[0])
         return stop.wait()
 

@@ -41,7 +41,7 @@ from kemu.kernel.own.checks import thread_name, thread_result
 from kemu.kernel.own.point import point
 from kemu.kernel.own.system import system
 from kemu.kernel.panic import WARN
-from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
+from kemu.kernel.sched.completion import Completion, complete, completed_by, wait_for_completion
 from kemu.kernel.sched.migration import do_set_cpus_allowed
 from kemu.kernel.sched.schedule import schedule
 from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, TASK_PARKED,
@@ -190,6 +190,8 @@ def _report(me: Task) -> None:
     self = KThread.alloc()
     self.function.store(create.function.load())
     self.data.store(create.data.load())
+    completed_by(self.parked, me)
+    completed_by(self.exited, me)
     me.kthread.store(self.base)
     __set_current_state(TASK_UNINTERRUPTIBLE)
     complete(create.done)
@@ -199,11 +201,10 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
                            *args: object, home: int | None = None) -> Task:
     """Create a kernel thread, not yet running: wake_up_process() or kthread_park() it.
 
-    data is copied to the thread.  namefmt is printf-style, with args.  node is
-    ignored: there is one.  home is the CPU whose process the thread is born in;
-    it says nothing about where the thread runs.  Without it, the thread begins its
-    function in the process of the CPU that it runs on then.
-    May sleep.  Raises OutOfMemory if there is no task slot left.
+    data is copied to the thread.  namefmt is printf-style, with args.  node is ignored: there is
+    one.  home is the CPU whose process the thread is born in; it says nothing about where the
+    thread runs.  Without it, the thread begins its function in the process of the CPU that it runs
+    on then.  May sleep.  Raises OutOfMemory if there is no task slot left.
     """
     if not callable(threadfn):
         raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
@@ -213,6 +214,7 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
         k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
                          home=native.smp_processor_id() if home is None else home,
                          allowed=system.header.possible_mask.load())
+        completed_by(create.done, k)
         wake_up_new_task(k)
         wait_for_completion(create.done)
     if home is not None:
@@ -347,9 +349,8 @@ def kthread_unpark(k: Task) -> None:
 def kthread_park(k: Task) -> int:
     """Ask a thread to park, and wait until it says it has.  May sleep.
 
-    Returns 0, or -ENOSYS if the thread has exited.  From k itself only the bit
-    is set.  A thread may be parked instead of woken after it was created: it
-    then parks before it runs its function.
+    Returns 0, or -ENOSYS if the thread has exited.  From k itself only the bit is set.  A thread may
+    be parked instead of woken after it was created: it then parks before it runs its function.
 
     Only one task may park a thread at a time, and none while another stops it.  The thread
     completes `parked` once for each parking, so a second parker would wait for ever, and so

@@ -16,6 +16,7 @@ from kemu.machine.override import Override
 
 MAX_SECONDS = 1e9           # what Python's own waits take on every host
 MAX_POLL_US = 1_000_000
+MIN_HANG_AFTER = 0.01
 MIN_WATCHDOG = 0.01         # it samples five times in that, a tick apart at least
 MAX_WATCHDOG = 1e6
 MAX_MEMORY_MIB = 1 << 16
@@ -37,6 +38,17 @@ def check_seconds(name: str, value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not value >= 0:
         raise refuse(name, value, "a number of seconds, 0 or more, or None for no limit")
     return None if value > MAX_SECONDS else float(value)
+
+
+def check_hang_after(value: object) -> float:
+    """Seconds of stillness after which a wait is said to hang; 0: never."""
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) \
+            or (value and not MIN_HANG_AFTER <= value <= MAX_SECONDS):
+        raise refuse("hang_after", value, f"a number of seconds, {MIN_HANG_AFTER} or more, or 0 or None "
+                     "to let run() wait for ever")
+    return float(value)
 
 
 def check_flag(name: str, value: object) -> bool:

@@ -34,6 +34,7 @@ from kemu.kernel.panic import Kind
 from kemu.machine import report
 from kemu.machine.console import ConsoleCallback
 from kemu.machine.processor import LENGTH
+from kemu.machine.stacks import CpuStacks
 from kemu.memory import current_memory
 from kemu.memory.views import Cpu, Header
 
@@ -73,8 +74,12 @@ class Inbox:
                 raise self.failure.with_traceback(None)     # otherwise it grows with each raise
         return ident, future
 
-    def ask_stacks(self, cpus: list[Cpu]) -> list[str]:
-        """The Python stacks in each CPU's process.  Waits REPORT_SECONDS at most."""
+    def ask_stacks(self, cpus: list[Cpu]) -> list[CpuStacks | None]:
+        """The Python stacks in each CPU's process, None where no answer came; [] if the machine has stopped.
+
+        Waits REPORT_SECONDS at most.  A process answers after it has sent what its tasks have
+        returned and printed so far, and the answer is taken after that.
+        """
         if self.console.is_in_callback():
             return []       # the answers come to the calling thread
         with self.asking:
@@ -88,7 +93,7 @@ class Inbox:
             concurrent.futures.wait([future for _, _, future in asked], REPORT_SECONDS)
             for _, ident, _ in asked:
                 self.forget(ident)
-            return [_stack_text(cpu, future) for cpu, _, future in asked]
+            return [_answer(future) for _, _, future in asked]
 
     def forget(self, ident: int) -> Future[Any] | None:
         """Take the future of a result out, if it is there."""
@@ -234,10 +239,15 @@ class Inbox:
             report=report.panic_report(self.memory, said, self.stacks))
 
 
-def _stack_text(cpu: Cpu, future: Future[Any]) -> str:
-    if future.done() and not future.exception():
-        return str(future.result())
-    return f"CPU {cpu.cpu}'s process does not answer"
+def _answer(future: Future[Any]) -> CpuStacks | None:
+    answered = future.done() and not future.exception()
+    return future.result() if answered and isinstance(future.result(), CpuStacks) else None
+
+
+def stack_texts(answers: list[CpuStacks | None]) -> list[str]:
+    """What ask_stacks() returned, as a report shows it."""
+    return [f"CPU {cpu}'s process does not answer" if answer is None else str(answer)
+            for cpu, answer in enumerate(answers)]
 
 
 def read_messages(links: list[socket.socket], stop: socket.socket, inbox: weakref.ref[Inbox]) -> None:

@@ -19,6 +19,7 @@ import os
 import time
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
 from typing import Any, Self, TypeVar, TypeVarTuple
 
@@ -28,17 +29,18 @@ from kemu.kernel.own.version import DEFAULT, kernel_named
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,
-                                    check_flag, check_int, check_overrides, check_seconds,
-                                    check_tasks, check_watchdog)
+                                    check_flag, check_hang_after, check_int, check_overrides,
+                                    check_seconds, check_tasks, check_watchdog)
 from kemu.machine.cores import Cores
 from kemu.machine.handle import Handle
-from kemu.machine.inbox import Inbox
+from kemu.machine.inbox import Inbox, stack_texts
 from kemu.machine.log import log
 from kemu.machine.override import Override, arm
 from kemu.machine.placement import Layout, place
 from kemu.machine.post import post_request, take_back
 from kemu.machine.power import Power, forget_memory
 from kemu.machine.request import went_offline
+from kemu.machine.stacks import CpuStacks
 from kemu.machine.timeout import poll_for
 from kemu.memory import current_memory, views
 from kemu.memory.damage import damage
@@ -71,18 +73,23 @@ class Machine:
     many seconds; 0: never.  ``kernel``: whose hotplug and migration, "4.13" or "2.6.6".
     ``overrides``: functions that replace others in the CPU processes (make_override()).
     ``carried``: an object that tasks find again with ``programme.carried()``.
+    ``hang_after``: run() and a handle's result() raise KernelHang if every task has been blocked for
+    that many seconds and no thread of this process is left that could start another task; 0 or
+    None: never.
     """
 
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | Layout | None = None,
                  poll_us: int = 200, tasks: int | None = None, memory: int = 64,
                  warn: str = "stop", console: Callable[[str], Any] | None = None,
                  trace: bool = False, watchdog: float = 0, kernel: str = DEFAULT,
-                 overrides: Sequence[Override] = (), carried: object = None) -> None:
+                 overrides: Sequence[Override] = (), carried: object = None,
+                 hang_after: float | None = 1.0) -> None:
         if warn not in ("stop", "print"):
             raise refuse("warn", warn, "'stop' or 'print'")
         check_console(console)
         overrides, watchdog = check_overrides(overrides), check_watchdog(watchdog)
         trace = check_flag("trace", trace)
+        self.hang_after = check_hang_after(hang_after)
         self._cores = Cores()
         with contextlib.ExitStack() as undo:
             undo.callback(self._cores.release)
@@ -94,12 +101,12 @@ class Machine:
                 mib=check_int("memory", memory, 1, MAX_MEMORY_MIB, "a number of MiB"))
             self.cpus = cpus
             self.kernel = kernel
-            self.waiting: set[int] = set()      # the threads that wait for a result
+            self.waiting: dict[int, Future[Any] | None] = {}    # by thread, see stillness.py
             self._header = Header(self._memory)
             self._inbox = Inbox(self._memory, cpus, console or partial(print, flush=True))
             if trace:
                 self.trace_on()
-            self._views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
+            self.cpu_views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
             self._power = Power(self._memory, cpus, self._inbox)
             self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog)
             undo.pop_all()
@@ -203,9 +210,9 @@ class Machine:
         ident, future = self._inbox.expect()
         try:
             with current_memory.looking_at(self._memory):
-                post_request(self._views[cpu], ident, function, args, kwargs, name)
+                post_request(self.cpu_views[cpu], ident, function, args, kwargs, name)
                 if not self._header.online_mask.test_bit(cpu):
-                    self._inbox.refuse(take_back(self._views[cpu]), went_offline(self._views[cpu]))
+                    self._inbox.refuse(take_back(self.cpu_views[cpu]), went_offline(self.cpu_views[cpu]))
         except BaseException:
             self._inbox.forget(ident)
             raise
@@ -241,6 +248,10 @@ class Machine:
         mask = self._header.online_mask.load()
         return [cpu for cpu in range(self.cpus) if mask >> cpu & 1]
 
+    def has_panicked(self) -> bool:
+        """Whether the kernel has stopped, or is being stopped."""
+        return bool(self._header.panic.load())
+
     def looking(self) -> contextlib.AbstractContextManager[None]:
         """In this block, per-CPU variables and handles mean this machine's."""
         if not self._power.is_on():
@@ -265,9 +276,13 @@ class Machine:
         stacks: also the Python stack of each task that is not at rest, for which the CPUs are
         asked; waits a second at most.
         """
-        told = self._inbox.ask_stacks(self._views) if stacks and self.usable() else []
+        told = self.ask_stacks() if stacks and self.usable() else []
         with self._last_look():
-            return report.whole(self._memory, told)
+            return report.whole(self._memory, stack_texts(told))
+
+    def ask_stacks(self) -> list[CpuStacks | None]:
+        """What each CPU's process answers when it is asked for its stacks: see Inbox.ask_stacks()."""
+        return self._inbox.ask_stacks(self.cpu_views)
 
     def trace_on(self) -> None:
         """Record trace events, a ring per CPU."""

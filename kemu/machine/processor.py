@@ -76,7 +76,7 @@ class Processor:
             self.flush()
             system.memory.wait_monitor(self.cpu, MONITOR_LOOK_NS)
         hang = system.header.panic.load() == Kind.HANG
-        self.post(("stopped", stacks.stacks(self.cpu) if hang else ""))
+        self.post(("stopped", str(stacks.stacks(self.cpu)) if hang else ""))
         self.flush()
 
 

@@ -20,6 +20,7 @@ from kemu import native
 from kemu.errors import text_of
 from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.runqueue import IDLE
+from kemu.machine.waits import wait_of
 from kemu.memory.damage import damage
 from kemu.memory.views import Cpu, Header, Task, lock_of, tasks_of
 from kemu.trace import ftrace, reader
@@ -62,15 +63,13 @@ def _task_line(memory: native.Memory, task: Task) -> str:
 
 def _waits(memory: native.Memory, task: Task) -> str:
     """What the task waits for, in words."""
-    tasks, lock = tasks_of(memory), lock_of(task)
+    lock = lock_of(task)
     if lock:
-        owner = tasks.get(native.Word(memory, lock).load())
+        owner = tasks_of(memory).get(native.Word(memory, lock).load())
         return f"spinlock {lock:#x}" + (f" of {owner.comm}" if owner is not None else "")
-    word = task.waits_on.load()
-    whom = tasks.get(abs(native.Word(memory, word).load() if word else task.waits_for.load()))
-    if whom is not None:
-        return f"task {whom.comm}"
-    return f"completion {task.blocked_on.load():#x}" if task.blocked_on.load() else ""
+    if task.waits_on.load() or task.waits_for.load() or task.blocked_on.load():
+        return wait_of(memory, task).what
+    return ""
 
 
 def cpus_text(memory: native.Memory) -> str:

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import _thread
 import sys
+from dataclasses import dataclass
 from traceback import FrameSummary, extract_stack, extract_tb, format_list
 
 from kemu.errors import MachineStopped
@@ -73,16 +74,41 @@ def _where(error: BaseException) -> list[FrameSummary]:
     return extract_tb(error.__traceback__)
 
 
-def stacks(cpu: int) -> str:
+@dataclass(frozen=True)
+class TaskStack:
+    """Where a task is: the frames, innermost last, as (file, line, function, source)."""
+
+    comm: str
+    pid: int
+    cpu: int
+    frames: list[tuple[str, int, str, str]]
+
+
+@dataclass(frozen=True)
+class CpuStacks:
+    """What the process of one CPU answers: the tasks that are in something, and those at rest."""
+
+    cpu: int
+    busy: list[TaskStack]
+    resting: list[str]
+
+    def __str__(self) -> str:
+        busy = [f"{task.comm} (pid {task.pid}), on CPU {task.cpu}:\n"
+                + "".join(format_list(task.frames)).rstrip() for task in self.busy]
+        resting = ", ".join(sorted(self.resting)) or "none"
+        return "\n".join([*busy, f"at rest in CPU {self.cpu}'s process: {resting}"])
+
+
+def stacks(cpu: int) -> CpuStacks:
     """The stack of each task of the process that does not rest, and the names of those that rest."""
     found = _all_stacks()
-    busy, resting = [], []
+    answer = CpuStacks(cpu, [], [])
     for thread, task in list(_tasks.items()):
         stack = [entry for entry in found.get(thread, []) if entry.name not in WAY_IN]
         names = [entry.name for entry in stack]
         if not names or any(names[-len(end):] == end for end in AT_REST):
-            resting.append(task.comm)
+            answer.resting.append(task.comm)
         else:
-            busy.append(f"{task.comm} (pid {task.pid.load()}), on CPU {task.cpu.load()}:\n"
-                        + "".join(format_list(stack)).rstrip())
-    return "\n".join([*busy, f"at rest in CPU {cpu}'s process: {', '.join(sorted(resting)) or 'none'}"])
+            frames = [(entry.filename, entry.lineno or 0, entry.name, entry.line or "") for entry in stack]
+            answer.busy.append(TaskStack(task.comm, task.pid.load(), task.cpu.load(), frames))
+    return answer

@@ -230,13 +230,17 @@ def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
     return cls(current_memory.get(), base)
 
 
+def symbol_of(cls: type[PerCPU]) -> str:
+    """The symbol's name: it tells whether a race zeroes the variable."""
+    return cls._prefix + f"{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 8:]
+
+
 def _area_of(cls: type[PerCPU], memory: native.Memory, cpu: int) -> int:
     """Where the CPU's structure is: in the symbol's block, which the first caller allocates."""
     nr_cpus = memory.nr_cpus
     if not 0 <= cpu < nr_cpus:
         raise UsageError(f"CPU {cpu}: this machine has CPUs 0 to {nr_cpus - 1}")
-    name = cls._prefix + f"{cls.__module__}.{cls.__qualname__}"[-native.SYMBOL_NAME + 8:]
-    symbol = native.Word(memory, memory.symbol(name))
+    symbol = native.Word(memory, memory.symbol(symbol_of(cls)))
     base = symbol.load_acquire()
     if not base:
         mine = memory.heap_alloc(WORD + max(cls.size, WORD) * nr_cpus)

@@ -39,7 +39,7 @@ def test_end_of_the_block():
         m.run(start_and_return, raises)
         while not m._inbox.failure:
             pass
-        assert m._inbox.ask_stacks(m._views) == []
+        assert m.ask_stacks() == []
 
 
 def test_another_error_goes_first():
@@ -138,6 +138,6 @@ def test_a_wait_keeps_its_mark(machine):
     m = machine(1)
     done = m.start(int)
     assert done.wait(30)
-    m.waiting.add(me := threading.get_ident())
+    m.waiting[me := threading.get_ident()] = None
     assert done.result() == 0
     assert me in m.waiting

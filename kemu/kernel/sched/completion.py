@@ -8,6 +8,9 @@ them and no exhibit replaces them.  Its head says which task writes what under w
 A completion counts: a complete() before wait_for_completion() is remembered, and each wait
 takes one event.  After complete_all() no wait sleeps any more.
 
+Any task may complete a completion.  If one task alone is to do so, completed_by() names that
+task.  No operation reads the name: a report of a hang follows it (machine/waits.py).
+
 Locks: the completion's, interrupts off; pi_lock nests inside.  The waiter needs the lock to
 return, so complete() may be its waker's last access to the memory.
 Callers: cpu_stop, hotplug, own, v2_6, harness, latency, races, torture; users.
@@ -24,6 +27,7 @@ from kemu.kernel.sched.runqueue import this_rq
 from kemu.kernel.sched.schedule import after_switch
 from kemu.kernel.sched.timer import ticks_left, timeout
 from kemu.memory.struct import ListHead, Lock, Struct, Word
+from kemu.memory.views import Task
 from kemu.native import current
 
 FOREVER = native.COMPLETE_ALL
@@ -35,11 +39,13 @@ class Completion(Struct):
     lock = Lock()
     done = Word()
     waiters = ListHead()
+    completer = Word()
 
 
 assert Completion.size == native.COMPLETION["sizeof"]
 assert Completion.fields["done"][0] == native.COMPLETION["done"]
 assert Completion.fields["waiters"][0] == native.COMPLETION["waiters_next"]
+assert Completion.fields["completer"][0] == native.COMPLETION["completer"]
 
 
 @contextmanager
@@ -58,6 +64,11 @@ def init_completion(x: Completion) -> None:
 
 
 reinit_completion = init_completion
+
+
+def completed_by(x: Completion, task: Task) -> None:
+    """Say which task is to complete it, for reports of hangs.  Any context; does not sleep."""
+    x.completer.store(task.ref)
 
 
 def complete(x: Completion) -> None:

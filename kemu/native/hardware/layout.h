@@ -296,7 +296,9 @@ enum kemu_hold_state {
 	F(lock)			/* 0, or 1 + the slot of its owner */				\
 	F(done)			/* how many events no task has taken yet; KEMU_COMPLETE_ALL: enough for all tasks */ \
 	F(waiters_next)		/* the list of tasks that wait */				\
-	F(waiters_prev)		/* its other end */
+	F(waiters_prev)		/* its other end */						\
+	/* Written before the wait, by the task that knows it.  Only reports of hangs read it. */ \
+	F(completer)		/* 1 + the slot of the task that is to complete it; 0: not known */
 
 /*
  * What a trial is to do, and what it did: see chooser.c.  A block of the heap, which
