@@ -65,7 +65,7 @@ def test_two_machines_of_one_cpu_get_two_cores(machine):
     core = first.placement
     first.close()
     third = machine(1)
-    assert (third.placement, third._views[0].sharers.load()) == (core, 1)
+    assert (third.placement, third.cpu_views[0].sharers.load()) == (core, 1)
 
 
 def test_two_processes_get_two_cores(taken, host):
@@ -148,7 +148,7 @@ def test_the_cpus_of_a_machine_know_it(machine):
     """The count is in the runqueue, where the idle loop reads it."""
     core = placement.usable_cores()[0]
     first, second = machine(1, placement=[core]), machine(2, placement=[core, core])
-    assert [view.sharers.load() for m in (first, second) for view in m._views] == [1, 3, 3]
+    assert [view.sharers.load() for m in (first, second) for view in m.cpu_views] == [1, 3, 3]
 
 
 def test_a_machine_that_could_not_boot_holds_nothing(taken, host):
