@@ -15,9 +15,10 @@ from __future__ import annotations
 import dataclasses
 import threading
 import time
+import traceback
 from collections.abc import Callable, Sequence
 
-from kemu.errors import KemuError
+from kemu.errors import KemuError, text_of
 from kemu.machine.machine import Machine
 from kemu.machine.override import Override
 from kemu.machine.placement import Layout, share
@@ -92,6 +93,9 @@ class Jobs:
                 machine.note_failure_reported()
         except KemuError as error:
             self.errors.append(error)
+        except Exception as error:      # of a workload, of an invariant, or of the kernel under them
+            self.results[number].fail(f"a task raised {type(error).__name__}: {text_of(error)}",
+                                      "".join(traceback.format_exception(error)))
         finally:
             if self.errors or self.results[number].failures:
                 self.stop.set()

@@ -7,6 +7,7 @@ waits; after each one the oracle looks.  A run fails, and ends, when
 
     the kernel panics        BUG, WARN, oops, hang: the machine stopped by itself
     an audit finds something the scheduler's and hotplug's invariants, and the user's own
+    a task raises            a workload's function ended with an exception (jobs tells this)
     a worker stands still    no round in LIVENESS_SECONDS, though the run does not stutter
     something is left over   at rest, more tasks or more blocks of the heap than before
 
@@ -137,7 +138,8 @@ class Run:
             self.result.fail(f"a task stands still: {late}", self.machine.report(stacks=True))
         except KeyboardInterrupt:
             self.result.interrupted = True
-        self.result.seconds = time.monotonic() - self.began
+        finally:
+            self.result.seconds = time.monotonic() - self.began
         if self.result.failures:
             self.result.trace = self.machine.trace()
         return self.result

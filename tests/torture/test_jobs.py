@@ -114,6 +114,22 @@ def test_a_file_of_the_users_own(tmp_path):
     assert "worker_main runs" in (tmp_path / "bundle" / "diagram.txt").read_text()
 
 
+@pytest.mark.parametrize("where", ["workload", "invariant"])
+def test_a_file_that_raises_fails_the_run(tmp_path, where):
+    """An exception in a task is a failure, with its traceback in the bundle, and never a success."""
+    (tmp_path / "mine.py").write_text(f"""
+from kemu.torture import {where}
+
+@{where}
+def raises(*args):
+    raise RuntimeError("of the user's own")
+""")
+    done = run(tmp_path, str(tmp_path / "mine.py"), "--mix", "park", "--cpus", "2", "--duration", "60")
+    assert done.return_value is Exit.UNEXPECTED, done.output
+    assert "!!! a task raised RuntimeError: of the user's own" in done.output
+    assert "in raises" in (tmp_path / "bundle" / "report.txt").read_text()
+
+
 def test_a_reverted_fix_is_found(tmp_path):
     """The kernel before the fix fails under torture; see the documentation for all of them."""
     done = run(tmp_path, "--revert", "unpark-wrong-cpu", "--jitter", "--mix", "wakers,wakers,hotplug",
