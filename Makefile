@@ -52,6 +52,9 @@ faults: build	## processes killed and stopped at random, memories written over (
 	$(BIN)/python -m tests.machine.faults 1000
 	$(BIN)/python -m tests.machine.hostile 100
 
+mutants: build	## which small changes of the kernel the tests notice, and which they do not (hours)
+	$(BIN)/python -m tests.mutants $(or $(ARGS),--count 300 --seed 1)
+
 bench: build	## latencies beside C and multiprocessing, interleaved (ARGS=--json FILE)
 	$(BIN)/python -m bench $(ARGS)
 
@@ -85,4 +88,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign grain hotplug soak faults bench docs lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races campaign grain hotplug soak faults mutants bench docs lint fuzz sanitize check clean
