@@ -39,6 +39,9 @@ races: build	## every race of the register, both sides, forced
 campaign: build	## every race with jitter, 20 s a side
 	$(BIN)/kemu race --all --how jitter --seconds 20
 
+wrong-fixes: build	## wrong fixes of every exhibit: none may be judged CLEAN (ARGS="NAME ...")
+	$(BIN)/python -m tests.races.wrong_fixes $(ARGS)
+
 grain: build	## which races jitter at operations finds with all points off (ARGS="SECONDS NAME ...")
 	$(BIN)/python -m tests.races.points_removed $(ARGS)
 

@@ -26,6 +26,7 @@ from kemu.harness.trial import Trial
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
                                               percpu_up_read, percpu_up_write)
+from kemu.kernel.own.system import system
 from kemu.kernel.v2_6 import cpucontrol, migration
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
 from kemu.machine.override import original_of
@@ -73,6 +74,22 @@ def sched_migrate_task(p: Task, dest_cpu: int) -> None:
     percpu_up_read(CpuControlRwsem.on(0).sem)
 
 
+class Count(kemu.PerCPU, keep=True):
+    """Of CPU 0."""
+
+    tasks = kemu.Word()
+
+
+def tasks() -> int:
+    return sum(1 for _ in system.tasks.used())
+
+
+@race.setup
+def count(t: Trial) -> None:
+    """The tasks that there are while all CPUs are up."""
+    Count.on(0).tasks.store(tasks())
+
+
 @race.prepare
 def take_down(t: Trial) -> None:
     cpu_down(1)
@@ -97,8 +114,10 @@ def cpu_is_up(t: Trial) -> None:
     """CPU1 is online, and has the threads of a CPU: keventd has made them."""
     assert cpu_online(1), "CPU1 is offline after cpu_up(1)"
     assert migration.Migration.on(1).thread.get() is not None, "CPU1 has no migration thread"
+    there, then = tasks(), Count.on(0).tasks.load()
+    assert there == then, f"there are {there} tasks; before cpu_down(1) and cpu_up(1) there were {then}"
 
 
 race.force(hold=upper, at="start", until=(HELPER, "helper:execs"), kind="preemptible")
 race.force(hold=HELPER, at="helper:execs", until=(upper, "kthread_create:queued"),
-           kind="preemptible")
+           kind="preemptible", early=True)

@@ -30,7 +30,7 @@ from kemu.kernel.v2_6.workqueue import flush_scheduled_work
 from kemu.machine.override import original_of
 from kemu.memory.views import Task
 from kemu.races.usermodehelper import (HELPER, call_usermodehelper, exec_is_under_way,
-                                       helper_has_executed)
+                                       helper_has_executed, wait_for_the_work)
 
 race = kemu.Race(
     "exec-deadlocks-flush", cpus=2, kernel="2.6.6", fix="sched_balance_exec-fix",
@@ -67,6 +67,7 @@ class Stage(kemu.PerCPU):
 @race.actor(cpu=0)
 def flusher(t: Trial) -> None:
     with t.window():
+        wait_for_the_work(t)
         under_way = exec_is_under_way()
         if under_way:
             t.witness("flush-during-exec")
@@ -81,4 +82,5 @@ def flush_waits(t: Trial) -> None:
 
 
 race.force(hold=flusher, at="start", until=(HELPER, "helper:execs"), kind="preemptible")
-race.force(hold=HELPER, at="helper:execs", until=(flusher, "flush:waiting"), kind="preemptible")
+race.force(hold=HELPER, at="helper:execs", until=(flusher, "flush:waiting"), kind="preemptible",
+           early=True)

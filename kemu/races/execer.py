@@ -26,6 +26,7 @@ from kemu.harness.trial import Trial
 from kemu.kernel import sched
 from kemu.kernel.cpumask import cpu_online, for_each_cpu
 from kemu.kernel.own.system import system
+from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
 from kemu.kernel.v2_6.migration import (sched_balance_exec, sched_migrate_task,
                                         set_cpus_allowed)
@@ -114,6 +115,12 @@ def requests_are_carried_out(t: Trial) -> None:
     assert there == other, f"sched_migrate_task(CPU{other}) left its caller on CPU{there}"
 
 
+def dead_cpu_keeps_nothing(t: Trial) -> None:
+    """With the CPU down, its migration thread and its requests are gone (S81, S83)."""
+    found = audit_hotplug()
+    assert not found, found[0]
+
+
 def race_of_execs(name: str, labels: dict[str, str], **options: Any) -> Race:
     """A race on this stage.  Its file adds control, and what the fix replaced."""
     race = Race(name, cpus=3, placement=(0, 1, 0), kernel="2.6.6", fix=FIX, origin=ORIGIN,
@@ -121,6 +128,7 @@ def race_of_execs(name: str, labels: dict[str, str], **options: Any) -> Race:
     for who in (neighbour, another, execer):
         race.actor(cpu=SOURCE)(who)
     race.witness("died-inside", DIED_INSIDE)
+    race.postcondition(dead_cpu_keeps_nothing)
     race.postcondition(exec_moves_the_task)
     race.postcondition(requests_are_carried_out)
     race.prepare(put_on_source)

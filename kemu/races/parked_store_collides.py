@@ -99,4 +99,4 @@ def unpark_lets_it_run(t: Trial) -> None:
 race.force(hold=parker, at="nudged", until=("idler/1", "smpboot:announced"), early=True)
 race.force(hold="idler/1", at="smpboot:announced", until=(parker, "ttwu:remote"))
 race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked")
-race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"), sides=("before",))
+race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"), early=True)

@@ -116,4 +116,4 @@ def forget(t: Trial) -> None:
     put_task_struct(Subject.on(CPU).thread.get())
 
 
-race.force(hold="worker/1", at="parkme:completed", until=(stopper, "parked"))
+race.force(hold="worker/1", at="parkme:completed", until=(stopper, "parked"), early=True)

@@ -116,9 +116,11 @@ def accepted_works_ran_once(t: Trial) -> None:
 
 @race.postcondition
 def enabled_stoppers_accept(t: Trial) -> None:
-    """Two CPUs that are online are stopped."""
-    ran = stop_machine.stop_two_cpus(2, 0, own_cpu)
-    assert ran == 2, f"stop_two_cpus(2, 0) returned {ran}"
+    """Two CPUs that are online are stopped, and the function runs once."""
+    Stops.on(0).ran.store(0)
+    ret = stop_machine.stop_two_cpus(2, 0, own_cpu)
+    assert ret == 2, f"stop_two_cpus(2, 0) returned {ret}"
+    assert Stops.on(0).ran.load() == 1, f"the function ran {Stops.on(0).ran.load()} times"
 
 
 @race.conclude

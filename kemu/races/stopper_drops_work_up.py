@@ -130,7 +130,7 @@ def initiator(t: Trial) -> None:
 def accepted_work_ran_once(t: Trial) -> None:
     """S50: the function ran exactly once, when CPU1 had come up."""
     assert Stops.on(0).ran.load() == 1, f"the function ran {Stops.on(0).ran.load()} times"
-    assert cpu_online(1), "CPU1 is offline after cpu_up(1)"
+    assert cpu_online(1) and sched.cpu_active(1), "CPU1 is not active after cpu_up(1)"
 
 
 race.force(hold=initiator, at="start", until=("swapper/1", "starting"))

@@ -32,7 +32,7 @@ race = kemu.Race(
     expects="wrong CPU", names={"victim/2": "T"},
     labels={"kthread_unpark[victim/2]": "unpark(T)", "unpark:cleared[unparker]":
             "  clear(SHOULD_PARK)", "sched_waking[waker]": "wake_up_process(T)",
-            "sched_switch[victim/2]": "T runs",
+            "parkme:woken[victim/2]": "T runs",
             "parkme:leaving[victim/2]": "leave parkme() due to !SHOULD_PARK",
             "kthread_bind[victim/2]": "  bind_to(CPU{a})", "kemu_panic": "BUG_ON(wrong CPU)"},
     budget="free: first hit within 5 s on 2 cores")
@@ -46,34 +46,30 @@ CPU = 2
 VICTIM = idle_thread("victim/%u")
 
 
-class Subject(kemu.PerCPU, keep=True):
+class Subject(kemu.PerCPU):
     """Of CPU 2: T."""
 
     thread = kemu.TaskRef()
 
 
-@race.prepare
-def create(t: Trial) -> None:
-    """T, as a CPU that is to come up finds it: parked where it was created, and not bound."""
-    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU))
-
-
 @race.actor(cpu=0)
 def unparker(t: Trial) -> None:
-    thread = Subject.on(CPU).thread.get()
+    """Create T, as for a CPU that is to come up: parked where it is born, and not bound.  Unpark it."""
+    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU))
     with t.window():
-        kthread.kthread_unpark(thread)
+        kthread.kthread_unpark(Subject.on(CPU).thread.get())
 
 
 @race.actor(cpu=CPU)
 def waker(t: Trial) -> None:
-    thread = Subject.on(CPU).thread.get()
+    while not (thread := Subject.on(CPU).thread.get()):
+        sched.cpu_relax()
     flags = kthread.to_kthread(thread).flags
     with t.window():
         asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
-        sched.wake_up_process(thread)
         if not asked and thread.cpus_allowed.load() != 1 << CPU:
             t.witness("woken-unbound")
+        sched.wake_up_process(thread)
 
 
 @race.postcondition
@@ -94,5 +90,9 @@ def destroy(t: Trial) -> None:
 
 
 race.force(hold=waker, at="start", until=(unparker, "unpark:cleared"))
-race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"))
+race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"),
+           sides=("before",))
 race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"), sides=("before",))
+# After, T is held before it sleeps, so that unpark must wait for it, as the fix says.
+race.force(hold="victim/2", at="parkme:completed", until=(unparker, "done"), sides=("after",))
+race.force(hold=unparker, at="unpark:cleared", until=(waker, "done"), sides=("after",))

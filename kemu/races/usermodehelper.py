@@ -33,14 +33,17 @@ class SubprocessInfo(kemu.PerCPU, keep=True):
     complete = kemu.Embedded(Completion)    # the caller may go on
     started = kemu.Word()                   # programs, ever
     executed = kemu.Word()                  # of these, how many have got through their exec
+    moved = kemu.Word()                     # of these, how many were on another CPU then
 
 
 def ____call_usermodehelper(data: None) -> int:
     """H: exec, as far as the scheduler takes part in it."""
     kemu.point("helper:execs")
     others = system.header.online_mask.load() & ~(1 << sched.smp_processor_id())
-    sched_migrate_task(sched.current(), others.bit_length() - 1)
+    dest_cpu = others.bit_length() - 1
+    sched_migrate_task(sched.current(), dest_cpu)
     info = SubprocessInfo.on(0)
+    info.moved.add(int(sched.smp_processor_id() == dest_cpu))
     info.executed.add(1)
     complete(info.vfork)
     return 0
@@ -70,11 +73,12 @@ def exec_is_under_way() -> bool:
 
 
 def helper_has_executed(t: Trial) -> None:
-    """A postcondition: every program that was started has got through its exec."""
+    """A postcondition: every program that was started has got through its exec, and was moved."""
     info = SubprocessInfo.on(0)
     assert info.executed.load() == info.started.load() == t.number, (
         f"{info.started.load()} programs were started in {t.number} trials, and "
         f"{info.executed.load()} executed")
+    assert info.moved.load() == t.number, f"{info.moved.load()} of {t.number} were moved by exec"
 
 
 def call_usermodehelper(t: Trial) -> None:
