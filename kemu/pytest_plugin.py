@@ -1,12 +1,12 @@
-"""pytest: fixtures, and a report in place of a hang.
+"""The pytest plugin: two fixtures, and a report of the machines when a test hangs.
 
-``kemu_machine(cpus=4, ...)`` boots machines that are closed when the test ends;
-``kemu_race(race, how="jitter", seconds=5)`` runs a race, and shows its diagrams in
-the test's output.
+``kemu_machine(cpus=4, ...)`` boots a machine.  The fixture closes it when the test ends.
+``kemu_race(race, how="jitter", seconds=5)`` runs a race, and prints its diagrams to the
+test's output.
 
-pytest-timeout has no hook for the moment a test times out, and its "thread" method
-ends the process.  So a timer of our own fires shortly before it, takes a report of
-every machine, and writes it to standard error and into the test's report.
+pytest-timeout calls no hook when a test times out, and its "thread" method ends the
+process.  So the plugin starts a timer that fires shortly before the time-out.  The timer
+takes a report of every machine, and writes it to standard error and into the test's report.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from kemu.harness.race import Race
     from kemu.harness.verdict import Outcome
 
-BEFORE_TIMEOUT = 0.8        # of the time a test has
+BEFORE_TIMEOUT = 0.8        # the part of the test's time after which the timer fires
 
 _timers = pytest.StashKey[threading.Timer]()
 _reports = pytest.StashKey[str]()
@@ -31,9 +31,10 @@ _reports = pytest.StashKey[str]()
 
 @pytest.fixture
 def kemu_machine() -> Iterator[Callable[..., Machine]]:
-    """Boot machines: called as kemu.Machine is.  They are closed when the test ends.
+    """Boot machines.  Takes the arguments of kemu.Machine.
 
-    A machine that has stopped, of which the test took no notice, is an error then.
+    The fixture closes the machines when the test ends.  If a machine stopped and the test
+    did not handle it, the fixture then raises the machine's error.
     """
     from kemu.machine.machine import Machine
 
@@ -52,7 +53,10 @@ def kemu_machine() -> Iterator[Callable[..., Machine]]:
 
 @pytest.fixture
 def kemu_race() -> Callable[..., Outcome]:
-    """Run a race: race, how="forced", trials=, seconds=, seed=, cpus=.  Returns the outcome."""
+    """Run a race with the plan that the keywords give.  Returns the outcome.
+
+    The keywords are those of Plan: how="forced", trials=, seconds=, seed=, cpus=.
+    """
     from kemu.races import EXHIBITS
     from kemu.harness.runner import Plan, run_race
 
@@ -66,7 +70,7 @@ def kemu_race() -> Callable[..., Outcome]:
 
 
 def _report_machines(item: pytest.Item) -> None:
-    """In the timer's thread: what every machine does, before pytest-timeout acts."""
+    """Report what every machine does.  Runs in the timer's thread, before pytest-timeout acts."""
     from kemu.machine.machine import machines
 
     parts = [machine.report(stacks=True) for machine in machines()]
@@ -78,7 +82,7 @@ def _report_machines(item: pytest.Item) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
-    """Start our timer; returning None lets pytest-timeout start its own."""
+    """Start the plugin's timer.  It returns None, so pytest-timeout starts its own timer too."""
     if settings.timeout and settings.timeout > 0 and "kemu" in sys.modules:
         timer = threading.Timer(settings.timeout * BEFORE_TIMEOUT, _report_machines, [item])
         timer.daemon, timer.name = True, "kemu-report"      # a bystander: see kemu.machine.stillness
@@ -88,7 +92,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> None:
 
 @pytest.hookimpl(tryfirst=True, optionalhook=True)
 def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
-    """The test has ended in time."""
+    """Cancel the plugin's timer: the test has ended in time."""
     timer = item.stash.get(_timers, None)
     if timer is not None:
         timer.cancel()
@@ -99,7 +103,7 @@ def pytest_timeout_cancel_timer(item: pytest.Item) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(
         item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Add what the timer found to a failed test."""
+    """Add the timer's report to the report of a failed test."""
     report = yield
     text = item.stash.get(_reports, "")
     if text and report.failed:

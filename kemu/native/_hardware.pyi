@@ -1,9 +1,9 @@
 """Types of the C extension: what kemu.native offers.
 
-An ``int`` argument is one 64-bit word: beyond its range is an OverflowError.  What
-the memory does not have (an offset, a slot, a name) is a UsageError.  In a task of
-a machine that has stopped, every operation on shared words raises MachineStopped, and
-every wait.
+An ``int`` argument is one 64-bit word.  A number outside its range raises OverflowError.
+An offset, a slot or a name that the memory does not have raises UsageError.  In a task of
+a machine that has stopped, every operation on a shared word and every wait raises
+MachineStopped.
 """
 
 from collections.abc import Callable, Mapping
@@ -21,71 +21,78 @@ class Memory:
     def __new__(cls, fd: int) -> Memory: ...
     @classmethod
     def create(cls, nr_cpus: int, nr_tasks: int, heap: int, arena: int, /) -> Memory:
-        """A new memory; sizes in bytes."""
+        """Make a new memory.  heap and arena are sizes in bytes."""
     @property
     def serial(self) -> int:
-        """A number no other Memory of this process ever has: a key for caches."""
+        """A number that no other Memory of this process ever has: a key for caches."""
     @property
     def nr_cpus(self) -> int:
-        """How many CPUs it has.  It and the rest of the shape are as the mapping checked them."""
+        """How many CPUs the memory has.
+
+        This number and the properties below do not change, even if something overwrites the
+        header: the process checked and copied them when it mapped the memory.
+        """
     @property
     def nr_tasks(self) -> int:
-        """How many task slots it has."""
+        """How many task slots the memory has."""
     @property
     def cpus(self) -> int:
-        """Where the CPUs begin, in bytes."""
+        """The offset of the CPUs, in bytes."""
     @property
     def tasks(self) -> int:
-        """Where the task slots begin, in bytes."""
+        """The offset of the task slots, in bytes."""
     @property
     def symbols(self) -> int:
-        """Where the symbols begin, in bytes."""
+        """The offset of the symbols, in bytes."""
     @property
     def size(self) -> int:
-        """In bytes."""
+        """The size of the memory, in bytes."""
     def fileno(self) -> int:
-        """The memfd."""
+        """The descriptor of the memfd."""
 
     def task_alloc(self) -> int:
-        """A free task slot, its generation counted up."""
+        """Allocate a task slot.  Adds 1 to its generation; returns the slot."""
     def task_free(self, slot: int, /) -> None:
-        """Give it back; its state becomes POISON."""
+        """Free the slot.  Its state becomes POISON."""
     def symbol(self, name: str, /) -> int:
-        """The offset of the word of that name."""
+        """The offset of the word that has this name."""
     def symbol_name(self, offset: int, /) -> str:
         """The name of the word at that offset."""
     def publish(self, data: bytes, /) -> int:
-        """Bytes into the arena; returns their offset."""
+        """Copy the bytes to the arena.  Returns their offset."""
     def published(self, offset: int, /) -> bytes:
-        """The bytes published there."""
+        """The bytes that were published at that offset."""
     def heap_alloc(self, size: int, /) -> int:
-        """A zeroed block of the heap."""
+        """Allocate a block of the heap.  It is zero.  Returns its offset."""
     def heap_free(self, offset: int, /) -> None:
-        """Free a block; a second time is an error."""
+        """Free a block.  To free it twice is an error."""
     def read(self, offset: int, length: int, /) -> bytes:
-        """Bytes as they are now."""
+        """A copy of the bytes as they are now."""
     def write(self, offset: int, data: bytes, /) -> None:
-        """Bytes into a block of the heap, or the report."""
+        """Write the bytes to a block of the heap, or to the report."""
 
     def list_add(self, head: int, node: int, /) -> None:
-        """Caller holds the list's lock."""
+        """Put the node in front of all others.  Caller holds the list's lock."""
     def list_add_tail(self, head: int, node: int, /) -> None:
-        """Caller holds the list's lock."""
+        """Put the node behind all others.  Caller holds the list's lock."""
     def list_del(self, node: int, /) -> None:
-        """list_del_init().  Caller holds the list's lock."""
+        """Take the node off its list (list_del_init()).  Caller holds the list's lock."""
     def list_next(self, node: int, /) -> int:
-        """The node after it; the head itself if none."""
+        """The node after this one; after the last node comes the head."""
 
     def kick(self, cpu: int, /) -> None:
-        """After a store to need_resched or ipi.  Full barrier."""
+        """Make the CPU look at need_resched and ipi, which the caller has stored.  Full barrier."""
     def send_reschedule(self, cpu: int, /) -> None:
-        """kick(), put off until the caller holds no spinlock."""
+        """Kick the CPU as soon as the caller holds no spinlock."""
     def notify_monitor(self, cpu: int, /) -> None:
         """Wake the CPU process's main thread."""
     def wait_monitor(self, cpu: int, timeout_ns: int, /) -> None:
-        """Sleep until rung, or for nothing: look at everything afterwards."""
+        """Sleep until the CPU's monitor bell rings.
+
+        It may return for no reason, so the caller looks at everything that it serves.
+        """
     def notify_task(self, slot: int, /) -> None:
-        """Wake the task's thread, to look at its turn."""
+        """Wake the task's thread, so that it looks at its turn."""
     def notify_all(self) -> None:
         """Ring every bell, after a panic."""
     def all_blocked(self) -> bool:
@@ -93,7 +100,7 @@ class Memory:
     def end_hold_of(self, slot: int, /) -> None:
         """Let the task go if a script holds it."""
     def events(self, cpu: int, since: int, /) -> tuple[int, list[_Event]]:
-        """The number of events ever, and those from number ``since`` that are left."""
+        """How many events the CPU has ever written, and those from number ``since`` that are left."""
 
 class Word:
     """One 64-bit word that all CPUs share."""
@@ -101,70 +108,77 @@ class Word:
     def __new__(cls, memory: Memory, offset: int, /) -> Word: ...
     @property
     def offset(self) -> int:
-        """Where the word is in its memory, in bytes."""
+        """The word's offset in its memory, in bytes."""
     @property
     def memory(self) -> Memory:
-        """The Memory it is in."""
+        """The Memory that the word is in."""
 
     def load(self) -> int:
-        """No ordering."""
+        """Read the word.  No ordering."""
     def load_acquire(self) -> int:
-        """Read before all that follows."""
+        """Read the word, before all that follows."""
     def store(self, value: int, /) -> None:
-        """No ordering."""
+        """Write the word.  No ordering."""
     def store_release(self, value: int, /) -> None:
-        """Written after all that precedes."""
+        """Write the word, after all that precedes."""
     def xchg(self, value: int, /) -> int:
-        """Returns the old value.  Full barrier."""
+        """Write the word.  Returns the old value.  Full barrier."""
     def cmpxchg(self, old: int, new: int, /) -> int:
-        """Returns the old value.  Full barrier."""
+        """Write new if the word is old.  Returns the old value.  Full barrier."""
     def add(self, value: int, /) -> int:
-        """Returns the new value.  Full barrier."""
+        """Add to the word.  Returns the new value.  Full barrier."""
     def inc(self) -> None:
-        """One more.  Not atomic: caller holds the word's lock.  No ordering."""
+        """Add 1.  Not atomic: caller holds the word's lock.  No ordering."""
     def dec(self) -> None:
-        """One less.  Not atomic: caller holds the word's lock.  No ordering."""
+        """Subtract 1.  Not atomic: caller holds the word's lock.  No ordering."""
     def inc_not_zero(self) -> bool:
-        """One more, unless it is zero or less; whether it was done.  Full barrier."""
+        """Add 1 if the word is above zero.  Returns whether it was.  Full barrier."""
     def fetch_or(self, mask: int, /) -> int:
-        """Returns the old value.  Full barrier."""
+        """Set the bits.  Returns the old value.  Full barrier."""
     def fetch_and(self, mask: int, /) -> int:
-        """Returns the old value.  Full barrier."""
+        """Clear the bits that the mask lacks.  Returns the old value.  Full barrier."""
     def test_bit(self, nr: int, /) -> bool:
-        """No ordering."""
+        """Whether the bit is set.  No ordering."""
     def set_bit(self, nr: int, /) -> None:
-        """Full barrier."""
+        """Set the bit.  Full barrier."""
     def clear_bit(self, nr: int, /) -> None:
-        """Full barrier."""
+        """Clear the bit.  Full barrier."""
     def test_and_set_bit(self, nr: int, /) -> bool:
-        """What it was.  Full barrier."""
+        """Set the bit.  Returns what it was.  Full barrier."""
     def test_and_clear_bit(self, nr: int, /) -> bool:
-        """What it was.  Full barrier."""
+        """Clear the bit.  Returns what it was.  Full barrier."""
     def wait_while(self, value: int, slot: int = -1, /) -> int:
-        """Wait until the word differs.  Acquire.  slot: the task that will change it."""
+        """Wait until the word differs from value, and return the word.  Acquire.
+
+        Takes interrupts and may switch tasks, where they are on.  slot: the task that will
+        change the word.
+        """
     def relax_while(self, value: int, /) -> None:
-        """One step of a polling loop; ends when the word differs.  May switch tasks."""
+        """One step of a polling loop, as cpu_relax().  May switch tasks.
+
+        It ends early when the word differs from value.
+        """
 
 @final
 class SpinLock(Word):
     """A word that is a lock."""
 
     def __new__(cls, memory: Memory, offset: int, /, lock_class: str = "") -> SpinLock:
-        """lock_class: what locks of its kind are called in reports; "" is not tracked."""
+        """lock_class: the name that reports use for locks of this kind; "": do not track it."""
     def lock(self) -> None:
-        """Take it; disables preemption.  Full barrier."""
+        """Take the lock.  Disables preemption.  Full barrier."""
     def unlock(self) -> None:
-        """Free it (release); enables preemption.  May switch tasks."""
+        """Free the lock (release).  Enables preemption.  May switch tasks."""
     def lock_irqsave(self) -> int:
-        """Interrupts off, then lock().  Returns the flags."""
+        """Turn interrupts off, then lock().  Returns the flags."""
     def lock_irq(self) -> int:
-        """Interrupts off, then lock()."""
+        """Turn interrupts off, then lock()."""
     def unlock_irqrestore(self, flags: int, /) -> None:
-        """unlock(), interrupts as they were."""
+        """unlock(), then set interrupts as the flags say.  May switch tasks."""
     def unlock_irq(self) -> None:
-        """unlock(), interrupts on."""
+        """unlock(), then turn interrupts on.  May switch tasks."""
     def is_held(self) -> bool:
-        """Whether the current task holds it."""
+        """Whether the current task holds the lock."""
 
 @final
 class List:
@@ -177,14 +191,14 @@ class List:
     def __new__(cls, memory: Memory, offset: int, /) -> List: ...
     @property
     def head(self) -> int:
-        """Where the head is in its memory, in bytes."""
+        """The head's offset in its memory, in bytes."""
     @property
     def memory(self) -> Memory:
-        """The Memory it is in."""
+        """The Memory that the list is in."""
     def add(self, node: int, /) -> None:
-        """In front of all others."""
+        """Put the node in front of all others."""
     def add_tail(self, node: int, /) -> None:
-        """Behind all others."""
+        """Put the node behind all others."""
     def first(self) -> int:
         """The first node's offset, or 0 if the list is empty."""
     def empty(self) -> bool:
@@ -201,32 +215,32 @@ class RunQueue:
 
     def __new__(cls, memory: Memory, cpu: int, /) -> RunQueue: ...
     def enqueue(self, slot: int, /) -> bool:
-        """Behind its equals.  False: of no queue's class."""
+        """Queue the task behind its equals.  False: its class has no queue."""
     def dequeue(self, slot: int, /) -> bool:
-        """False: not queued as its class says."""
+        """Take the task off its queue.  False: the queue of its class does not have it."""
     def activate(self, slot: int, /) -> int:
-        """enqueue(), and say so.  0, or BUG_..."""
+        """enqueue(), and set on_rq.  Returns 0 or BUG_..."""
     def deactivate(self, slot: int, /) -> int:
-        """dequeue(), and say so.  0, or BUG_..."""
+        """dequeue(), and clear on_rq.  Returns 0 or BUG_..."""
     def pick_next(self) -> int:
-        """The slot of the best queued task, or of idle; or BUG_..."""
+        """The slot of the most urgent queued task, or of the idle task; or BUG_..."""
     def check_preempt(self, slot: int, /) -> None:
-        """It was just queued: make the CPU look whether it should run instead."""
+        """The task was just queued: make the CPU call schedule() if it may have to switch."""
     def resched(self) -> None:
         """Make the CPU call schedule() soon."""
     def first(self) -> int:
-        """The slot of the first of the most urgent queue, or -1."""
+        """The slot of the first task in the most urgent queue; -1: none is queued."""
 
 class Tasks(Generic[_View]):
-    """A table of views, one for each life of a slot: factory(memory, slot)."""
+    """A table of views.  factory(memory, slot) makes one for each life of a slot."""
 
     def __new__(cls, memory: Memory, factory: Callable[[Memory, int], _View], /) -> Self: ...
     @property
     def memory(self) -> Memory:
-        """The Memory they are in."""
+        """The Memory that the tasks are in."""
     @property
     def nr(self) -> int:
-        """How many slots there are."""
+        """How many slots the memory has."""
     def at(self, slot: int, /) -> _View:
         """The task that is in the slot now."""
     def owning(self, node: int, /) -> _View:
@@ -237,109 +251,115 @@ class Tasks(Generic[_View]):
 def enter(memory: Memory, slot: int, view: object, /) -> None:
     """The calling thread becomes the task's; current() returns the view."""
 def leave() -> None:
-    """The calling thread is no task any more."""
+    """The calling thread is not a task any more."""
 def current() -> Any:
     """The view of the task that runs: in a machine, a kemu.memory.views.Task."""
 def set_tasks(tasks: Tasks[Any], /) -> None:
     """The table in which current() finds swapper's view."""
 def set_vectors(interrupt: Callable[[], object], reschedule: Callable[[], object], /) -> None:
-    """Who is called when an interrupt or a reschedule is taken."""
+    """Set what the CPU calls when it takes an interrupt, and when it takes a reschedule."""
 def set_lock_vector(vector: Callable[[int, int, int], object], /) -> None:
     """While GATE_LOCKDEP is set, the hardware calls vector(class, use, before).
 
-    It does so when the locks of a class are first taken in a new way.  class is the offset
+    It does so when a task first takes a lock of a class in a new way.  class is the offset
     of the symbol that names the class; use and before are LOCK_ bits.
     """
 def wait_turn() -> int:
-    """Sleep until some CPU switches to this task; returns who ran there before."""
+    """Sleep until a CPU switches to this task.  Returns the slot of the task before it."""
 def schedule(preempt: bool, /) -> int:
-    """Sleep, if the state says so, or let others run; preempt: the task is made to.
+    """Sleep if the task's state says so; otherwise let other tasks run.  May switch tasks.
 
-    0; one more than the slot of a dead task, to be freed; ENDS: the thread is no task's any
-    more; or BUG_...  May switch tasks.
+    preempt: the task is preempted and does not sleep.  Returns 0; one more than the slot of a
+    dead task, which the caller is to free; ENDS: the thread is not a task any more; or BUG_...
     """
 def schedule_once() -> int:
-    """schedule(False) for who has turned preemption off: one switch at most."""
+    """schedule(False) for a caller that has turned preemption off: at most one switch."""
 def finish_switch(last: int, /) -> int:
-    """What follows wait_turn(); returns as schedule() does."""
+    """Finish a new task's first switch, after wait_turn().  Returns what schedule() returns."""
 def try_to_wake_up(slot: int, mask: int, /) -> int:
-    """Wake the task if its state is in the mask: whether it was; or BUG_..."""
+    """Wake the task if its state is in the mask.  Returns whether it was; or BUG_..."""
 def set_special_state(state: int, /) -> None:
-    """Set the current task's state, under pi_lock."""
+    """Set the state of the current task, under its pi_lock."""
 def look_inactive(slot: int, state: int, /) -> int:
-    """Whether the task is off its CPU and every runqueue, in that state if it is not 0.
+    """Whether the task is off its CPU and on no runqueue, and in that state if it is not 0.
 
-    Its count of voluntary switches; if not, minus LOOK_ bits that say why.
+    Yes: its count of voluntary switches.  No: minus the LOOK_ bits that say why.
     """
 def select_fallback(slot: int, /) -> int:
-    """Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...
+    """Some CPU for a task that cannot go where it should; or BUG_...  May widen its mask.
 
     Caller holds its pi_lock or rq_lock.
     """
 def complete(offset: int, /) -> int:
-    """One event.  0, or BUG_..."""
+    """Add one event to the completion.  Returns 0 or BUG_..."""
 def complete_all(offset: int, /) -> int:
-    """Events for everybody, for good.  0, or BUG_..."""
+    """Add events for all tasks, now and later.  Returns 0 or BUG_..."""
 def wait_for_completion(offset: int, deadline: int = ..., /) -> int | None:
-    """Wait for an event and take it: 0.  None: the deadline has passed, and none has come.
+    """Wait for an event and take it.
 
-    Any other number is one of schedule()'s, and the caller is to call again.  The deadline is
-    of now_ns(); the caller sets a timer that wakes the task then.
+    Returns 0; or None, if the deadline has passed and no event has come.  Any other number is
+    a result of schedule(): the caller handles it and calls again.  The deadline is a time of
+    now_ns(); the caller sets a timer that wakes the task at that time.
     """
 def task_rq_lock(slot: int, /) -> int:
-    """Interrupts off, the task's pi_lock, then the rq_lock of its CPU.  Returns the flags."""
+    """Turn interrupts off, take the task's pi_lock, then the rq_lock of its CPU.
+
+    Returns the flags.
+    """
 def usable_mask(slot: int, /) -> int:
-    """The CPUs that the task may run on: online ones if it is a kernel thread, otherwise active ones."""
+    """The CPUs that the task may run on: online ones for a kernel thread, otherwise active ones."""
 def program_event() -> None:
-    """Set this CPU's next event.  Caller holds its timer_lock, interrupts off."""
+    """Set this CPU's next event.  Caller holds its timer_lock, with interrupts off."""
 def idle() -> int:
     """Idle until something is due; returns WHY_ bits."""
 def smp_processor_id() -> int:
-    """The CPU the task runs on."""
+    """The CPU that the task runs on."""
 def preempt_count() -> int:
-    """The current task's."""
+    """The preempt_count of the current task."""
 def preempt_disable() -> None:
-    """Nests."""
+    """Turn preemption off.  Calls nest."""
 def preempt_enable() -> None:
-    """May switch tasks."""
+    """Undo one preempt_disable().  May switch tasks."""
 def preempt_enable_no_resched() -> None:
-    """Does not switch tasks."""
+    """Undo one preempt_disable().  Does not switch tasks."""
 def need_resched() -> bool:
-    """Whether this CPU was asked to schedule()."""
+    """Whether this CPU must call schedule()."""
 def irqs_disabled() -> bool:
-    """Whether this CPU takes no interrupts now."""
+    """Whether interrupts are off on this CPU."""
 def local_irq_save() -> int:
-    """Interrupts off; returns the flags."""
+    """Turn interrupts off.  Returns the flags for local_irq_restore()."""
 def local_irq_restore(flags: int, /) -> None:
-    """May take an interrupt and switch tasks."""
+    """Turn interrupts on if the flags say so.  May take an interrupt and switch tasks."""
 def cpu_relax() -> None:
     """One step of a polling loop.  May switch tasks."""
 def set_point_names(mapping: Mapping[str, int], /) -> None:
-    """From a point's name to its symbol."""
+    """Set the mapping from a point's name to its symbol."""
 def point(name_or_number: str | int, /) -> None:
-    """A named point: traced, held, delayed as armed."""
+    """Pass a named point.  It does what is armed: a trace event, a hold, a delay."""
 def trace(event: int, slot: int, a: int | Word = 0, b: int | Word = 0, c: int | Word = 0,
           /) -> None:
-    """An event into this CPU's ring, if tracing.  slot: whom it is about, or -1.
+    """Write an event to this CPU's ring, if tracing is on.
 
-    A word given for a, b or c is read only then.
+    slot: the task that the event is about; -1: none.  Reads a word given for a, b or c only
+    if tracing is on.
     """
 def now_ns() -> int:
-    """CLOCK_MONOTONIC, in nanoseconds."""
+    """CLOCK_MONOTONIC, in nanoseconds; under GATE_CONTROL the chooser's clock."""
 def getcpu() -> int:
-    """The host core the thread is on."""
+    """The host core that the thread runs on."""
 def smp_mb() -> None:
     """A full barrier."""
 def die_with_parent() -> None:
-    """SIGKILL when the parent's thread ends."""
+    """Have the host send SIGKILL when the parent's thread ends."""
 def pin(tid: int, core: int, /) -> None:
     """Bind a host thread to a host core.  tid 0: the calling thread."""
 def handover(core_a: int, core_b: int, n: int, budget_ns: int, sleeping: bool, /) -> list[int]:
-    """Nanoseconds of up to n bare round trips of four hand-overs between two host cores.
+    """Time up to n bare round trips between two host cores, four hand-overs each.
 
-    Two threads of the calling process do nothing else; n is at most 1,000,000.  They end early
-    when budget_ns, at most 10 s, is over.  sleeping: they sleep in futexes instead of spinning.
-    Raises UsageError for one core twice, OSError for a core that this process may not use.
+    Returns a list of nanoseconds.  n is at most 1,000,000.  Two new threads of the calling
+    process make the round trips.  They end early when budget_ns, at most 10 s, is over.
+    sleeping: they sleep in futexes; otherwise they spin.  Raises UsageError if both cores are
+    the same, OSError for a core that this process may not use.
     """
 
 # ---- layout.h ---------------------------------------------------------------

@@ -32,7 +32,8 @@ class _System:
     def __getattr__(self, name: str) -> NoReturn:
         """Python calls this only for an attribute that is missing: outside a CPU process, each one."""
         if name in ("memory", "header", "tasks", "nr_cpus"):
-            raise NoTask("only a task of a machine may do this; use Machine.run()")
+            raise NoTask("the calling thread is not a task of a machine, and only a task may do "
+                         "this: run the function in a task, with Machine.run()")
         raise AttributeError(name)
 
     def __reduce__(self) -> str:

@@ -1,5 +1,5 @@
 /*
- * affinity.c - which host core a thread may use, and which it is on.
+ * affinity.c - the host core that a thread may use, and the core that it runs on.
  *
  * A thread is named by its host tid.  So the CPU that switches to a task can move the task's
  * thread, whatever process that thread is in.

@@ -49,7 +49,7 @@ u64 kemu_now(void)
 	return (u64)t.tv_sec * 1000000000ULL + (u64)t.tv_nsec;
 }
 
-/* True if a signal ended it. */
+/* True if a signal ended the sleep. */
 static bool futex_wait(u64 *word, u32 value, u64 deadline)
 {
 	struct timespec t = { (time_t)(deadline / 1000000000), (long)(deadline % 1000000000) };
@@ -110,7 +110,7 @@ int kemu_sleep_until(struct kemu *k, u64 *bell, u64 poll_ns, u64 deadline,
 				poll_until = 0;
 			continue;
 		}
-		/* Signals are for the process's main thread, which is no task. */
+		/* Signals are for the process's main thread, which is not a task. */
 		kemu_sleep_once(bell, deadline);
 	}
 }

@@ -5,14 +5,17 @@
  *
  *	chooser.phase	<- 1 when every CPU that could go on has come to its start point
  *	chooser.choice	<- the number of this choice; NO_CHOICE where only one CPU could go
- *			   on, or where the step is no place to switch
- *	chooser.before	<- the CPU that chose; nobody at the first choice of a trial
- *	chooser.last	<- the CPU of the last step; nobody before the first
+ *			   on, or where a CPU must not switch
+ *	chooser.before	<- the CPU that chose; KEMU_NOBODY at the first choice of a trial
+ *	chooser.last	<- the CPU of the last step; KEMU_NOBODY before the first step
  *	chooser.writes	<- counts the steps that write: a CPU that polls waits for one
  */
 #include "chooser.h"
 
-/* A word that is no part of the trial: it never changes, or is a symbol's or the referee's. */
+/*
+ * Whether the word is not a part of the trial: it never changes, or it belongs to a symbol or to
+ * the referee.
+ */
 bool kemu_is_skipped(struct kemu *k, struct kemu_chooser *ch, u64 off)
 {
 	if (off < offsetof(struct kemu_header, gate) || (off >= k->symbols && off < k->rings))
@@ -47,7 +50,7 @@ static bool keeps_baton(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu
 				    load(&kemu_task_at(k, load(&cpu->want_task))->unexplored));
 }
 
-/* Who goes on; KEMU_NOBODY if none can. */
+/* The CPU that goes on; KEMU_NOBODY if no CPU can. */
 u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
 	u64 me = (u64)(cpu - k->cpus), enabled = kemu_enabled_cpus(k, ch), next;
@@ -73,7 +76,7 @@ static bool is_read(u64 op)
 	return op == OP_LOAD || op == OP_WAIT || op >= OP_POINT;
 }
 
-/* The step that the CPU is about to do.  It has the baton. */
+/* Records the step that the CPU is about to do.  The CPU has the baton. */
 void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, u64 op, u64 task,
 		   u64 off, u64 value)
 {

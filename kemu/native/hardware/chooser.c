@@ -3,21 +3,21 @@
  *
  * The baton is a word that names a CPU.  The thread that runs there goes on; the thread of
  * every other CPU sleeps.  Before each step, that is, before each operation of the gate, the
- * CPU announces what it is about to do, chooses who goes on, and either goes on itself or
- * passes the baton and sleeps on its own bell.
+ * CPU announces the step and chooses the CPU that goes on.  Then it goes on itself, or passes
+ * the baton and sleeps on its own bell.
  *
  *	header.baton	<- the CPU that goes on, plus one: by the CPU that has the baton
  *			   (release); read by the thread that waits for it (acquire)
- *	header.gate	|= GATE_CONTROL: by the referee, at rest, after the plan; taken away by
- *			   the CPU that finds that all are at rest again
+ *	header.gate	|= GATE_CONTROL: by the referee, at rest, after it wrote the plan;
+ *			   cleared by the CPU that finds that all CPUs are at rest again
  *	header.clock_ns	<- the time that tasks see: by the CPU that has the baton
  *	cpu.want...	<- the step that the CPU is about to do: by the CPU, before it chooses;
  *			   want = 0: by the CPU, when the baton has come back
  *	chooser, record	<- by the CPU that has the baton
  *
- * All of these are plain words: whoever has the baton has seen all that was written under
- * it, because the release of the baton comes after the writes and its acquire before the
- * reads.  The wake-up of the thread is a notification as any other (bell.c).
+ * All of these are plain words.  A CPU releases the baton after its writes, and the next CPU
+ * acquires the baton before its reads.  So the CPU that has the baton sees all that earlier
+ * CPUs wrote.  A bell wakes the thread that is to go on (bell.c).
  *
  * A CPU is enabled, and may be chosen, if
  *
@@ -27,23 +27,27 @@
  *	  a step of a poll	  some word was written since, or one of these is due
  *	  the start point	  no CPU that is not at its start point could go on
  *	  any other step	  -
- *	nothing, and idles	  what would end its idling is due (cpu.c)
+ *	nothing, and idles	  something that ends its idling is due (cpu.c)
  *
- * What keeps the baton, and so is not a step: Python between two operations; the switch from
- * a task to the next on the same CPU, with the turn (cpu.c); the birth and the end of an OS
- * thread; an allocation, a symbol, a published function; a word in the ranges that the plan
- * skips, which are the referee's own; a task between its point "done" and its point "start",
- * whose steps are recorded and are not choices.
+ * During these the CPU keeps the baton, so they are not steps:
  *
- * A trial has two phases.  Until every CPU that is not idle has come to a start point, the
- * steps are not recorded and no choice is the plan's: the CPU that runs stays.  From then on
- * each step at which two CPUs are enabled is a choice.  A named point is not one: to switch
- * there is to switch before the next operation.
+ *	Python between two operations
+ *	the switch from a task to the next on the same CPU, with the turn (cpu.c)
+ *	the birth and the end of an OS thread
+ *	an allocation, a symbol, a published function
+ *	an operation on a word in the ranges that the plan skips: they are the referee's own
+ *	all that a task does between its point "done" and its point "start": its steps are
+ *	  recorded, but they are not choices
  *
- * Time stands still while a CPU can go on.  When none can, it goes forward to the next timer
- * of a CPU that takes interrupts.  When there is no such timer either, the trial is over: if
- * every CPU idles the chooser takes GATE_CONTROL away, and the machine is quiescent
- * (gate.c); otherwise it is a deadlock, and the machine stops (deadlock.c).
+ * A trial has two phases.  The first lasts until every CPU that is not idle has come to a start
+ * point.  In it the chooser records no step and uses none of the plan's choices: the CPU that
+ * runs stays.  From then on each step at which two CPUs are enabled is a choice.  A named point
+ * is not a choice, because a switch there is the same as a switch before the next operation.
+ *
+ * Time stands still while a CPU can go on.  When no CPU can, the clock goes forward to the next
+ * timer of a CPU that takes interrupts.  If there is no such timer either, the trial is over.
+ * If every CPU then idles, the chooser clears GATE_CONTROL, and the machine is quiescent
+ * (quiet.c).  Otherwise the machine is in a deadlock, and stops (deadlock.c).
  */
 #include "chooser.h"
 
@@ -52,7 +56,7 @@ bool kemu_has_baton(struct kemu *k, struct kemu_cpu *cpu)
 	return load_acquire(&k->hdr->baton) == (u64)(cpu - k->cpus) + 1;
 }
 
-/* NULL, if header.chooser names no place in the heap: then nothing is controlled. */
+/* NULL if header.chooser does not name a place in the heap: then no step is controlled. */
 struct kemu_chooser *kemu_chooser_of(struct kemu *k)
 {
 	u64 off = load(&k->hdr->chooser);
@@ -90,7 +94,7 @@ int kemu_await_baton(struct kemu_self *s)
 	return status;
 }
 
-/* The thread that waits at the CPU, at a step or idle, goes on. */
+/* Lets the thread go on that waits at the CPU, at a step or idle. */
 void kemu_pass_baton(struct kemu *k, u64 next)
 {
 	struct kemu_cpu *cpu = &k->cpus[next];
@@ -117,7 +121,7 @@ int kemu_end_trial(struct kemu_self *s, struct kemu_chooser *ch)
 	return KEMU_OK;
 }
 
-/* Gives the baton to whom the plan says, and returns when it is this CPU's. */
+/* Gives the baton to the CPU that is chosen.  Returns when this CPU has it again. */
 static int take_part(struct kemu_self *s, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
 	u64 next = kemu_choose_cpu(s->k, ch, cpu);
@@ -135,8 +139,8 @@ static int take_part(struct kemu_self *s, struct kemu_chooser *ch, struct kemu_c
 }
 
 /*
- * Before a step of a task.  KEMU_OK: it may be done, now.  What may have to wait is announced
- * even if the word is skipped.
+ * Called before a step of a task.  KEMU_OK: the task does the step now.  A step that may have to
+ * wait is announced even if the plan skips its word.
  */
 int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
 {
@@ -162,7 +166,7 @@ int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
 	store(&cpu->want, op);
 	status = take_part(s, ch, cpu);
 	if (status < 0)
-		return status;		/* the report tells what it wanted */
+		return status;		/* the report says what the CPU wanted */
 	store(&cpu->want, 0);
 	/* A choice is recorded with the step that followed from it, whatever the step is. */
 	if (kemu_controlled(s->k) && (!skipped || ch->choice != KEMU_NO_CHOICE))
@@ -170,7 +174,7 @@ int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
 	return status;
 }
 
-/* A named point: recorded, and no choice, but for the one at which a trial begins. */
+/* A named point is recorded.  It is not a choice, except for the point where a trial begins. */
 int kemu_choose_at_point(struct kemu_self *s, u64 point)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
@@ -187,7 +191,7 @@ int kemu_choose_at_point(struct kemu_self *s, u64 point)
 	return status;
 }
 
-/* The CPU has marked itself idle.  Another goes on, or the trial is over. */
+/* The CPU has marked itself idle.  Another CPU goes on, or the trial is over. */
 int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
@@ -203,7 +207,7 @@ int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
 	return KEMU_OK;
 }
 
-/* The CPU goes on after it idled: a step that reads what ended its idling. */
+/* The CPU goes on after it idled.  This is a step: it reads what ended the idling. */
 void kemu_record_wakeup(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);

@@ -1,12 +1,12 @@
 /*
- * chooser.h - what the chooser's files offer each other.  chooser.c has the protocol.
+ * chooser.h - what the files of the chooser share.  chooser.c has the protocol.
  */
 #ifndef KEMU_CHOOSER_H
 #define KEMU_CHOOSER_H
 
 #include "hardware.h"
 
-#define KEMU_NOBODY	KEMU_MAX_CPUS	/* in the place of a CPU's number */
+#define KEMU_NOBODY	KEMU_MAX_CPUS	/* no CPU, in the place of a CPU's number */
 
 /* chooser.c: the baton, and a step */
 struct kemu_chooser *kemu_chooser_of(struct kemu *k);
@@ -24,10 +24,10 @@ void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, 
 u64 kemu_enabled_cpus(struct kemu *k, struct kemu_chooser *ch);
 bool kemu_advance_clock(struct kemu *k, struct kemu_chooser *ch);
 
-/* rule.c: which of them does */
+/* rule.c: which of these CPUs goes on */
 u64 kemu_who_goes_on(struct kemu_chooser *ch, u64 enabled, u64 me);
 
-/* deadlock.c: none can */
+/* deadlock.c: no CPU can go on */
 int kemu_stop_hung(struct kemu_self *s, const char *what);
 
 #endif

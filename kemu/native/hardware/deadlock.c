@@ -1,10 +1,10 @@
 /*
- * deadlock.c - a machine under control in which no CPU can go on, or which does not end.
+ * deadlock.c - stop a machine under control in which no CPU can go on, or whose trial does not end.
  *
- * The CPU that finds it stops the machine as a panic does (kernel/panic.py), with a report
- * of the same form.  No task runs that could write one: each waits.
+ * The CPU that finds the deadlock stops the machine as a panic does (kernel/panic.py), with a
+ * report of the same form.  C code writes the report, because every task waits.
  *
- *	header.panic	<- KIND_HANG: by the CPU that finds it, if nobody has panicked
+ *	header.panic	<- KIND_HANG: by the CPU that finds the deadlock, if no CPU has panicked
  *	header.report	<- by that CPU; then report_len (release), then GATE_PANIC
  */
 #include <stdio.h>
@@ -15,7 +15,7 @@
 #define KIND_HANG	4	/* kernel/panic.py */
 #define TEXT_SIZE	4096
 
-/* A task's name, with nothing in it that JSON would read otherwise. */
+/* A task's name, with ? for each character that would need quoting in JSON. */
 static void name_of(struct kemu_task *t, char *name)
 {
 	u64 words[2] = { load(&t->comm0), load(&t->comm1) };

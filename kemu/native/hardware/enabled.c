@@ -6,7 +6,7 @@
  */
 #include "chooser.h"
 
-#define POLL_STEP_NS	1000000		/* time that passes when all that can go on poll */
+#define POLL_STEP_NS	1000000	/* the clock's step when every CPU polls or idles */
 
 /* The time that tasks see, in nanoseconds. */
 u64 kemu_clock(struct kemu *k)
@@ -72,7 +72,7 @@ static bool heeds_timers(struct kemu_cpu *cpu)
 	       (op ? op == OP_WAIT || op == OP_RELAX : load(&cpu->idling) == CPU_IDLE);
 }
 
-/* None can go on: time goes forward.  False if there is nothing to come. */
+/* No CPU can go on: the clock goes forward.  False if no timer is set and no CPU polls. */
 bool kemu_advance_clock(struct kemu *k, struct kemu_chooser *ch)
 {
 	u64 next = KEMU_NEVER;

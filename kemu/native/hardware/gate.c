@@ -1,5 +1,5 @@
 /*
- * gate.c - what happens before an operation takes effect, when something is armed.
+ * gate.c - what a CPU does before an operation takes effect, if something is armed.
  *
  * header.gate is one word that every operation reads.  It is usually zero, which costs one
  * predictable branch.  What can be armed, from simplest to strongest: the panic, the trace,
@@ -17,7 +17,7 @@
 
 #define NAMED_POINTS	(GATE_PANIC | GATE_TRACE | GATE_HOLD | GATE_JITTER | GATE_CONTROL)
 
-/* Before an operation, when header.gate is not zero. */
+/* Called before an operation, if header.gate is not zero. */
 int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 {
 	u64 gate = load(&k->hdr->gate);

@@ -1,16 +1,16 @@
 /*
- * handover.c - the least that a round trip between two cores can cost: two threads that
- * hand over to each other four times, with nothing in between.
+ * handover.c - the least that a round trip between two cores can cost.  Two threads hand over to
+ * each other four times, and do nothing in between.
  *
- * It is the floor that latencies are compared with.  Each thread is pinned to its core.
+ * Latencies are compared with this floor.  Each thread is pinned to its core.
  *
  *	word	<- how often its sender has handed over: by the sender (release); the
- *		   receiver waits until it has come so far (acquire)
+ *		   receiver waits for a certain count (acquire)
  *	over	<- 1 when the time is up or a thread failed: by either thread (relaxed);
  *		   both leave their loops at the next look
  *
  * sleeping: the receiver sleeps in a futex instead of spinning.
- * No lock.  Nothing of a machine is used.  Caller: python/handover.c.
+ * Locks: none.  It uses nothing of a machine.  Caller: python/host.c.
  */
 #define _GNU_SOURCE
 #include <errno.h>

@@ -23,25 +23,25 @@ enum kemu_status {
 	KEMU_NOTASK = -2,	/* the calling thread is not a task of a machine */
 	KEMU_RANGE = -3,	/* an offset, slot or size outside the memory */
 	KEMU_NOTOWNER = -4,	/* unlock of a lock that another task holds */
-	KEMU_RECURSION = -5,	/* lock of a lock the task holds already */
+	KEMU_RECURSION = -5,	/* lock of a lock that the task already holds */
 	KEMU_FULL = -6,		/* no slot, symbol or memory left */
 	KEMU_OSERROR = -7,	/* errno says what */
 	KEMU_CORRUPT = -8,	/* a list that contradicts itself, a lock whose owner does not exist */
 	KEMU_ATOMIC = -9,	/* a hold point reached with a spinlock held */
-	KEMU_BUSY = -10,	/* a node that is on a list already, a slot in use */
-	KEMU_SIGNAL = -11,	/* not a task's business: a signal may be waiting for its handler */
-	KEMU_RAISED = -12,	/* a vector failed, and its kernel knows why */
+	KEMU_BUSY = -10,	/* a node that is already on a list, a slot in use */
+	KEMU_SIGNAL = -11,	/* the thread is not a task, and a signal may wait for its handler */
+	KEMU_RAISED = -12,	/* a vector failed, and has set a Python exception */
 	KEMU_STUCK = -14,	/* a raw lock that its owner does not free */
-	KEMU_ENDS = -13,	/* the thread is no task's any more: it ends */
+	KEMU_ENDS = -13,	/* the thread is not a task any more: it ends */
 
-	/* An invariant of the kernel does not hold: it says so, and stops (sched/runqueue.py). */
+	/* An invariant of the kernel is broken: sched/bug.py names it and stops the machine. */
 	KEMU_BUG = -32,
-	KEMU_BUG_CPU = -32,	/* queued where it is not */
-	KEMU_BUG_DEAD_CPU = -33, /* queued where nobody runs */
+	KEMU_BUG_CPU = -32,	/* a task is queued at a CPU that is not its own */
+	KEMU_BUG_DEAD_CPU = -33, /* a task is queued at a CPU that is offline */
 	KEMU_BUG_CLASS = -34,	/* an idle task is queued */
-	KEMU_BUG_QUEUE = -35,	/* not queued as its class says */
+	KEMU_BUG_QUEUE = -35,	/* the queue of its class does not have the task */
 	KEMU_BUG_COUNT = -36,	/* tasks are counted, and none is queued */
-	KEMU_BUG_SLEEPS = -37,	/* queued, and sleeps */
+	KEMU_BUG_SLEEPS = -37,	/* a queued task sleeps */
 	KEMU_BUG_ATOMIC = -38,	/* schedule() with preemption off */
 	KEMU_BUG_GONE = -39,	/* a wake-up of a freed task */
 	KEMU_BUG_NOWHERE = -40,	/* no CPU at all for a task */
@@ -52,7 +52,7 @@ enum kemu_status {
 enum kemu_op {
 	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
 	OP_CALL,		/* the beginning of a mechanism of the kernel that is in C */
-	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN,	/* of the chooser only */
+	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN,	/* only the chooser uses these */
 };
 
 struct kemu {
@@ -87,7 +87,7 @@ static inline u64 kemu_offset(struct kemu *k, u64 *word)
 	return (u64)((char *)word - k->base);
 }
 
-/* The calling OS thread: whose turn it is, and whose thread it is. */
+/* The calling OS thread: the task that it runs as, and its own task. */
 struct kemu_self {
 	struct kemu *k;
 	struct kemu_task *task;		/* the task it runs as: its own, or swapper/N as a stand-in */
@@ -100,8 +100,11 @@ struct kemu_self {
 extern __thread struct kemu_self kemu_self;
 
 /*
- * Set by python/module.c: drop and retake the interpreter's lock round a wait; take, with it
- * held, the interrupts and the reschedule that are due, as far as they are not masked.
+ * What the hardware calls in its host.  python/module.c sets these.
+ *	release, acquire	drop and retake the interpreter's lock around a wait
+ *	take_pending		take the interrupts and the reschedule that are due and not masked;
+ *				the caller holds the interpreter's lock
+ *	lock_used		judge a lock that was taken in a new way (lockuse.c)
  */
 struct kemu_host {
 	void *(*release)(void);
@@ -128,7 +131,7 @@ int kemu_heap_alloc(struct kemu *k, u64 size, u64 *off);
 int kemu_heap_free(struct kemu *k, u64 off);
 u64 kemu_heap_usable(struct kemu *k, u64 off);
 
-/* bell.c: the one sleep and the one wake */
+/* bell.c: the only sleep, and the only way to end it */
 u64 kemu_now(void);
 void *kemu_begin_wait(void);
 typedef bool (*kemu_cond)(void *arg);
@@ -181,9 +184,9 @@ int kemu_take_due(struct kemu_self *s);
 /* What ended kemu_idle(). */
 enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
 
-/* A turn that brings the idle duty, and no task to finish switching from. */
+/* A turn with the idle duty: the CPU has not switched from a task, so there is no switch to finish. */
 #define KEMU_TURN_IDLE	(1ULL << 32)
-/* A turn that ends the thread: another process has the task. */
+/* A turn that ends the thread, because another process has the task. */
 #define KEMU_TURN_REHOME (1ULL << 33)
 #define KEMU_NEVER	(~0ULL >> 1)
 
@@ -259,7 +262,7 @@ static inline bool kemu_controlled(struct kemu *k)
 	return unlikely(load(&k->hdr->gate) & GATE_CONTROL);
 }
 
-/* Before a step of a mechanism that others may see: the gate, as for a step in Python. */
+/* Passes the gate before a step of a mechanism in C that other CPUs may see. */
 static inline int kemu_step(struct kemu_self *s, enum kemu_op op, u64 *word, u64 value)
 {
 	if (!unlikely(load(&s->k->hdr->gate)))

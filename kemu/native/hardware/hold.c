@@ -59,7 +59,7 @@ void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom)
 		kemu_end_hold_of(k, whom);
 }
 
-/* Nothing can run but held tasks.  Returns whether there was one. */
+/* Only held tasks can run: ends all holds.  Returns whether there was one. */
 bool kemu_end_all_holds(struct kemu *k)
 {
 	bool any = false;

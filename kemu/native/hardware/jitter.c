@@ -58,10 +58,10 @@ static void delay(struct kemu_self *s, u64 odds)
 }
 
 /*
- * One operation in so many of this task is delayed, for as long as the task keeps its pace.
- * A task changes its pace from time to time: to hit a window of two operations, one task
- * must be slow there while the others are not.  If jitter delayed all tasks alike, no task
- * would overtake another.
+ * One operation in how many of this task is delayed, at the task's present pace.  A task
+ * changes its pace from time to time: to hit a window of two operations, one task must be slow
+ * there while the others are not.  If jitter delayed all tasks alike, no task would overtake
+ * another.
  */
 static u64 odds_at_op(struct kemu_self *s)
 {

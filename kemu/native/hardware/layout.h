@@ -207,7 +207,7 @@ enum kemu_hold_state {
 	/* Written by this CPU while it has the baton: the step that it is about to do (chooser.c). */ \
 	L(want)			/* an enum kemu_op; 0: it has announced nothing */		\
 	F(want_word)		/* the offset of the word */					\
-	F(want_value)		/* what the word must not be, of a wait; see enabled.c */	\
+	F(want_value)		/* a wait ends when the word differs from this; see enabled.c */ \
 	F(want_task)		/* the slot of the task */					\
 	F(want_thread)		/* the slot of the thread that does the step */
 
@@ -231,7 +231,7 @@ enum kemu_hold_state {
 	/* Written by the task itself; readable until the slot is used again. */		\
 	F(ended)		/* 1: its function has returned, and no task may park it any more */ \
 	F(exit_code)		/* what its function returned */				\
-	/* The thread sleeps on the one; the CPU that switches to the task writes the other. */	\
+	/* The thread sleeps on bell; the CPU that switches to the task writes turn. */		\
 	L(bell)			/* an enum kemu_bell */						\
 	F(turn)			/* 1 + the slot of the task that ran before; 0: it is not this task's turn */ \
 	/* Written by the thread while it waits for a word to change (watch.c, spinlock.c). */	\
@@ -244,7 +244,7 @@ enum kemu_hold_state {
 	F(locks)		/* how many spinlocks it holds */				\
 	F(prng)			/* the state of its random numbers (jitter.c) */		\
 	F(pace)			/* how likely a delay is at present (jitter.c) */		\
-	F(pace_left)		/* for how many operations more */				\
+	F(pace_left)		/* how many more operations keep that pace */			\
 	F(unexplored)		/* 1: between its point "done" and its point "start" (chooser.c) */ \
 	F(blocked_on)		/* the offset of the completion that it waits for; 0: none */	\
 	F(waits_for)		/* 1 + the slot of the task that it waits for; 0: none (kernel/own/hung.py) */ \
@@ -305,31 +305,34 @@ enum kemu_hold_state {
  * header.chooser names; the plan's choices, a byte each, come after it.
  */
 #define KEMU_CHOOSER_FIELDS(F)						\
-	/* the plan: by the referee, before the trial */		\
+	/* The plan.  Written by the referee, before the trial. */	\
 	F(rule) F(seed) F(nr_planned) F(max_steps)			\
 	F(record) F(start_point) F(done_point)				\
-	/* what happened: by the CPU that has the baton */		\
+	/* What happened.  Written by the CPU that has the baton. */	\
 	F(phase) F(nr_steps) F(nr_choices) F(writes) F(outcome)		\
 	F(parted_at) F(strays) F(enabled) F(choice) F(before) F(last)
 
-/* One step, as the record has it.  seen: the word just before.  before: who chose, or nobody. */
+/*
+ * One step in the record.  seen: the word just before the step.  before: the CPU that chose, or
+ * KEMU_NOBODY.
+ */
 #define KEMU_STEP_FIELDS(F)						\
 	F(op) F(cpu) F(task) F(word) F(value) F(seen) F(enabled) F(choice) F(before)
 
-#define KEMU_MAX_SKIPS	16		/* ranges of words that are no part of the trial */
+#define KEMU_MAX_SKIPS	16		/* ranges of words that are not a part of the trial */
 #define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
 #define KEMU_MAX_PLANNED 32768
 #define KEMU_NO_CHOICE	0xffffffffULL	/* step.choice, where only one CPU could go on */
 
-/* Who goes on when the plan's choices are used up. */
+/* The rule that picks the next CPU when the plan's choices are used up. */
 enum kemu_rule { RULE_STAY, RULE_RANDOM, RULE_PCT };
 
 /* chooser.outcome */
 enum kemu_outcome {
 	OUTCOME_RUNS,
 	OUTCOME_QUIET,		/* every CPU idles, and nothing is due */
-	OUTCOME_DEADLOCK,	/* none can go on, and not all idle */
-	OUTCOME_TOO_LONG,	/* more than max_steps */
+	OUTCOME_DEADLOCK,	/* no CPU can go on, and not all CPUs idle */
+	OUTCOME_TOO_LONG,	/* the trial has more than max_steps steps */
 };
 
 #define KEMU_COMPLETE_ALL (1ULL << 40)	/* what complete_all() counts to */

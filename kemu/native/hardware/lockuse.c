@@ -2,14 +2,15 @@
  * lockuse.c - how each class of spinlock has been taken: in an interrupt, with interrupts on.
  *
  * A class whose locks were taken in both ways can deadlock a CPU with itself: the interrupt
- * comes while the interrupted task holds the lock.  It need not happen to be proven.  This
- * file records the uses; the vector lock_used, which Python sets, judges a new use.
+ * comes while the interrupted task holds the lock.  The two uses prove this, even if no CPU
+ * deadlocks.  This file records the uses; the vector lock_used, which Python sets, judges a
+ * new use.
  *
  * A class is a symbol.  A lock inside struct kemu_cpu or struct kemu_task has the class of
  * its field; other locks are given a class by their caller.
  *
- *	symbol.value	<- LOCK_ bits: by the task that first takes a lock of the class so
- *			   (fetch_or)
+ *	symbol.value	<- LOCK_ bits: by the task that first takes a lock of the class in that
+ *			   way (fetch_or)
  *
  * Locks: none.  Callers: gate.c before OP_LOCK, python/spinlock.c, kernel/sched/completion.c;
  * only while GATE_LOCKDEP is set.  Python half: kernel/locking/lockdep.py.

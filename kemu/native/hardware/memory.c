@@ -101,7 +101,7 @@ static void format_cpu(struct kemu *k, struct kemu_cpu *cpu, u64 id)
 		kemu_list_init(k, kemu_offset(k, cpu->rt_queue[prio]));
 }
 
-/* The memory is zero, and no other thread has it. */
+/* Formats a memory that is zero and that no other thread has. */
 int kemu_format(struct kemu *k, u64 nr_cpus, u64 nr_tasks, u64 heap, u64 arena)
 {
 	struct kemu_header *h = (struct kemu_header *)k->base;
@@ -148,7 +148,7 @@ u64 *kemu_word(struct kemu *k, u64 off)
 	return (u64 *)(k->base + off);
 }
 
-/* A free slot, its words zero but for the generation, which counts its lives. */
+/* Allocates a slot.  Its words are zero, except the generation, which counts the slot's lives. */
 int kemu_task_alloc(struct kemu *k, u64 *slot)
 {
 	struct kemu_header *h = k->hdr;
@@ -158,7 +158,7 @@ int kemu_task_alloc(struct kemu *k, u64 *slot)
 		return status;
 	status = KEMU_FULL;
 	for (u64 i = 0; i < k->nr_tasks; i++) {
-		/* In a circle: a freed slot rests as long as possible before it is used again. */
+		/* Around in a circle, so that a freed slot stays unused as long as possible. */
 		u64 at = (h->task_hint + i) % k->nr_tasks;
 		struct kemu_task *t = &k->tasks[at];
 		u64 generation = load(&t->generation) + 1;

@@ -1,13 +1,14 @@
 /*
  * ring.c - a trace ring per CPU.
  *
- * One writer at a time: the task that the CPU runs.  The turn that passes from
- * task to task (kemu_switch_to()) orders the writers.  head counts events ever
- * written; a reader that finds it more than KEMU_NR_EVENTS ahead knows how many
- * it lost.  Time is CLOCK_MONOTONIC, on which all host cores agree.
+ * A ring has one writer at a time: the task that the CPU runs.  The turn that passes from
+ * task to task (kemu_switch_to()) orders the writers.  head counts all events that were ever
+ * written.  A reader that finds head more than KEMU_NR_EVENTS ahead knows how many events it
+ * lost.  Time is CLOCK_MONOTONIC, on which all host cores agree.
  *
- * An event is written before head counts it (release), so a reader sees whole
- * events, but for those that are overwritten while it reads: it reads head again.
+ * The writer writes an event before head counts it (release), so a reader sees whole events.
+ * The exception is an event that the writer overwrites while it is read: therefore the reader
+ * reads head again afterwards.
  */
 #include "hardware.h"
 

@@ -1,15 +1,15 @@
 /*
- * rule.c - which of the CPUs that can go on does.
+ * rule.c - which of the enabled CPUs goes on.
  *
  * The plan's own choices come first.  When they are used up, or name a CPU that cannot go
- * on (chooser.parted_at then tells at which choice), one of three rules decides:
+ * on (chooser.parted_at then says at which choice), one of three rules decides:
  *
  *	RULE_STAY	the CPU that runs, as long as it can; otherwise the next by number
- *	RULE_RANDOM	any of them, each as likely as the others, from the seed
+ *	RULE_RANDOM	any enabled CPU, each as likely as the others, from the seed
  *	RULE_PCT	the highest priority.  At each of the planned changes the CPU that would
  *			go on gets a priority below all others (Burckhardt 2010)
  *
- * No lock: the CPU that has the baton calls this, and writes the chooser's words.
+ * Locks: none.  The CPU that has the baton calls this, and writes the chooser's words.
  */
 #include "chooser.h"
 
@@ -30,7 +30,7 @@ static u64 stay(u64 enabled, u64 me)
 	return (u64)__builtin_ctzll(after ? after : enabled);
 }
 
-/* xorshift64*.  The seed is in the plan, and so a plan is the same schedule each time. */
+/* xorshift64*.  The seed is in the plan, so a plan gives the same schedule each time. */
 static u64 at_random(struct kemu_chooser *ch, u64 enabled)
 {
 	u64 x = ch->seed ? ch->seed : 0x9e3779b97f4a7c15ULL;
@@ -52,7 +52,7 @@ static u64 first_by_priority(struct kemu_chooser *ch, u64 enabled)
 	return best;
 }
 
-/* The n-th change gives the priority n, and all begin above KEMU_MAX_CHANGES. */
+/* The n-th change gives the CPU priority n.  All CPUs begin above KEMU_MAX_CHANGES. */
 static u64 by_priority(struct kemu_chooser *ch, u64 enabled)
 {
 	u64 best = first_by_priority(ch, enabled);

@@ -9,8 +9,8 @@
  *
  * The task that frees a lock notifies the thread that has watched it longest.  Before that
  * thread is awake, a running task may take the lock again.  This keeps the lock busy, but it
- * must not go on for ever.  So after PATIENCE losses the freeing task takes the lock for that
- * waiter, and then notifies it.
+ * must come to an end.  So after PATIENCE losses the freeing task takes the lock for that
+ * waiter, and then notifies the waiter.
  *
  *	task.watching	<- the lock's offset, then 0: by the waiter (cmpxchg)
  *			   the offset with HANDING set: by the task that has freed the lock
@@ -24,7 +24,7 @@
  * The raw form guards the allocators.  It records no owner.  A thread holds it for a few
  * instructions, and never while it takes another lock or waits.
  *
- * Callers: python/spinlock.c, kernel/sched/ C halves; memory.c and heap.c the raw form.
+ * Callers: python/spinlock.c, the C halves in kernel/sched; memory.c and heap.c use the raw form.
  */
 #include "hardware.h"
 
@@ -214,7 +214,7 @@ int kemu_unlock(struct kemu_self *s, u64 *lock)
 /*
  * KEMU_CORRUPT: the word is not a raw lock's.  KEMU_STUCK: the caller is not a task, and the
  * owner has kept the lock for RAW_ROUNDS naps.  The controller must not wait for a process
- * that is stopped, nor for a word that nobody ever clears.
+ * that is stopped, nor for a word that no thread ever clears.
  */
 int kemu_raw_lock(struct kemu *k, u64 *lock)
 {

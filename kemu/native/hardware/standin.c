@@ -1,21 +1,21 @@
 /*
  * standin.c - turns under control, where the thread of a task idles for another CPU.
  *
- * A switch on one CPU takes the baton along: the thread that is given the turn goes on.  But
- * a thread may idle in place for CPU 0, as swapper, when CPU 1 gives it its turn (cpu.c):
+ * A switch on one CPU takes the baton along: the thread that gets the turn goes on.  But CPU 1
+ * may give its turn to a thread that idles in place for CPU 0, as swapper (cpu.c):
  *
- *	it sleeps idle		  It takes the turn at once, and resigns.  CPU 1 keeps the baton;
+ *	the thread sleeps idle	  It takes the turn at once, and resigns.  CPU 1 keeps the baton;
  *				  swapper's own thread then waits until CPU 0 is chosen.
- *	it is in a step, as	  It waits for CPU 0 to be chosen, and so cannot take the turn.
- *	  swapper		  CPU 1 announces OP_TURN, which can be done when the thread has
- *				  resigned, or has given CPU 0 to another task.
+ *	the thread is in a step,  It waits until CPU 0 is chosen, so it cannot take the turn.
+ *	  as swapper		  CPU 1 announces OP_TURN.  CPU 1 can do that step when the thread
+ *				  has resigned, or has given CPU 0 to another task.
  *
- *	cpu.want_value	of OP_TURN: 1 when the thread is free: by the thread, which has the
- *			baton of the CPU that it leaves
+ *	cpu.want_value	of OP_TURN: 1 when the thread is free.  Written by that thread, which has
+ *			the baton of the CPU that it leaves.
  */
 #include "chooser.h"
 
-/* The thread idles for no CPU any more.  Who gave it a turn, and waits for that, can go on. */
+/* The thread does not idle for a CPU any more.  A CPU that waits to give it a turn can go on. */
 static void release_thread(struct kemu *k, u64 slot)
 {
 	for (u64 i = 0; i < k->nr_cpus; i++)
@@ -24,10 +24,9 @@ static void release_thread(struct kemu *k, u64 slot)
 }
 
 /*
- * Before the CPU gives next its turn.  A thread that idles in place for one CPU may be given
- * its turn on another.  Where it sleeps idle, it takes the turn at once, and the giver's CPU
- * keeps the baton.  Where it is in the middle of a step, as swapper, it cannot: true, and the
- * giver's CPU waits until the thread has resigned.
+ * Called before the CPU gives next its turn.  next's thread may idle in place for another CPU.
+ * False: the thread can take the turn at once, and this CPU keeps the baton.  True: the thread
+ * is in the middle of a step, as swapper, and this CPU waits until the thread has resigned.
  */
 bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next)
 {
@@ -47,7 +46,7 @@ bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct ke
 	return true;
 }
 
-/* The CPU has given a turn that cannot be taken yet. */
+/* The CPU has given a turn that the thread cannot take yet. */
 void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
@@ -60,9 +59,9 @@ void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu)
 }
 
 /*
- * The thread has taken its turn, on the CPU of its task.  It has the baton, but for one that
- * resigned while another CPU waited for it, and for swapper's, which takes the idle duty over
- * from a thread that was given its turn elsewhere.
+ * The thread has taken its turn, on the CPU of its task.  Usually it has the baton.  Two threads
+ * must await it: a thread that resigned while another CPU waited for that; and swapper's own
+ * thread, which takes the idle duty over from a thread that got its turn on another CPU.
  */
 int kemu_take_turn_by_choice(struct kemu_self *s, u64 last)
 {
@@ -79,7 +78,7 @@ int kemu_take_turn_by_choice(struct kemu_self *s, u64 last)
 	return status;
 }
 
-/* The thread stops idling for the CPU, which idles until swapper's own thread has the baton. */
+/* The thread stops idling for the CPU.  The CPU idles until swapper's own thread has the baton. */
 void kemu_resign_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	store(&cpu->idler, kemu_slot(s->k, s->task) + 1);

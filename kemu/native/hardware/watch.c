@@ -144,8 +144,8 @@ static int wait_as_guest(struct kemu *k, u64 *word, u64 value, struct kemu_task 
 }
 
 /*
- * Under control a wait is one step, which can be done when the wait is over.  The turn of a
- * thread is no step: an OS thread is born or ends, and the CPU keeps the baton.
+ * Under control a wait is one step, which the CPU can do when the wait is over.  A wait for a
+ * thread's turn is not a step: an OS thread is born or ends, and the CPU keeps the baton.
  */
 static int wait_by_choice(struct kemu *k, struct kemu_self *s, u64 *word, u64 value)
 {
@@ -166,11 +166,11 @@ static int wait_by_choice(struct kemu *k, struct kemu_self *s, u64 *word, u64 va
 }
 
 /*
- * Waits until the word no longer has the value: for what another CPU is about to do,
- * not for what may take long.  Reads are acquires.  whom, if not NULL, is the task that
- * will change it; a script that holds it lets it go.  KEMU_PENDING: an interrupt or a
- * reschedule is due first.  KEMU_SIGNAL: the caller is no task; it may look after its
- * signals, and wait again.
+ * Waits until the word does not have the value any more.  Use it for what another CPU is about
+ * to do, not for what may take long.  Reads are acquires.  whom, if not NULL, is the task that
+ * will change the word; if a script holds that task, the hold ends.  KEMU_PENDING: an interrupt
+ * or a reschedule is due first.  KEMU_SIGNAL: the caller is not a task; it may handle its
+ * signals and wait again.
  */
 int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom)
 {
@@ -190,7 +190,7 @@ int kemu_wait_while(struct kemu *k, u64 *word, u64 value, struct kemu_task *whom
 	return status;
 }
 
-/* One step of a loop that polls for more than the word: short, and less if it changes. */
+/* One step of a loop that polls for more than the word.  It is short, and ends if the word changes. */
 void kemu_relax_while(struct kemu_self *s, u64 *word, u64 value)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);

@@ -1,7 +1,7 @@
 /*
  * python/bell.c - the methods of kemu.native.Memory that notify a thread or a CPU.
  *
- * hardware/bell.c has the protocol of a bell, hardware/cpu.c that of a kick.
+ * hardware/bell.c has the protocol of a bell.  hardware/cpu.c has the protocol of a kick.
  */
 #include "py.h"
 
@@ -50,8 +50,8 @@ PyObject *Memory_notify_monitor(Memory *m, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
-/* wait_monitor(cpu, timeout in ns): sleep until the CPU's monitor bell rings.  A spurious
- * return is part of the deal: the caller looks at everything it serves. */
+/* wait_monitor(cpu, timeout in ns): sleeps until the CPU's monitor bell rings.  It may return
+ * for no reason, so the caller looks at everything that it serves. */
 PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[2], *bell;
@@ -70,7 +70,7 @@ PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs
 	Py_RETURN_NONE;
 }
 
-/* notify_task(slot): after a store that the task's thread waits to see. */
+/* notify_task(slot): the caller has stored what the task's thread waits for. */
 PyObject *Memory_notify_task(Memory *m, PyObject *arg)
 {
 	u64 slot;

@@ -1,7 +1,7 @@
 /*
  * python/cpu.c - what a task asks of its CPU: its number, preemption on or off, interrupts on or off.
  *
- * An operation that turns preemption or interrupts on takes what is due before it returns, so it
+ * An operation that turns preemption or interrupts on takes what is due before it returns.  So it
  * may switch tasks.
  */
 #include "py.h"
@@ -82,7 +82,7 @@ static PyObject *py_local_irq_restore(PyObject *module, PyObject *arg)
 	return then_pending();
 }
 
-/* A point where preemption and interrupts are taken, and no more. */
+/* Takes an interrupt or a reschedule that is due, and does nothing else. */
 static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 {
 	struct kemu_self *s = &kemu_self;
@@ -103,15 +103,19 @@ static PyObject *py_cpu_relax(PyObject *module, PyObject *unused)
 }
 
 PyMethodDef cpu_functions[] = {
-	NOARGS("smp_processor_id", py_smp_processor_id, "The CPU the task runs on."),
-	NOARGS("preempt_count", py_preempt_count, "The current task's."),
-	NOARGS("preempt_disable", py_preempt_disable, "Nests."),
-	NOARGS("preempt_enable", py_preempt_enable, "May switch tasks."),
-	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched, "Does not switch tasks."),
-	NOARGS("need_resched", py_need_resched, "Whether this CPU was asked to schedule()."),
-	NOARGS("irqs_disabled", py_irqs_disabled, "Whether this CPU takes no interrupts now."),
-	NOARGS("local_irq_save", py_local_irq_save, "Interrupts off; returns the flags."),
-	ONE("local_irq_restore", py_local_irq_restore, "flags", "May take an interrupt and switch tasks."),
+	NOARGS("smp_processor_id", py_smp_processor_id, "The CPU that the task runs on."),
+	NOARGS("preempt_count", py_preempt_count, "The preempt_count of the current task."),
+	NOARGS("preempt_disable", py_preempt_disable, "Turn preemption off.  Calls nest."),
+	NOARGS("preempt_enable", py_preempt_enable,
+	       "Undo one preempt_disable().  May switch tasks."),
+	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched,
+	       "Undo one preempt_disable().  Does not switch tasks."),
+	NOARGS("need_resched", py_need_resched, "Whether this CPU must call schedule()."),
+	NOARGS("irqs_disabled", py_irqs_disabled, "Whether interrupts are off on this CPU."),
+	NOARGS("local_irq_save", py_local_irq_save,
+	       "Turn interrupts off.  Returns the flags for local_irq_restore()."),
+	ONE("local_irq_restore", py_local_irq_restore, "flags",
+	    "Turn interrupts on if the flags say so.  May take an interrupt and switch tasks."),
 	NOARGS("cpu_relax", py_cpu_relax, "One step of a polling loop.  May switch tasks."),
 	{ 0 },
 };

@@ -6,7 +6,7 @@
 #include "py.h"
 
 #define MAX_HANDOVERS	1000000ULL
-#define MAX_HANDOVER_NS	10000000000ULL	/* a caller cannot be interrupted meanwhile */
+#define MAX_HANDOVER_NS	10000000000ULL	/* no signal interrupts the caller meanwhile */
 
 static PyObject *py_now_ns(PyObject *module, PyObject *unused)
 {
@@ -61,7 +61,7 @@ static PyObject *list_of_words(const u64 *words, u64 n)
 	return list;
 }
 
-/* handover(core_a, core_b, n, budget_ns, sleeping): the interpreter's lock is dropped meanwhile. */
+/* handover(core_a, core_b, n, budget_ns, sleeping): drops the interpreter's lock meanwhile. */
 static PyObject *py_handover(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	PyObject *list = NULL;
@@ -86,12 +86,15 @@ static PyObject *py_handover(PyObject *module, PyObject *const *args, Py_ssize_t
 }
 
 PyMethodDef host_functions[] = {
-	NOARGS("now_ns", py_now_ns, "CLOCK_MONOTONIC, in nanoseconds."),
-	NOARGS("getcpu", py_getcpu, "The host core the thread is on."),
+	NOARGS("now_ns", py_now_ns,
+	       "CLOCK_MONOTONIC, in nanoseconds; under GATE_CONTROL the chooser's clock."),
+	NOARGS("getcpu", py_getcpu, "The host core that the thread runs on."),
 	NOARGS("smp_mb", py_smp_mb, "A full barrier."),
-	NOARGS("die_with_parent", py_die_with_parent, "SIGKILL when the parent's thread ends."),
+	NOARGS("die_with_parent", py_die_with_parent,
+	       "Have the host send SIGKILL when the parent's thread ends."),
 	FAST("handover", py_handover, "core_a, core_b, n, budget_ns, sleeping",
-	     "Nanoseconds of up to n bare round trips of four hand-overs between two host cores."),
+	     "Times up to n bare round trips between two host cores, four hand-overs each.\n"
+	     "Returns a list of nanoseconds."),
 	FAST("pin", py_pin, "tid, core", "Bind a host thread to a host core."),
 	{ 0 },
 };

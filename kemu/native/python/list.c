@@ -19,7 +19,7 @@ static PyObject *List_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 
 	if (!memory_and_word(args, kwds, &memory, &head))
 		return NULL;
-	/* What it links is looked at when it is used: a view of a damaged list can be made. */
+	/* Only a use checks the links, so that a view of a damaged list can be made. */
 	if (!kemu_word(&memory->k, head) || !kemu_word(&memory->k, head + sizeof(u64)))
 		return fail(KEMU_RANGE);
 	l = (List *)type->tp_alloc(type, 0);
@@ -68,7 +68,7 @@ static PyObject *List_empty(List *l, PyObject *unused)
 	return status < 0 ? fail(status) : PyBool_FromLong(node == l->head);
 }
 
-/* No more than a machine can have, should the list be broken. */
+/* At most as many nodes as a machine has tasks: a broken list may run in a circle. */
 static PyObject *List_nodes(List *l, PyObject *unused)
 {
 	PyObject *found = PyList_New(0);
@@ -106,14 +106,14 @@ static PyObject *List_memory(List *l, void *unused)
 }
 
 static PyGetSetDef list_getset[] = {
-	{ "head", (getter)List_head, NULL, "Where the head is in its memory, in bytes.", NULL },
-	{ "memory", (getter)List_memory, NULL, "The Memory it is in.", NULL },
+	{ "head", (getter)List_head, NULL, "The head's offset in its memory, in bytes.", NULL },
+	{ "memory", (getter)List_memory, NULL, "The Memory that the list is in.", NULL },
 	{ 0 },
 };
 
 static PyMethodDef list_methods[] = {
-	ONE("add", List_add, "node", "In front of all others."),
-	ONE("add_tail", List_add_tail, "node", "Behind all others."),
+	ONE("add", List_add, "node", "Put the node in front of all others."),
+	ONE("add_tail", List_add_tail, "node", "Put the node behind all others."),
 	NOARGS("first", List_first, "The first node's offset, or 0 if the list is empty."),
 	NOARGS("empty", List_empty, "Whether there is no node."),
 	NOARGS("nodes", List_nodes, "All nodes, in order."),

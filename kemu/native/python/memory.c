@@ -1,9 +1,8 @@
 /*
  * python/memory.c - kemu.native.Memory: the mapping, and the allocators in it.
  *
- * Anybody who holds the descriptor may map it and look: the controller, the
- * helper, the CPUs.  It stays mapped while a Word of it lives; nothing of it is
- * ever on disk.
+ * Each process that holds the descriptor may map the memory: the controller, the helper, the
+ * CPU processes.  The memory stays mapped while a Word of it lives.  It is never on disk.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -16,7 +15,7 @@
 #define HEAP_LARGEST ((64ULL << (KEMU_HEAP_CLASSES - 1)) - sizeof(u64))
 #define SEALS	(F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL)
 
-/* Under the interpreter's lock. */
+/* The interpreter's lock guards it. */
 static u64 serial;
 
 static bool map(Memory *m, int fd, u64 size)
@@ -32,7 +31,7 @@ static bool map(Memory *m, int fd, u64 size)
 	return true;
 }
 
-/* Memory.create(nr_cpus, nr_tasks, heap, arena): a new one, formatted. */
+/* Memory.create(nr_cpus, nr_tasks, heap, arena): a new memory, formatted. */
 static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[4], size;
@@ -50,7 +49,7 @@ static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t
 	m->fd = -1;
 	size = kemu_size(v[0], v[1], v[2], v[3]);
 	fd = memfd_create("kemu", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-	/* Sealed: whoever holds the descriptor could cut it, and we would get SIGBUS. */
+	/* Sealed, because otherwise a process with the descriptor could cut it: SIGBUS for us. */
 	if (fd < 0 || ftruncate(fd, (off_t)size) || fcntl(fd, F_ADD_SEALS, SEALS) ||
 	    !map(m, fd, size)) {
 		PyErr_SetFromErrno(PyExc_OSError);
@@ -63,7 +62,7 @@ static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t
 	return (PyObject *)m;
 }
 
-/* Memory(fd): attach to one that somebody else created.  Keeps its own descriptor. */
+/* Memory(fd): attaches to a memory that another process created.  Keeps its own descriptor. */
 static PyObject *Memory_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
 	static char *names[] = { "fd", NULL };
@@ -108,7 +107,7 @@ static PyObject *Memory_fileno(Memory *m, PyObject *unused)
 	return PyLong_FromLong(m->fd);
 }
 
-/* What has run out, and what helps; size: of what was asked for, if that matters. */
+/* The text says what has run out and what helps; size is its number. */
 static PyObject *full(const char *text, u64 size)
 {
 	PyErr_Format(OutOfMemory, text, (unsigned long long)size);
@@ -123,7 +122,7 @@ static PyObject *Memory_task_alloc(Memory *m, PyObject *unused)
 	(void)unused;
 	if (status == KEMU_FULL)
 		return full("all %llu task slots are in use: stop some threads, or boot with "
-			    "Machine(tasks=) of more", m->k.nr_tasks);
+			    "a larger Machine(tasks=)", m->k.nr_tasks);
 	return status_or(status, slot);
 }
 
@@ -134,7 +133,7 @@ static PyObject *Memory_task_free(Memory *m, PyObject *arg)
 	return as_word(arg, &slot) ? done(kemu_task_free(&m->k, slot)) : NULL;
 }
 
-/* symbol(name): the offset of the word that goes by the name in every process. */
+/* symbol(name): the offset of the word that has this name in every process. */
 static PyObject *Memory_symbol(Memory *m, PyObject *arg)
 {
 	Py_ssize_t len;
@@ -146,8 +145,8 @@ static PyObject *Memory_symbol(Memory *m, PyObject *arg)
 		return PyErr_ExceptionMatches(PyExc_UnicodeError) ? fail(KEMU_RANGE) : NULL;
 	status = kemu_symbol(&m->k, name, (u64)len, &index);
 	if (status == KEMU_FULL)
-		return full("all %llu names are in use, of points, per-CPU variables, hotplug callbacks "
-			    "and overrides: use fewer", KEMU_NR_SYMBOLS);
+		return full("all %llu names of points, per-CPU variables, hotplug callbacks and "
+			    "overrides are in use: use fewer names", KEMU_NR_SYMBOLS);
 	return status_or(status, m->k.symbols + index * sizeof(struct kemu_symbol));
 }
 
@@ -177,9 +176,9 @@ static PyObject *Memory_publish(Memory *m, PyObject *arg)
 		return NULL;
 	status = kemu_publish(&m->k, data, (u64)len, &off);
 	if (status == KEMU_FULL)
-		return full("no room for a function of %llu bytes, which are kept for good: send the same "
-			    "function and not a new lambda each time, or boot with Machine(memory=) of "
-			    "more MiB", (u64)len);
+		return full("no room for a function of %llu bytes, which the machine never frees: send the "
+			    "same function each time and not a new lambda, or boot with "
+			    "Machine(memory=) of more MiB", (u64)len);
 	return status_or(status, off);
 }
 
@@ -206,8 +205,8 @@ static PyObject *Memory_heap_alloc(Memory *m, PyObject *arg)
 		return NULL;
 	status = kemu_heap_alloc(&m->k, size, &off);
 	if (status == KEMU_FULL && size > HEAP_LARGEST)
-		return full("%llu bytes in one piece: arguments, data and structures have at most "
-			    "4 MiB; send a file's name, or parts", size);
+		return full("%llu bytes in one piece: arguments, data and structures may have at most "
+			    "4 MiB; send a file's name instead, or smaller parts", size);
 	if (status == KEMU_FULL)
 		return full("no room for %llu bytes in the shared heap: free some, or boot with "
 			    "Machine(memory=) of more MiB", size);
@@ -233,7 +232,7 @@ static PyObject *Memory_read(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 	return PyBytes_FromStringAndSize(m->k.base + v[0], (Py_ssize_t)v[1]);
 }
 
-/* write(offset, bytes): only into a block of the heap, or the report. */
+/* write(offset, bytes): writes only to a block of the heap or to the report. */
 static PyObject *Memory_write(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 off, report = (u64)((char *)m->k.hdr->report - m->k.base), room;
@@ -307,7 +306,7 @@ static PyObject *Memory_end_hold_of(Memory *m, PyObject *arg)
 	Py_RETURN_NONE;
 }
 
-/* The shape is what was checked when the memory was mapped, not what the header says now. */
+/* The numbers that were checked when the memory was mapped, not what the header says now. */
 static PyObject *Memory_number(Memory *m, void *offset)
 {
 	return from_word(*(u64 *)((char *)m + (size_t)offset));
@@ -322,44 +321,59 @@ static PyObject *Memory_place(Memory *m, void *offset)
 #define PLACE(name, field, doc) { name, (getter)Memory_place, NULL, doc, (void *)offsetof(Memory, field) }
 
 static PyGetSetDef memory_getset[] = {
-	NUMBER("serial", serial, "A number no other Memory of this process ever has: a key for caches."),
-	NUMBER("size", k.size, "In bytes."),
-	NUMBER("nr_cpus", k.nr_cpus, "How many CPUs it has."),
-	NUMBER("nr_tasks", k.nr_tasks, "How many task slots it has."),
-	NUMBER("symbols", k.symbols, "Where the symbols begin, in bytes."),
-	PLACE("cpus", k.cpus, "Where the CPUs begin, in bytes."),
-	PLACE("tasks", k.tasks, "Where the task slots begin, in bytes."),
+	NUMBER("serial", serial,
+	       "A number that no other Memory of this process ever has: a key for caches."),
+	NUMBER("size", k.size, "The size of the memory, in bytes."),
+	NUMBER("nr_cpus", k.nr_cpus, "How many CPUs the memory has."),
+	NUMBER("nr_tasks", k.nr_tasks, "How many task slots the memory has."),
+	NUMBER("symbols", k.symbols, "The offset of the symbols, in bytes."),
+	PLACE("cpus", k.cpus, "The offset of the CPUs, in bytes."),
+	PLACE("tasks", k.tasks, "The offset of the task slots, in bytes."),
 	{ 0 },
 };
 
 static PyMethodDef memory_methods[] = {
 	{ "create", (PyCFunction)(void (*)(void))Memory_create, METH_FASTCALL | METH_CLASS,
-	  "create($type, nr_cpus, nr_tasks, heap, arena, /)\n--\n\nA new memory; sizes in bytes." },
-	NOARGS("fileno", Memory_fileno, "The memfd."),
-	NOARGS("task_alloc", Memory_task_alloc, "A free task slot, its generation counted up."),
-	ONE("task_free", Memory_task_free, "slot", "Give it back; its state becomes POISON."),
-	ONE("symbol", Memory_symbol, "name", "The offset of the word of that name."),
+	  "create($type, nr_cpus, nr_tasks, heap, arena, /)\n--\n\n"
+	  "Make a new memory.  heap and arena are sizes in bytes." },
+	NOARGS("fileno", Memory_fileno, "The descriptor of the memfd."),
+	NOARGS("task_alloc", Memory_task_alloc,
+	       "Allocate a task slot.  Adds 1 to its generation; returns the slot."),
+	ONE("task_free", Memory_task_free, "slot", "Free the slot.  Its state becomes POISON."),
+	ONE("symbol", Memory_symbol, "name", "The offset of the word that has this name."),
 	ONE("symbol_name", Memory_symbol_name, "offset", "The name of the word at that offset."),
-	ONE("publish", Memory_publish, "data", "Bytes into the arena; returns their offset."),
-	ONE("published", Memory_published, "offset", "The bytes published there."),
-	ONE("heap_alloc", Memory_heap_alloc, "size", "A zeroed block of the heap."),
-	ONE("heap_free", Memory_heap_free, "offset", "Free a block; a second time is an error."),
-	FAST("read", Memory_read, "offset, length", "Bytes as they are now."),
-	FAST("write", Memory_write, "offset, data", "Bytes into a block of the heap, or the report."),
-	FAST("list_add", Memory_list_add, "head, node", "Caller holds the list's lock."),
-	FAST("list_add_tail", Memory_list_add_tail, "head, node", "Caller holds the list's lock."),
-	ONE("list_del", Memory_list_del, "node", "list_del_init().  Caller holds the list's lock."),
-	ONE("list_next", Memory_list_next, "node", "The node after it; the head itself if none."),
-	ONE("kick", Memory_kick, "cpu", "After a store to need_resched or ipi.  Full barrier."),
+	ONE("publish", Memory_publish, "data", "Copy the bytes to the arena.  Returns their offset."),
+	ONE("published", Memory_published, "offset", "The bytes that were published at that offset."),
+	ONE("heap_alloc", Memory_heap_alloc, "size",
+	    "Allocate a block of the heap.  It is zero.  Returns its offset."),
+	ONE("heap_free", Memory_heap_free, "offset",
+	    "Free a block.  To free it twice is an error."),
+	FAST("read", Memory_read, "offset, length", "A copy of the bytes as they are now."),
+	FAST("write", Memory_write, "offset, data",
+	     "Write the bytes to a block of the heap, or to the report."),
+	FAST("list_add", Memory_list_add, "head, node",
+	     "Put the node in front of all others.  Caller holds the list's lock."),
+	FAST("list_add_tail", Memory_list_add_tail, "head, node",
+	     "Put the node behind all others.  Caller holds the list's lock."),
+	ONE("list_del", Memory_list_del, "node",
+	    "Take the node off its list (list_del_init()).  Caller holds the list's lock."),
+	ONE("list_next", Memory_list_next, "node",
+	    "The node after this one; after the last node comes the head."),
+	ONE("kick", Memory_kick, "cpu",
+	    "Make the CPU look at need_resched and ipi, which the caller has stored.  Full barrier."),
 	ONE("send_reschedule", Memory_send_reschedule, "cpu",
-	    "kick(), put off until the caller holds no spinlock."),
+	    "Kick the CPU as soon as the caller holds no spinlock."),
 	ONE("notify_monitor", Memory_notify_monitor, "cpu", "Wake the CPU process's main thread."),
-	FAST("wait_monitor", Memory_wait_monitor, "cpu, timeout_ns", "Sleep until rung."),
-	ONE("notify_task", Memory_notify_task, "slot", "Wake the task's thread, to look at its turn."),
+	FAST("wait_monitor", Memory_wait_monitor, "cpu, timeout_ns",
+	     "Sleep until the CPU's monitor bell rings.  It may return for no reason."),
+	ONE("notify_task", Memory_notify_task, "slot",
+	    "Wake the task's thread, so that it looks at its turn."),
 	NOARGS("notify_all", Memory_notify_all, "Ring every bell, after a panic."),
 	NOARGS("all_blocked", Memory_all_blocked, "Whether no CPU has anything to do."),
 	ONE("end_hold_of", Memory_end_hold_of, "slot", "Let the task go if a script holds it."),
-	FAST("events", Memory_events, "cpu, since", "(head, events) of that CPU's ring."),
+	FAST("events", Memory_events, "cpu, since",
+	     "(head, events): how many events the CPU has ever written, and those from number\n"
+	     "since that are left."),
 	{ 0 },
 };
 

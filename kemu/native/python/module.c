@@ -7,22 +7,26 @@ PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, *Machin
 
 static const struct { int status; PyObject **type; const char *text; } failures[] = {
 	{ KEMU_STOPPED, &MachineStopped, "the machine has stopped" },
-	{ KEMU_NOTASK, &NoTask, "only a task of a machine may do this; use Machine.run()" },
-	{ KEMU_RANGE, &UsageError, "an offset, slot, size or name that this memory does not have" },
-	{ KEMU_NOTOWNER, &UsageError, "the lock is not held by the current task" },
-	{ KEMU_RECURSION, &UsageError, "spinlock recursion: the current task holds the lock already" },
-	{ KEMU_FULL, &OutOfMemory, "no shared memory left; boot with more" },
-	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself,"
-	  " or a lock names an owner there is not: something wrote over it" },
-	{ KEMU_STUCK, &MachineError, "a CPU process has held a lock of the shared memory's allocators for half a"
-	  " second: it is stopped, or starved, or something wrote over the lock.  Try again" },
-	{ KEMU_ATOMIC, &AtomicHold, "a task cannot be held at a point with a spinlock held, but by kind=\"locked\"" },
-	{ KEMU_BUSY, &UsageError, "the node is on a list, or the thread is a task, already" },
+	{ KEMU_NOTASK, &NoTask, "the calling thread is not a task of a machine, and only a task may"
+	  " do this: run the function in a task, with Machine.run()" },
+	{ KEMU_RANGE, &UsageError, "this memory does not have the given offset, slot, size or name" },
+	{ KEMU_NOTOWNER, &UsageError, "the current task does not hold the lock, and only its owner may"
+	  " unlock it" },
+	{ KEMU_RECURSION, &UsageError, "spinlock recursion: the current task already holds the lock" },
+	{ KEMU_FULL, &OutOfMemory, "the shared memory is full: boot with Machine(memory=) of more MiB" },
+	{ KEMU_CORRUPT, &MachineError, "a list in shared memory contradicts itself, or a lock names"
+	  " an owner that does not exist: something has written over it" },
+	{ KEMU_STUCK, &MachineError, "a CPU process has held a lock of the shared memory's allocators"
+	  " for half a second: it is stopped or starved, or something has written over the lock;"
+	  " try again" },
+	{ KEMU_ATOMIC, &AtomicHold, "the task holds a spinlock at the point, so only a hold of"
+	  " kind=\"locked\" can hold it there" },
+	{ KEMU_BUSY, &UsageError, "the node is already on a list, or the thread is already a task" },
 };
 
 PyObject *fail(int status)
 {
-	if (status == KEMU_RAISED)	/* by a vector, and it is set */
+	if (status == KEMU_RAISED)	/* a vector has set the exception */
 		return NULL;
 	for (size_t i = 0; i < sizeof(failures) / sizeof(*failures); i++)
 		if (failures[i].status == status) {
@@ -32,7 +36,7 @@ PyObject *fail(int status)
 	return PyErr_SetFromErrno(PyExc_OSError);
 }
 
-/* The caller is not entitled to the call: it would wait for ever, or end another task's switch. */
+/* The caller may not make the call: it would wait without end, or end another task's switch. */
 PyObject *refuse(const char *why)
 {
 	PyErr_SetString(UsageError, why);
@@ -64,7 +68,7 @@ bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *v
 	return true;
 }
 
-/* What a view is made of: (memory, something), borrowed, and a memory that is mapped. */
+/* Parses the arguments of a view: (memory, other).  Both are borrowed; the memory is mapped. */
 Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other)
 {
 	PyObject *memory;
@@ -115,7 +119,7 @@ static bool borrow_errors(void)
 	return ok;
 }
 
-/* ---- layout.h, read by kemu.memory: no offset is typed twice ------------- */
+/* ---- layout.h, for kemu.memory: Python reads each offset from these tables ---- */
 
 struct field { const char *name; size_t offset; };
 
@@ -245,8 +249,8 @@ PyMODINIT_FUNC PyInit__hardware(void)
 
 #ifdef Py_GIL_DISABLED
 	/*
-	 * The vectors, the table of tasks and the serial numbers are static, and the
-	 * interpreter's lock guards them.  So a free-threaded Python turns the lock on.
+	 * The vectors, the table of tasks and the serial numbers are static.  The
+	 * interpreter's lock guards them, so a free-threaded Python must turn it on.
 	 */
 	if (module && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_USED))
 		Py_CLEAR(module);

@@ -5,7 +5,7 @@
 
 static PyObject *point_names;
 
-/* set_point_names(mapping): from a point's name to its symbol. */
+/* set_point_names(mapping): the mapping gives the symbol of each point's name. */
 static PyObject *py_set_point_names(PyObject *module, PyObject *mapping)
 {
 	(void)module;
@@ -26,7 +26,7 @@ static bool point_number(PyObject *arg, u64 *point)
 	return known;
 }
 
-/* The usual case, nothing armed, does not look the name up. */
+/* Usually nothing is armed, and then the name is not looked up. */
 static PyObject *py_point(PyObject *module, PyObject *arg)
 {
 	struct kemu_self *s = &kemu_self;
@@ -54,7 +54,7 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	return done(status);
 }
 
-/* A number, or a word that is read. */
+/* Takes a number, or reads the word that is given. */
 static bool as_value(PyObject *arg, u64 *value)
 {
 	if (!PyObject_TypeCheck(arg, &Word_Type))
@@ -63,7 +63,7 @@ static bool as_value(PyObject *arg, u64 *value)
 	return true;
 }
 
-/* trace(event, subject's slot or -1, a, b, c): arguments are looked at only if there is a trace. */
+/* trace(event, subject's slot or -1, a, b, c): looks at the arguments only while it traces. */
 static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[5] = { 0 };
@@ -89,9 +89,12 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 }
 
 PyMethodDef point_functions[] = {
-	ONE("set_point_names", py_set_point_names, "mapping", "From a point's name to its symbol."),
-	ONE("point", py_point, "name_or_number", "A named point: traced, held, delayed as armed."),
+	ONE("set_point_names", py_set_point_names, "mapping",
+	    "Set the mapping from a point's name to its symbol."),
+	ONE("point", py_point, "name_or_number",
+	    "Pass a named point.  It does what is armed: a trace event, a hold, a delay."),
 	FAST("trace", py_trace, "event, slot, a=0, b=0, c=0",
-	     "An event into this CPU's ring, if tracing.  A word given for a, b or c is read then."),
+	     "Write an event to this CPU's ring, if tracing is on.  Reads a word given for a, b\n"
+	     "or c only then."),
 	{ 0 },
 };

@@ -1,8 +1,8 @@
 /*
- * py.h - what the files of this folder share; the one file that names Python.h.
+ * py.h - what the files of this folder share; the only file that includes Python.h.
  *
- * Nothing that Python passes can crash the interpreter: offsets, slots and
- * sizes are checked, and wrong ones raise kemu.errors.
+ * No argument from Python can crash the interpreter: the methods check each offset, slot and
+ * size, and raise one of kemu.errors for a wrong one.
  */
 #ifndef KEMU_PY_H
 #define KEMU_PY_H
@@ -13,11 +13,11 @@
 #include "hardware/hardware.h"
 #include "sched/sched.h"
 
-/* A mapping.  Words of it keep it alive, and so mapped. */
+/* A mapping.  Each Word of it holds a reference, so the memory stays mapped. */
 typedef struct {
 	PyObject_HEAD
 	struct kemu k;
-	u64 serial;		/* no other Memory of the process ever has it */
+	u64 serial;		/* no other Memory of the process ever has this number */
 	int fd;
 } Memory;
 
@@ -53,7 +53,7 @@ static inline PyObject *from_word(u64 value)
 	return PyLong_FromLongLong((long long)value);
 }
 
-/* python/task.c: what the calling thread is, and what is due on its CPU */
+/* python/task.c: the calling thread as a task, and what is due on its CPU */
 extern PyMethodDef task_functions[];
 void replace_object(PyObject **slot, PyObject *view);
 bool is_task(void);
@@ -92,13 +92,13 @@ PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 /* python/word.c */
 int word_gate(Word *w, enum kemu_op op, u64 value);
 
-/* The gate: one branch when nothing is armed. */
+/* The gate costs one branch when nothing is armed. */
 static inline bool pass_gate(Word *w, enum kemu_op op, u64 value)
 {
 	return !unlikely(load(&w->hdr->gate)) || word_gate(w, op, value) >= 0;
 }
 
-/* Method table rows; the text before -- is the signature that help() shows. */
+/* The rows of a method table.  help() shows the text before -- as the signature. */
 #define NOARGS(name, fn, doc)	{ name, (PyCFunction)fn, METH_NOARGS, name "($self, /)\n--\n\n" doc }
 #define ONE(name, fn, arg, doc)	{ name, (PyCFunction)fn, METH_O, name "($self, " arg ", /)\n--\n\n" doc }
 #define FAST(name, fn, sig, doc) \

@@ -1,5 +1,5 @@
 /*
- * python/ring.c - the methods of kemu.native.Memory that ring bells and read the trace rings.
+ * python/ring.c - the method of kemu.native.Memory that reads a trace ring.
  */
 #include "py.h"
 
@@ -21,7 +21,7 @@ static PyObject *event(const struct kemu_event *e)
 }
 
 /*
- * events(cpu, since): (head, [event, ...]) of the ring from number `since` on.
+ * events(cpu, since): returns (head, [event, ...]); the list begins at event number `since`.
  * An event is (ns, id, cpu, pid, comm, subject pid or -1, subject comm, a, b, c).
  */
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs)
@@ -43,7 +43,7 @@ PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 
 		copy = ring[i % KEMU_NR_EVENTS];
 		smp_mb();
-		/* Overwritten while it was read: the writer is KEMU_NR_EVENTS ahead. */
+		/* The writer is KEMU_NR_EVENTS ahead, so it may have overwritten the copy. */
 		if (load_acquire(&m->k.cpus[v[0]].ring_head) >= i + KEMU_NR_EVENTS)
 			continue;
 		item = event(&copy);

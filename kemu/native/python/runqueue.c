@@ -1,5 +1,5 @@
 /*
- * python/runqueue.c - kemu.native.RunQueue: the queues of one CPU (runqueue.c).
+ * python/runqueue.c - kemu.native.RunQueue: the queues of one CPU (kernel/sched/runqueue.c).
  *
  * Caller of every method holds the CPU's rq_lock.
  */
@@ -123,15 +123,20 @@ static PyObject *RunQueue_resched(RunQueue *q, PyObject *unused)
 }
 
 static PyMethodDef runqueue_methods[] = {
-	ONE("enqueue", RunQueue_enqueue, "slot", "Behind its equals.  False: of no queue's class."),
-	ONE("dequeue", RunQueue_dequeue, "slot", "False: not queued as its class says."),
-	ONE("activate", RunQueue_activate, "slot", "enqueue(), and say so.  0, or BUG_..."),
-	ONE("deactivate", RunQueue_deactivate, "slot", "dequeue(), and say so.  0, or BUG_..."),
-	NOARGS("pick_next", RunQueue_pick_next, "The slot of the best queued task, or of idle; or BUG_..."),
+	ONE("enqueue", RunQueue_enqueue, "slot",
+	    "Queue the task behind its equals.  False: its class has no queue."),
+	ONE("dequeue", RunQueue_dequeue, "slot",
+	    "Take the task off its queue.  False: the queue of its class does not have it."),
+	ONE("activate", RunQueue_activate, "slot", "enqueue(), and set on_rq.  Returns 0 or BUG_..."),
+	ONE("deactivate", RunQueue_deactivate, "slot",
+	    "dequeue(), and clear on_rq.  Returns 0 or BUG_..."),
+	NOARGS("pick_next", RunQueue_pick_next,
+	       "The slot of the most urgent queued task, or of the idle task; or BUG_..."),
 	ONE("check_preempt", RunQueue_check_preempt, "slot",
-	    "It was just queued: make the CPU look whether it should run instead."),
+	    "The task was just queued: make the CPU call schedule() if it may have to switch."),
 	NOARGS("resched", RunQueue_resched, "Make the CPU call schedule() soon."),
-	NOARGS("first", RunQueue_first, "The slot of the first of the most urgent queue, or -1."),
+	NOARGS("first", RunQueue_first,
+	       "The slot of the first task in the most urgent queue; -1: none is queued."),
 	{ 0 },
 };
 

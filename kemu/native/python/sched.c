@@ -1,17 +1,21 @@
 /*
  * python/sched.c - the scheduler's C halves as Python calls them.
  *
- * A negative number is one of BUG_...: the kernel says in words what is broken, and stops.
+ * A negative result is one of BUG_...: an invariant is broken.  kernel/sched/bug.py turns the
+ * number into a sentence and stops the machine.
  */
 #include "py.h"
 
-/* A broken invariant is the kernel's business; any other failure is an exception. */
+/* The kernel gets the number of a broken invariant; any other failure is an exception. */
 PyObject *status_or_bug(int status)
 {
 	return status >= 0 || status <= KEMU_BUG ? PyLong_FromLong(status) : fail(status);
 }
 
-/* 0, or one more than the slot of a dead task, to be freed; ENDS, after which it is no task. */
+/*
+ * 0: no task died.  n > 0: the caller is to free the dead task in slot n - 1.  ENDS: the thread
+ * is not a task any more.
+ */
 static PyObject *switch_result(int status, const u64 *dead)
 {
 	if (likely(status >= 0))
@@ -28,7 +32,7 @@ static PyObject *py_schedule(PyObject *module, PyObject *arg)
 	u64 dead = 0;
 
 	(void)module;
-	/* The vector that takes a reschedule is past the place where it is taken. */
+	/* The reschedule vector runs inside such a call already, so it does not begin one. */
 	if (preempt < 0 || !(preempt ? is_task() : begins_call()))
 		return NULL;
 	return switch_result(kemu_schedule(&kemu_self, preempt, &dead), &dead);
@@ -50,8 +54,8 @@ static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
 	if (!as_word(arg, &last) || !is_task())
 		return NULL;
 	if (kemu_self.begun != HAS_TURN)
-		return refuse("finish_switch(): no switch brought this task here just now; only a new "
-			      "task calls it, once, after wait_turn()");
+		return refuse("finish_switch(): this task has no switch to finish; only a new task calls "
+			      "it, once, after wait_turn()");
 	kemu_self.begun = RUNS;
 	return switch_result(kemu_finish_switch(&kemu_self, last, &dead), &dead);
 }
@@ -110,7 +114,7 @@ static PyObject *py_program_event(PyObject *module, PyObject *unused)
 	return is_task() ? done(kemu_program_event(kemu_self.k, kemu_this_cpu(&kemu_self))) : NULL;
 }
 
-/* A state that no waker's mask has is for a task that another task knows how to wake or free. */
+/* No usual waker matches these states, so a task may use one only if some task wakes or frees it. */
 static bool may_set(u64 state)
 {
 	u64 flags = load(&kemu_self.task->flags);
@@ -120,7 +124,7 @@ static bool may_set(u64 state)
 	if (state == TASK_DEAD && flags & (PF_EXITING | PF_REBORN))
 		return true;
 	PyErr_Format(UsageError, "set_special_state(%lld): only a kernel thread may be TASK_PARKED (%d), and "
-		     "only a task that exits TASK_DEAD (%d); otherwise call set_current_state()",
+		     "only a task that exits may be TASK_DEAD (%d); otherwise call set_current_state()",
 		     (long long)state, TASK_PARKED, TASK_DEAD);
 	return false;
 }
@@ -135,7 +139,7 @@ static PyObject *py_set_special_state(PyObject *module, PyObject *arg)
 	return done(kemu_set_special_state(&kemu_self, state));
 }
 
-/* The usual answer, inactive and as wanted, is one number: no tuple for it. */
+/* One number and not a tuple, which would cost more: the task is usually inactive, as wanted. */
 static PyObject *py_look_inactive(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[2], what = 0, switches = 0;
@@ -191,7 +195,7 @@ static PyObject *py_wait_for_completion(PyObject *module, PyObject *const *args,
 	return switch_result(status, &dead);
 }
 
-/* The flags; p's CPU is whatever it holds now, and stays so until it is unlocked. */
+/* Returns the flags.  p stays on its CPU until the caller unlocks. */
 static PyObject *py_task_rq_lock(PyObject *module, PyObject *arg)
 {
 	struct kemu_task *p = task_arg(arg);
@@ -216,28 +220,36 @@ static PyObject *py_usable_mask(PyObject *module, PyObject *arg)
 }
 
 PyMethodDef sched_functions[] = {
-	ONE("schedule", py_schedule, "preempt", "Sleep, if the state says so, or let others run;\n"
-	    "preempt: the task is made to.  0; one more than the slot of a dead task, to be freed;\n"
-	    "ENDS: the thread is no task's any more; or BUG_...  May switch tasks."),
-	NOARGS("schedule_once", py_schedule_once, "schedule(False) for who has turned preemption off."),
-	ONE("finish_switch", py_finish_switch, "last", "After wait_turn(); returns as schedule()."),
+	ONE("schedule", py_schedule, "preempt",
+	    "Sleep if the task's state says so; otherwise let other tasks run.  preempt: the\n"
+	    "task is preempted and does not sleep.  Returns 0; one more than the slot of a dead\n"
+	    "task, which the caller is to free; ENDS: the thread is not a task any more; or\n"
+	    "BUG_...  May switch tasks."),
+	NOARGS("schedule_once", py_schedule_once,
+	       "schedule(False) for a caller that has turned preemption off: at most one switch."),
+	ONE("finish_switch", py_finish_switch, "last",
+	    "Finish a new task's first switch, after wait_turn().  Returns what schedule() returns."),
 	FAST("try_to_wake_up", py_try_to_wake_up, "slot, mask",
-	     "Wake the task if its state is in the mask: whether it was; or BUG_..."),
-	ONE("set_special_state", py_set_special_state, "state", "Set the current task's, under pi_lock."),
+	     "Wake the task if its state is in the mask.  Returns whether it was; or BUG_..."),
+	ONE("set_special_state", py_set_special_state, "state",
+	    "Set the state of the current task, under its pi_lock."),
 	FAST("look_inactive", py_look_inactive, "slot, state",
-	     "Whether the task is off its CPU and every runqueue, in that state if it is not 0:\n"
-	     "its count of voluntary switches; if not, minus LOOK_ bits that say why."),
+	     "Whether the task is off its CPU and on no runqueue, and in that state if it is not 0.\n"
+	     "Yes: its count of voluntary switches.  No: minus the LOOK_ bits that say why."),
 	ONE("select_fallback", py_select_fallback, "slot",
-	    "Some CPU for a task that cannot go where it should; may widen its mask; or BUG_...\n"
+	    "Some CPU for a task that cannot go where it should; or BUG_...  May widen its mask.\n"
 	    "Caller holds its pi_lock or rq_lock."),
-	ONE("complete", py_complete, "offset", "One event.  0, or BUG_..."),
-	ONE("complete_all", py_complete_all, "offset", "Events for everybody, for good.  0, or BUG_..."),
+	ONE("complete", py_complete, "offset", "Add one event to the completion.  Returns 0 or BUG_..."),
+	ONE("complete_all", py_complete_all, "offset",
+	    "Add events for all tasks, now and later.  Returns 0 or BUG_..."),
 	FAST("wait_for_completion", py_wait_for_completion, "offset, deadline=NEVER",
-	     "Wait for an event and take it: 0.  None: the deadline has passed, and none has come.\n"
-	     "Any other number is one of schedule()'s, and the caller is to call again."),
+	     "Wait for an event and take it.  Returns 0; or None, if the deadline has passed and no\n"
+	     "event has come.  Any other number is a result of schedule(): handle it, call again."),
 	ONE("task_rq_lock", py_task_rq_lock, "slot",
-	    "Interrupts off, the task's pi_lock, then the rq_lock of its CPU.  Returns the flags."),
-	ONE("usable_mask", py_usable_mask, "slot", "The CPUs that the task may run on, by its kind."),
+	    "Turn interrupts off, take the task's pi_lock, then the rq_lock of its CPU.  Returns\n"
+	    "the flags."),
+	ONE("usable_mask", py_usable_mask, "slot",
+	    "The CPUs that the task may run on: online ones for a kernel thread, otherwise active ones."),
 	NOARGS("program_event", py_program_event, "Set this CPU's next event.  Caller holds its timer_lock."),
 	{ 0 },
 };

@@ -1,19 +1,18 @@
 /*
  * python/spinlock.c - kemu.native.SpinLock: a Word that is a lock with an owner.
  *
- * Locking disables preemption first and unlocking enables it last, so what is
- * due (an interrupt, a reschedule) is taken inside the unlock: it may switch
- * tasks.
+ * lock() disables preemption first, and unlock() enables it last.  So unlock() takes what is due
+ * (an interrupt, a reschedule), and may switch tasks.
  */
 #include "py.h"
 
 typedef struct {
 	Word word;
-	PyObject *class_name;	/* NULL: its uses are not tracked */
+	PyObject *class_name;	/* NULL: uses of the lock are not tracked */
 	u64 class;		/* the offset of the symbol, once it has been looked up */
 } SpinLock;
 
-/* Tells lockuse.c that the current task is about to take the lock.  Out of line: it is rare. */
+/* Reports to lockuse.c that the current task is about to take the lock.  Out of line: it is rare. */
 static __attribute__((noinline, cold)) bool note_use(SpinLock *l)
 {
 	struct kemu *k = &l->word.memory->k;
@@ -131,13 +130,17 @@ static PyObject *SpinLock_is_held(Word *w, PyObject *unused)
 }
 
 static PyMethodDef spinlock_methods[] = {
-	NOARGS("lock", SpinLock_lock, "Take it; disables preemption.  Full barrier."),
-	NOARGS("unlock", SpinLock_unlock, "Free it (release); enables preemption.  May switch tasks."),
-	NOARGS("lock_irqsave", SpinLock_lock_irqsave, "Interrupts off, then lock().  Returns the flags."),
-	NOARGS("lock_irq", SpinLock_lock_irqsave, "Interrupts off, then lock()."),
-	ONE("unlock_irqrestore", SpinLock_unlock_irqrestore, "flags", "unlock(), interrupts as they were."),
-	NOARGS("unlock_irq", SpinLock_unlock_irq, "unlock(), interrupts on."),
-	NOARGS("is_held", SpinLock_is_held, "Whether the current task holds it."),
+	NOARGS("lock", SpinLock_lock, "Take the lock.  Disables preemption.  Full barrier."),
+	NOARGS("unlock", SpinLock_unlock,
+	       "Free the lock (release).  Enables preemption.  May switch tasks."),
+	NOARGS("lock_irqsave", SpinLock_lock_irqsave,
+	       "Turn interrupts off, then lock().  Returns the flags."),
+	NOARGS("lock_irq", SpinLock_lock_irqsave, "Turn interrupts off, then lock()."),
+	ONE("unlock_irqrestore", SpinLock_unlock_irqrestore, "flags",
+	    "unlock(), then set interrupts as the flags say.  May switch tasks."),
+	NOARGS("unlock_irq", SpinLock_unlock_irq,
+	       "unlock(), then turn interrupts on.  May switch tasks."),
+	NOARGS("is_held", SpinLock_is_held, "Whether the current task holds the lock."),
 	{ 0 },
 };
 

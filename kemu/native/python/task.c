@@ -1,12 +1,12 @@
 /*
  * python/task.c - what the calling thread does as a task of a machine.
  *
- * After an operation that opens the CPU to interrupts or preemption (unlock,
- * enable, wait_while), what is due is taken through the vectors, which the
- * kernel sets once per process.  So those operations may switch tasks.
+ * An operation that opens the CPU to interrupts or preemption (unlock, enable, wait_while) takes
+ * what is due through the vectors.  The kernel sets the vectors once per process.  So those
+ * operations may switch tasks.
  *
- * thread_view is the Python object that stands for kemu_self.thread.  current() hands it
- * out, unless the thread stands in for swapper: then it is swapper's, from the table.
+ * thread_view is the Python object that stands for kemu_self.thread.  current() returns it.  If
+ * the thread stands in for swapper, current() returns swapper's view from the table instead.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -27,8 +27,8 @@ bool is_task(void)
 }
 
 /*
- * Before a mechanism of the kernel, which begins by turning interrupts or preemption off: the
- * last place where jitter may interrupt the task.
+ * Called at the beginning of a mechanism of the kernel.  The mechanism turns interrupts or
+ * preemption off next, so this is the last place where jitter may interrupt the task.
  */
 bool begins_call(void)
 {
@@ -53,7 +53,7 @@ static bool call(PyObject *vector)
 	return result != NULL;
 }
 
-/* Interrupts are taken with interrupts off and a hardirq count, as hardware and entry code do. */
+/* Takes an interrupt with interrupts off and a hardirq count, as hardware and entry code do. */
 static bool take_irq(struct kemu_cpu *cpu)
 {
 	struct kemu_task *t = kemu_self.task;
@@ -80,7 +80,7 @@ static bool reschedule(struct kemu_self *s)
 	return ok;
 }
 
-/* Takes whatever is due; false with a Python error set. */
+/* Takes all that is due.  False: a Python exception is set. */
 bool take_pending(void)
 {
 	struct kemu_self *s = &kemu_self;
@@ -95,7 +95,7 @@ bool take_pending(void)
 			fail(KEMU_STOPPED);
 			return false;
 		}
-		if (!irq_vector)	/* no kernel yet: it stays pending */
+		if (!irq_vector)	/* no kernel yet: what is due stays pending */
 			return true;
 		if (kemu_irq_pending(cpu)) {
 			if (!take_irq(cpu))
@@ -116,7 +116,7 @@ PyObject *then_pending(void)
 	Py_RETURN_NONE;
 }
 
-/* A class of locks is taken in a new way: lock_vector judges it. */
+/* A task takes a lock of the class in a new way: lock_vector judges that. */
 int lock_used(u64 class, u64 use, u64 before)
 {
 	PyObject *result;
@@ -142,7 +142,7 @@ static void block_signals(void)
 {
 	sigset_t all;
 
-	/* Python's handlers run in the main thread: let signals go there. */
+	/* Python's handlers run in the main thread, so signals go there. */
 	sigfillset(&all);
 	sigdelset(&all, SIGSEGV);
 	sigdelset(&all, SIGBUS);
@@ -151,7 +151,7 @@ static void block_signals(void)
 	pthread_sigmask(SIG_BLOCK, &all, NULL);
 }
 
-/* enter(memory, slot, view): the calling thread is this task's from now on. */
+/* enter(memory, slot, view): from now on the calling thread runs as this task. */
 static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	Memory *memory;
@@ -183,13 +183,13 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 	Py_RETURN_NONE;
 }
 
-/* leave(): it is no task any more.  Its slot is not touched. */
+/* leave(): the calling thread is not a task any more.  The slot keeps its words. */
 PyObject *py_leave(PyObject *module, PyObject *unused)
 {
 	PyObject *view = thread_view, *memory = (PyObject *)self_memory;
 
 	(void)module, (void)unused;
-	/* All of it before any __del__ runs, which might enter() again. */
+	/* Clear everything before a __del__ runs: it may call enter() again. */
 	kemu_self = (struct kemu_self) { 0 };
 	thread_view = NULL;
 	self_memory = NULL;
@@ -259,8 +259,8 @@ static PyObject *py_wait_turn(PyObject *module, PyObject *unused)
 	if (!is_task())
 		return NULL;
 	if (kemu_self.begun != ENTERED)
-		return refuse("wait_turn(): this task has had its first turn; only the thread of a new "
-			      "task waits for one.  Call schedule() to sleep");
+		return refuse("wait_turn(): this task has had its first turn, and only the thread of a new "
+			      "task waits for a turn; call schedule() to sleep");
 	status = kemu_wait_turn(&kemu_self, &last);
 	if (status >= 0)
 		kemu_self.begun = HAS_TURN;
@@ -276,12 +276,12 @@ static PyObject *py_idle(PyObject *module, PyObject *unused)
 	if (!is_task())
 		return NULL;
 	if (kemu_slot(kemu_self.k, kemu_self.task) != load(&kemu_this_cpu(&kemu_self)->idle))
-		return refuse("idle(): this task is not the idle task of its CPU, and nobody would wake "
-			      "it.  Call schedule() to sleep");
+		return refuse("idle(): this task is not the idle task of its CPU, and no task would wake "
+			      "it; call schedule() to sleep");
 	status = kemu_idle(&kemu_self, &why);
 	if (status < 0)
 		return fail(status);
-	/* An interrupt may make the reschedule due that the caller looks for. */
+	/* The caller looks for a reschedule, and an interrupt may make one due. */
 	if (why & WHY_IRQ && !(why & WHY_TURN) && !take_pending())
 		return NULL;
 	return from_word(why);
@@ -289,15 +289,17 @@ static PyObject *py_idle(PyObject *module, PyObject *unused)
 
 PyMethodDef task_functions[] = {
 	FAST("enter", py_enter, "memory, slot, view", "The calling thread becomes the task's."),
-	NOARGS("leave", py_leave, "The calling thread is no task any more."),
+	NOARGS("leave", py_leave, "The calling thread is not a task any more."),
 	NOARGS("current", py_current, "The view of the task that runs."),
 	ONE("set_tasks", py_set_tasks, "tasks", "The table in which current() finds swapper's view."),
 	FAST("set_vectors", py_set_vectors, "interrupt, reschedule",
-	     "Who is called when an interrupt or a reschedule is taken."),
+	     "Set what the CPU calls when it takes an interrupt, and when it takes a reschedule."),
 	ONE("set_lock_vector", py_set_lock_vector, "vector",
-	    "While GATE_LOCKDEP is set, vector(class, use, before) is called when the locks of a class\n"
-	    "are first taken in a new way.  class: the offset of its symbol; use, before: LOCK_ bits."),
-	NOARGS("wait_turn", py_wait_turn, "Sleep until some CPU switches to this task."),
+	    "While GATE_LOCKDEP is set, the hardware calls vector(class, use, before) when a task\n"
+	    "first takes a lock of a class in a new way.  class: the offset of the class's symbol;\n"
+	    "use, before: LOCK_ bits."),
+	NOARGS("wait_turn", py_wait_turn,
+	       "Sleep until a CPU switches to this task.  Returns the slot of the task before it."),
 	NOARGS("idle", py_idle, "Idle until something is due; returns WHY_ bits."),
 	{ 0 },
 };

@@ -113,8 +113,8 @@ static PyObject *Tasks_nr(Tasks *t, void *unused)
 }
 
 static PyGetSetDef tasks_getset[] = {
-	{ "nr", (getter)Tasks_nr, NULL, "How many slots there are.", NULL },
-	{ "memory", (getter)Tasks_memory, NULL, "The Memory they are in.", NULL },
+	{ "nr", (getter)Tasks_nr, NULL, "How many slots the memory has.", NULL },
+	{ "memory", (getter)Tasks_memory, NULL, "The Memory that the tasks are in.", NULL },
 	{ 0 },
 };
 
@@ -129,7 +129,7 @@ PyTypeObject Tasks_Type = {
 	PyVarObject_HEAD_INIT(NULL, 0)
 	.tp_name = "kemu.native.Tasks",
 	.tp_doc = PyDoc_STR("Tasks(memory, factory, /)\n--\n\n"
-			    "A table of views, one per slot and life: factory(memory, slot)."),
+			    "A table of views.  factory(memory, slot) makes one for each life of a slot."),
 	.tp_basicsize = sizeof(Tasks),
 	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
 	.tp_new = Tasks_new,

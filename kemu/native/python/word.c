@@ -1,9 +1,8 @@
 /*
  * python/word.c - kemu.native.Word: one shared word, and the operations on it.
  *
- * A Word is checked once, when it is made, and keeps its Memory mapped for as
- * long as it lives: the operations themselves need no check.  What the
- * orderings mean stands in atomic.h.
+ * Word_new() checks the offset, and a Word keeps its Memory mapped for as long as the Word lives.
+ * So the operations need no check.  hardware/atomic.h says what the orderings mean.
  */
 #include "py.h"
 
@@ -21,7 +20,7 @@ int word_gate(Word *w, enum kemu_op op, u64 value)
 	return status;
 }
 
-/* Every change of a word: whoever watches it is rung (watch.c). */
+/* Called after every change of a word: notifies the threads that watch the word (watch.c). */
 static inline void changed(Word *w)
 {
 	if (unlikely(load(&w->hdr->watchers)))
@@ -91,7 +90,7 @@ static PyObject *Word_add(Word *w, PyObject *arg)
 	return as_word(arg, &v) && pass_gate(w, OP_ADD, v) ? announce(w, fetch_add(w->p, v) + v) : NULL;
 }
 
-/* inc(), dec(): a counter that a lock guards; cheaper than add(), and no barrier. */
+/* inc(), dec(): for a counter that a lock guards.  Cheaper than add(), and not a barrier. */
 static PyObject *Word_inc(Word *w, PyObject *unused)
 {
 	u64 v = load(w->p) + 1;
@@ -228,7 +227,7 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 	return from_word(load(w->p));
 }
 
-/* relax_while(value): as cpu_relax(), with a word to look at. */
+/* relax_while(value): as cpu_relax(); it ends early when the word changes. */
 static PyObject *Word_relax_while(Word *w, PyObject *arg)
 {
 	u64 v;
@@ -291,35 +290,42 @@ static void Word_dealloc(Word *w)
 }
 
 static PyGetSetDef word_getset[] = {
-	{ "offset", (getter)Word_offset, NULL, "Where the word is in its memory, in bytes.", NULL },
-	{ "memory", (getter)Word_memory, NULL, "The Memory it is in.", NULL },
+	{ "offset", (getter)Word_offset, NULL, "The word's offset in its memory, in bytes.", NULL },
+	{ "memory", (getter)Word_memory, NULL, "The Memory that the word is in.", NULL },
 	{ 0 },
 };
 
 static PyMethodDef word_methods[] = {
-	NOARGS("load", Word_load, "The value.  No ordering."),
-	NOARGS("load_acquire", Word_load_acquire, "The value, read before all that follows."),
-	ONE("store", Word_store, "value", "No ordering."),
-	ONE("store_release", Word_store_release, "value", "Written after all that precedes."),
-	ONE("xchg", Word_xchg, "value", "Returns the old value.  Full barrier."),
-	FAST("cmpxchg", Word_cmpxchg, "old, new", "Returns the old value.  Full barrier."),
-	ONE("add", Word_add, "value", "Returns the new value.  Full barrier."),
-	NOARGS("inc", Word_inc, "One more.  Not atomic: caller holds the word's lock.  No ordering."),
-	NOARGS("dec", Word_dec, "One less.  Not atomic: caller holds the word's lock.  No ordering."),
+	NOARGS("load", Word_load, "Read the word.  No ordering."),
+	NOARGS("load_acquire", Word_load_acquire, "Read the word, before all that follows."),
+	ONE("store", Word_store, "value", "Write the word.  No ordering."),
+	ONE("store_release", Word_store_release, "value", "Write the word, after all that precedes."),
+	ONE("xchg", Word_xchg, "value", "Write the word.  Returns the old value.  Full barrier."),
+	FAST("cmpxchg", Word_cmpxchg, "old, new",
+	     "Write new if the word is old.  Returns the old value.  Full barrier."),
+	ONE("add", Word_add, "value", "Add to the word.  Returns the new value.  Full barrier."),
+	NOARGS("inc", Word_inc, "Add 1.  Not atomic: caller holds the word's lock.  No ordering."),
+	NOARGS("dec", Word_dec,
+	       "Subtract 1.  Not atomic: caller holds the word's lock.  No ordering."),
 	NOARGS("inc_not_zero", Word_inc_not_zero,
-	       "One more, unless it is zero or less; whether it was done.  Full barrier."),
-	ONE("fetch_or", Word_or, "mask", "Returns the old value.  Full barrier."),
-	ONE("fetch_and", Word_and, "mask", "Returns the old value.  Full barrier."),
-	ONE("test_bit", Word_test_bit, "nr", "No ordering."),
-	ONE("set_bit", Word_set_bit, "nr", "Full barrier."),
-	ONE("clear_bit", Word_clear_bit, "nr", "Full barrier."),
-	ONE("test_and_set_bit", Word_test_and_set_bit, "nr", "What it was.  Full barrier."),
-	ONE("test_and_clear_bit", Word_test_and_clear_bit, "nr", "What it was.  Full barrier."),
+	       "Add 1 if the word is above zero.  Returns whether it was.  Full barrier."),
+	ONE("fetch_or", Word_or, "mask", "Set the bits.  Returns the old value.  Full barrier."),
+	ONE("fetch_and", Word_and, "mask",
+	    "Clear the bits that the mask lacks.  Returns the old value.  Full barrier."),
+	ONE("test_bit", Word_test_bit, "nr", "Whether the bit is set.  No ordering."),
+	ONE("set_bit", Word_set_bit, "nr", "Set the bit.  Full barrier."),
+	ONE("clear_bit", Word_clear_bit, "nr", "Clear the bit.  Full barrier."),
+	ONE("test_and_set_bit", Word_test_and_set_bit, "nr",
+	    "Set the bit.  Returns what it was.  Full barrier."),
+	ONE("test_and_clear_bit", Word_test_and_clear_bit, "nr",
+	    "Clear the bit.  Returns what it was.  Full barrier."),
 	FAST("wait_while", Word_wait_while, "value, slot=-1",
-	     "Wait until the word differs from value; return it.  Acquire.  Takes interrupts,\n"
-	     "and may be preempted where they are on.  slot: the task that will change it."),
+	     "Wait until the word differs from value, and return the word.  Acquire.  Takes\n"
+	     "interrupts and may switch tasks, where they are on.  slot: the task that will\n"
+	     "change the word."),
 	ONE("relax_while", Word_relax_while, "value",
-	    "One step of a polling loop, as cpu_relax(); ends when the word differs.  May switch tasks."),
+	    "One step of a polling loop, as cpu_relax().  It ends early when the word differs from\n"
+	    "value.  May switch tasks."),
 	{ 0 },
 };
 
