@@ -15,6 +15,7 @@ from kemu.exits import Exit, worst
 from kemu.explore.run import HOWS as SEARCHES
 from kemu.explore.run import Search, explore_race
 from kemu.harness.race import Race
+from kemu.harness.plan import MAX_JOBS
 from kemu.harness.record import as_json
 from kemu.harness.runner import HOWS, Interrupted, Plan, run_race
 from kemu.harness.text import outcome_text, summary
@@ -44,6 +45,8 @@ BOTH = "both"
                  "--trials, otherwise 10]")
 @options.seed("For the delays of jitter.")
 @options.cpus(1, None, "Boot more CPUs than the race needs.")
+@click.option("--jobs", type=click.IntRange(1, MAX_JOBS), metavar="N",
+              help="How many machines run side by side.  [default: as many as have cores of their own]")
 @options.search
 @options.json_file("Write one JSON object for each race, on a line of its own.")
 @click.option("--trace", "trace_to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -134,7 +137,7 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
          tell: Callable[[Side], None]) -> Outcome:
     """Run the race in the way that was given.  Raises UsageError for an option of another way."""
     searches = given["how"] in SEARCHES
-    foreign = ("trials", "cpus") if searches else options.OF_A_SEARCH
+    foreign = ("trials", "cpus", "jobs") if searches else options.OF_A_SEARCH
     for name in foreign:
         if given[name] is not None:
             raise UsageError(f"--{name} was given with --how {given['how']}, which does not take it: "

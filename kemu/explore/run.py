@@ -114,6 +114,7 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
     trials = hold_trials(race, side.side, search.strategy(race),
                          schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds)
     side.seconds = time.monotonic() - began
+    side.placement = trials.placement
     side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
     if trials.finding:
         _record(race, side, trials, trials.finding)

@@ -23,7 +23,7 @@ from kemu.harness.race import Race
 from kemu.harness.tally import Counters, Totals, close_trial
 from kemu.machine.machine import Machine
 from kemu.machine.override import calls_of
-from kemu.machine.placement import usable_cores
+from kemu.machine.placement import Layout
 from kemu.memory import functions
 
 FOREVER = 1e6           # seconds
@@ -42,6 +42,7 @@ class Trials:
     totals: Totals
     called: dict[str, int]      # calls of each override
     strays: int                 # steps taken without the baton: not controlled
+    placement: list[int]        # the host core of each CPU
     where: str = ""             # in which line, if it was an exception
 
     @property
@@ -51,14 +52,13 @@ class Trials:
 
 
 def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1,
-                seconds: float = FOREVER, core: int = 0) -> Trials:
+                seconds: float = FOREVER) -> Trials:
     """Hold the strategy's schedules of one side in a fresh machine, up to the first failure.
 
-    ``core``: which of the usable host cores.  Raises UsageError for a mistake in the race's file.
+    Raises UsageError for a mistake in the race's file.
     """
-    cores = usable_cores()
     functions.dumps(strategy)           # tells what cannot travel before anything boots
-    with Machine(race.cpus, placement=[cores[core % len(cores)]] * race.cpus, kernel=race.kernel,
+    with Machine(race.cpus, placement=Layout.of(race.cpus, 1), kernel=race.kernel,
                  console=partial(print, file=sys.stderr, flush=True),
                  overrides=race.side(side).overrides, carried=race) as machine:
         table = Table.alloc(machine.memory)
@@ -92,4 +92,4 @@ def _read(machine: Machine, race: Race, side: str, table: Table, held: Held, whe
         held.finding, counters.trials.load(), counters.counted.load(), counters.audited.load(),
         held.strategy, Record(table.steps(), Names(machine.memory)), totals,
         {o.symbol: calls_of(o, machine.memory) for o in race.side(side).overrides},
-        table.word("strays"), where)
+        table.word("strays"), machine.placement, where)

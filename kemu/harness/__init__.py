@@ -11,6 +11,7 @@
     mistakes   an exception of the race's own code, told from the kernel's
     rest       why a machine does not come to rest
     side_run   one side: machine after machine
+    side_jobs  one side, on several machines side by side
     doubts     why a side proves nothing
     runner     all sides, as a plan says
     verdict    how to read a verdict

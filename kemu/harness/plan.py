@@ -17,6 +17,7 @@ HOWS = ("forced", "jitter", "free")
 
 FIRST_HITS = 5                  # of an unsteered side that is expected to hit: enough for a rate
 FORCED_TRIALS, SECONDS = 100, 10.0
+MAX_JOBS = 512                  # a host with more cores has not been seen
 MAX_INT = 1 << 62               # of what goes into a word
 
 
@@ -31,6 +32,7 @@ class Plan:
     cpus: int | None = None         # more than the race needs
     enough_hits: int = FIRST_HITS   # of an unsteered side that is expected to hit: then it ends
     grain: str = "points"           # where jitter acts: at points, or at every operation too
+    jobs: int | None = None         # machines side by side; None: as many as have cores of their own
     points: bool = True             # False: points are recorded, and do nothing else
 
     def __post_init__(self) -> None:
@@ -46,6 +48,8 @@ class Plan:
             check_int("trials", self.trials, 1, MAX_INT, "a number of trials of each side")
         if self.cpus is not None:
             check_int("cpus", self.cpus, 1, native.MAX_CPUS, "a number of CPUs")
+        if self.jobs is not None:
+            check_int("jobs", self.jobs, 1, MAX_JOBS, "a number of machines")
         check_int("seed", self.seed, -MAX_INT, MAX_INT, "a number")
         check_int("enough_hits", self.enough_hits, 1, MAX_INT, "a number of hits")
         if self.seconds is not None and not check_seconds("seconds", self.seconds):
@@ -60,7 +64,7 @@ class Plan:
     @property
     def options(self) -> str:
         """As `kemu race` takes it."""
-        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus,
+        given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus, "jobs": self.jobs,
                  "grain": self.grain if self.grain != "points" else None}
         return f"--how {self.how} --seed {self.seed}" + "".join(
             f" --{name} {value}" for name, value in given.items() if value is not None)

@@ -153,6 +153,6 @@ def run_trials(side: str, forced: bool, trials: int, seconds: float) -> Finding 
     until = now_ns() + int(seconds * 1e9)
     for _ in range(trials):
         found = referee.run_one()
-        if found or now_ns() >= until:
+        if found or referee.counters.ending.load() or now_ns() >= until:
             break
     return found or referee.last_audit()

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from kemu.errors import UsageError
 from kemu.harness.plan import HOWS, Plan
 from kemu.harness.race import Race
-from kemu.harness.side_run import SideRun
+from kemu.harness.side_jobs import SideJobs
 from kemu.harness.verdict import Outcome, Side
 
 __all__ = ["HOWS", "Interrupted", "Plan", "run_race"]
@@ -42,11 +42,11 @@ def run_race(race: Race, plan: Plan, sides: Sequence[str] | None = None,
         race.side(name)
     outcome = Outcome(race.name, plan.how, plan.seed, title=race.title, options=plan.options)
     for name in names:
-        run = SideRun(race, name, plan, progress or (lambda side: None))
-        outcome.sides[name] = run.side
+        jobs = SideJobs(race, name, plan, progress or (lambda side: None))
         try:
-            run.run()
+            outcome.sides[name] = jobs.run()
         except KeyboardInterrupt:
-            run.side.doubts.append("Ctrl-C ended it")
+            outcome.sides[name] = jobs.so_far()
+            outcome.sides[name].doubts.append("Ctrl-C ended it")
             raise Interrupted(outcome) from None
     return outcome

@@ -8,7 +8,7 @@ What is a hit is decided in findings, whose mistake an exception is in mistakes,
 machine does not come to rest in rest.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: runner.
+Locks: none.  Callers: side_jobs.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ from functools import partial
 
 from kemu import native
 from kemu.errors import KemuError, KernelPanic, UsageError, text_of
-from kemu.harness import doubts
 from kemu.harness.findings import Finding, Kind, is_hit, why_not
 from kemu.harness.mistakes import last_frame, mistake_in
 from kemu.harness.plan import Plan
@@ -54,9 +53,11 @@ def layout_of(race: Race, cpus: int) -> Layout:
 class SideRun:
     """One side, machine after machine."""
 
-    def __init__(self, race: Race, side: str, plan: Plan,
+    def __init__(self, race: Race, side: str, plan: Plan, layout: Layout, is_over: Callable[[], bool],
                  progress: Callable[[Side], None]) -> None:
-        self.race, self.plan, self.progress = race, plan, progress
+        """is_over: whether to end before the plan says so; asked after each machine, and while one runs."""
+        self.race, self.plan, self.layout = race, plan, layout
+        self.is_over, self.progress = is_over, progress
         self.cpus = max(race.cpus, plan.cpus or 0)
         self.variant = race.side(side)
         self.side = Side(side, plan.how, expect=self.variant.expect)
@@ -78,22 +79,19 @@ class SideRun:
             self.progress(self.side)
             if self._enough():
                 break
-        doubts.find(self.race, self.side, self.totals, self.called)
         return self.side
 
+    def failed(self) -> bool:
+        """Whether it ended for what it found otherwise than as a hit."""
+        return self.stuck or self.others >= (1 if self.plan.forced else OTHER_FAILURES)
+
     def _enough(self) -> bool:
-        side, plan = self.side, self.plan
-        hits = plan.max_hits(side.expect == HIT)
-        if hits is not None and side.hits >= hits:
-            side.stopped_at_hit = True
-            return True
-        failures = 1 if plan.forced else OTHER_FAILURES
-        return (self.stuck or self.others >= failures or side.trials >= plan.max_trials
+        return (self.is_over() or self.failed() or self.side.trials >= self.plan.max_trials
                 or time.monotonic() >= self.deadline)
 
     def _one_machine(self) -> bool:
         """Trials in one machine, up to the first failure; whether it was a hit."""
-        with Machine(self.cpus, placement=layout_of(self.race, self.cpus), trace=True,
+        with Machine(self.cpus, placement=self.layout, trace=True,
                      kernel=self.race.kernel, console=partial(print, file=sys.stderr, flush=True),
                      overrides=self.variant.overrides, carried=self.race) as machine:
             self._arm(machine)
@@ -129,6 +127,8 @@ class SideRun:
             while not handle.wait(POLL_SECONDS):
                 self._look(machine, before)
                 self.progress(self.side)
+                if self.is_over():
+                    self._end_early(machine)
                 if self.side.trials != ended:
                     ended, looks = self.side.trials, 0
                 looks += 1
@@ -148,6 +148,11 @@ class SideRun:
             raise UsageError(f"race {self.race.name}: its setup, or what runs at a trial's begin or "
                              f"end, raised {type(error).__name__}: {text_of(error)}\n"
                              + "\n".join(getattr(error, "__notes__", []))) from error
+
+    def _end_early(self, machine: Machine) -> None:
+        """Have the referee end with the trial that is under way."""
+        with machine.looking():
+            Counters.on(0).ending.store(1)
 
     def _give_up(self, machine: Machine) -> Finding:
         """A trial neither ends nor comes to rest."""

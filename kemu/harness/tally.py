@@ -37,6 +37,7 @@ class Counters(PerCPU, keep=True):
     ended = Words(native.MAX_HOLDS * len(Ended))        # for each hold, how often it ended how
     passed = Words(native.MAX_HOLDS)                    # trials in which its until was passed
     met = Word()            # trials in which windows met, of a race without witnesses
+    ending = Word()         # set by the controller: the trial under way is the last
 
 
 class Totals:
@@ -57,6 +58,15 @@ class Totals:
             self.passed[number] += counters.passed[number].load()
             for how in Ended:
                 ended[how] += counters.ended[number * len(Ended) + how].load()
+
+    def merge(self, other: Totals) -> None:
+        """Add the totals of another run of this side."""
+        self.asserted += other.asserted
+        self.met += other.met
+        self.seen = [mine + its for mine, its in zip(self.seen, other.seen, strict=True)]
+        self.passed = [mine + its for mine, its in zip(self.passed, other.passed, strict=True)]
+        self.ended = [[mine + its for mine, its in zip(*both, strict=True)]
+                      for both in zip(self.ended, other.ended, strict=True)]
 
 
 def close_trial(race: Race, side: str, places: Sequence[points.Hold], hit: bool) -> None:

@@ -97,6 +97,8 @@ def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
         yield f"{side.side}: {'unknown, because' if unknown else 'but'} {doubt}"
     for note in side.notes:
         yield f"{side.side}: {note}"
+    if side.machines > 1:
+        yield f"{side.side}: {side.machines} machines ran side by side, with seeds from {outcome.seed} on"
     for witness, meaning in side.meanings.items():
         yield f"{side.side}: {witness}: {side.seen[witness]:,} of {side.trials:,} trials: {meaning}"
     if unknown or side.verdict.value == "MISSED":

@@ -98,6 +98,7 @@ class Side:
     trace: Trace | None = None          # of the first hit, or of the last machine
     proof: str = ""                     # what a search without a hit proves
     schedule: str = ""                  # of the first hit of a search: the text of its file
+    machines: int = 1                   # that ran side by side
     placement: list[int] = field(default_factory=list)  # the host core of each CPU, at first
 
     def __post_init__(self) -> None:
@@ -137,7 +138,8 @@ class Side:
     def as_json(self) -> dict[str, Any]:
         """The counts, as `kemu race --json` prints them."""
         return {"expect": self.expect, "trials": self.trials, "witnessed": self.witnessed,
-                "hits": self.hits, "audits": self.audits, "low": self.low, "high": self.high,
+                "hits": self.hits, "audits": self.audits, "machines": self.machines,
+                "low": self.low, "high": self.high,
                 "seconds": round(self.seconds, 3), "seconds_to_hit": self.seconds_to_hit,
                 "verdict": self.verdict.value, "doubts": self.doubts, "notes": self.notes,
                 "witnesses": self.seen, "holds": self.holds}
