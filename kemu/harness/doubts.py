@@ -3,7 +3,7 @@
 A doubt makes a side UNKNOWN.  A note does not.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: side_run.
+Locks: none.  Callers: side_jobs.
 """
 
 from __future__ import annotations
