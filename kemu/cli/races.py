@@ -41,7 +41,10 @@ def listing(races: list[Race], width: int | None) -> str:
         said = [part for text in (race.title, _before(race), race.budget) if text
                 for part in _fold(text, room)]
         if below:
-            lines += [f"{race.name}  {origin}", *(" " * 4 + part for part in said)]
+            head = f"{race.name}  {origin}"
+            fits = width is None or len(head) <= width
+            lines += [head] if fits else [race.name, " " * 4 + origin]
+            lines += [" " * 4 + part for part in said]
         else:
             lines += [(head if not number else " " * beside) + part
                       for number, part in enumerate(said or [""])]

@@ -73,6 +73,6 @@ race.force(hold=consumer, at="receive:empty", until=(producer, "done"))
 
 def test_my_race(kemu_race: Any) -> None:
     """Before the fix the race shows; after it, random delays do not bring it back."""
-    outcome = kemu_race(race, how="jitter", seconds=5)
+    outcome = kemu_race(race, how="jitter", trials=400)
     assert outcome.before.hits
     assert outcome.after.clean

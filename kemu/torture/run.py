@@ -127,10 +127,10 @@ class Run:
             track_locks(self.machine.memory)
             if self.plan.jitter:
                 arm_jitter(self.machine.memory, self.plan.seed, self.plan.grain)
-            self._work(self._is_warm)
+            self._work(self._is_cold)
             before = self._at_rest()
-            self.began = time.monotonic()
-            self._work(self._is_over)
+            self._forget_the_warm_up()
+            self._work(self._is_going)
             self._look_for_leaks(before, self._at_rest())
         except KernelPanic as panic:
             self.result.fail(panic.text, panic.report)
@@ -146,23 +146,32 @@ class Run:
 
     # -- the phases ----------------------------------------------------------------
 
-    def _is_warm(self) -> bool:
-        return all(self.counted) or time.monotonic() - self.began > LIVENESS_SECONDS
+    def _is_cold(self) -> bool:
+        """Whether a worker, or hotplug, has not done a round yet."""
+        if time.monotonic() - self.began > LIVENESS_SECONDS:
+            return False
+        return not all(self.counted) or not self.result.audits
 
-    def _is_over(self) -> bool:
+    def _is_going(self) -> bool:
         if self.plan.cycles is not None:
-            return self.result.stats.cycles >= self.plan.cycles
-        return time.monotonic() - self.began >= self.plan.seconds
+            return self.result.stats.cycles < self.plan.cycles
+        return time.monotonic() - self.began < self.plan.seconds
 
-    def _work(self, over: Callable[[], bool]) -> None:
-        """Batches, until it is over or something fails; then the workers end."""
+    def _forget_the_warm_up(self) -> None:
+        """What was done before the count of tasks and blocks is not part of the run."""
+        if not self.result.failures:
+            self.result.stats = Stats()
+            self.finished = dict.fromkeys(self.finished, 0)
+            self.result.rounds = dict(self.finished)
+        self.began = time.monotonic()
+
+    def _work(self, going: Callable[[], bool]) -> None:
+        """Batches, as long as that says so and nothing fails; then the workers end."""
         self._start_workers()
-        while not self.result.failures:
+        while going() and not self.result.failures and not self.stopping():
             self._one_batch()
             self._judge()
             self.progress(self.result)
-            if over() or self.stopping():
-                break
         if not self.result.failures:
             self._stop_workers()
 

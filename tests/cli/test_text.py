@@ -12,8 +12,8 @@ TITLE = "a stray wake-up between clear(SHOULD_PARK) and bind"
 
 @pytest.fixture
 def outcome():
-    before = Side("before", "forced", trials=10, overlaps=10, hits=10, diagram="  CPU0   CPU1\n  x")
-    after = Side("after", "forced", trials=10, overlaps=9, doubts=["nothing held it"])
+    before = Side("before", "forced", trials=10, witnessed=10, hits=10, diagram="  CPU0   CPU1\n  x")
+    after = Side("after", "forced", trials=10, witnessed=9, doubts=["nothing held it"])
     return Outcome("a-race", "forced", 1, {"before": before, "after": after}, title=TITLE,
                    options="--how forced --seed 1", what="./my races.py:a-race")
 
@@ -22,8 +22,9 @@ def test_print_shows_the_whole(outcome):
     """print(outcome) is the title, the table, the remarks, the diagram and the next command."""
     lines = str(outcome).splitlines()
     assert lines[0] == f"a-race (forced): {TITLE}"
-    assert lines[2].split() == ["before", "10", "10", "10", "7.2e-01", "..", "1.0e+00", "0.0", "HIT"]
-    assert lines[4:] == ["  after: unknown, because nothing held it", "", "  CPU0   CPU1", "  x", "",
+    assert lines[2].split() == ["before", "10", "10", "0", "10", "6.9e-01", "..", "1.0e+00", "0.0", "HIT"]
+    assert lines[4:] == ["rate: hits among the witnessed trials, Clopper-Pearson, two-sided",
+                         "  after: unknown, because nothing held it", "", "  CPU0   CPU1", "  x", "",
                          "  run it again:", f"    {command_of(outcome, outcome.before)}"]
 
 
@@ -43,7 +44,7 @@ def test_narrow(outcome):
 def test_repr(outcome):
     """In a shell, an outcome and a side say what they are and how they stand."""
     assert repr(outcome) == "<Outcome of a-race, forced: before HIT, after UNKNOWN>"
-    assert repr(outcome.before) == "<Side before, forced: HIT, 10 hits in 10 of 10 trials that met>"
+    assert repr(outcome.before) == "<Side before, forced: HIT, 10 hits in 10 of 10 trials that count>"
 
 
 def test_summary_of_several(outcome):
