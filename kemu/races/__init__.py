@@ -12,6 +12,7 @@ The register is the list below; ``find`` also takes a user's file.
 from __future__ import annotations
 
 import importlib
+from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,9 @@ EXHIBITS = {
 def exhibit(name: str) -> Race:
     """A race of the register.  Raises UsageError, with the names there are."""
     if name not in EXHIBITS:
-        raise UsageError(f"no race {name!r}; there are {', '.join(EXHIBITS)}, "
+        near = get_close_matches(name, EXHIBITS, 1, 0.4)
+        raise UsageError(f"no race {name!r}; " + (f"did you mean {near[0]!r}?  " if near else "")
+                         + f"There are {', '.join(EXHIBITS)}, "
                          "or give a file: ./mine.py or ./mine.py:NAME")
     race: Race = importlib.import_module(f"kemu.races.{EXHIBITS[name]}").race
     return race

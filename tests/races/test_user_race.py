@@ -152,6 +152,7 @@ def test_wrong_declarations(wrong):
 
 @pytest.mark.parametrize(("arguments", "status", "says"), [
     (["race", "no-such-race"], 64, "unpark-wrong-cpu"), (["race"], 64, "--all"),
+    (["race", "unpark-wrong"], 64, "did you mean 'unpark-wrong-cpu'?"),
     (["race", "no_such_file.py"], 64, "no such file"), (["race", "__init__.py"], 64, "no race"),
     (["race", "lost-wakeup", "--trials", "0"], 64, "--trials"),
     (["race", "lost-wakeup", "--seconds", "nan"], 64, "--seconds"),
