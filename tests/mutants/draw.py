@@ -5,7 +5,7 @@ A mutant is one function with one change.  The operators:
     drop        a statement that is a call; the call's name says if it is a store or a flag
     invert      the condition of an if, a while or a conditional expression
     swap        0 and 1, False and True
-    return      at the start of the function, or before its last statement
+    return      at the start of the function, or before its last statement if that is no return
     negate      the result of a return
 
 Points and traces are left alone: without them the kernel does the same.  A function that the
@@ -117,7 +117,7 @@ def _sites_of(module: str, name: str, tree: ast.FunctionDef) -> Iterator[Site]:
             yield Site(module, name, tree, node.lineno, f"{change} {_shown(node)}", position)
     first, last = _first(tree), len(tree.body) - 1
     yield Site(module, name, tree, tree.body[first].lineno, "return at the start", at=first)
-    if last > first:
+    if last > first and not isinstance(tree.body[last], ast.Return):
         yield Site(module, name, tree, tree.body[last].lineno, "return before the last statement", at=last)
 
 
