@@ -41,7 +41,7 @@ from kemu.trace import events
 
 
 class CpuStopDone(Struct):
-    """What an initiator waits for; freed by it."""
+    """What an initiator waits for.  The initiator frees it."""
 
     nr_todo = Word()
     ret = Word()
@@ -85,13 +85,15 @@ def free_packed(word: int) -> None:
         system.memory.heap_free(word)
 
 
-KEPT_BLOCKS = 2         # of the heap, in each process, from its first stop on
+KEPT_BLOCKS = 2         # the blocks of the heap that a process keeps from its first stop on
 _spare: list[tuple[CpuStopDone, CpuStopWork]] = []
 
 
 def _frame() -> tuple[CpuStopDone, CpuStopWork]:
-    """A done and a work, both zero.  Linux has them on the initiator's stack: here they are kept
-    for the next stop of this process, since blocks of the heap and views of them cost more than the stop.
+    """A done and a work, both zero.
+
+    Linux has them on the initiator's stack.  Here a process keeps them for its next stop, because
+    to allocate blocks of the heap and make views of them would cost more than the stop.
     """
     try:
         return _spare.pop()
@@ -100,7 +102,7 @@ def _frame() -> tuple[CpuStopDone, CpuStopWork]:
 
 
 def _give_back(frame: tuple[CpuStopDone, CpuStopWork]) -> None:
-    """Keep one frame in each process, and free what is more than that."""
+    """Keep the frame for the next stop, or free it if this process keeps a frame already."""
     if _spare:
         for block in frame:
             block.free()
@@ -109,7 +111,7 @@ def _give_back(frame: tuple[CpuStopDone, CpuStopWork]) -> None:
 
 
 class Stop:
-    """What an initiator keeps for the time of a stop: done, works, the argument."""
+    """What an initiator needs during a stop: the done, the works, the argument."""
 
     def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1,
                  completer: int = 0) -> None:
@@ -130,7 +132,7 @@ class Stop:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if error[0] is None:        # else works may still be queued somewhere
+        if error[0] is None:        # otherwise works may still be queued somewhere
             free_packed(self.arg)
             for work in self.works[1:]:
                 work.free()
@@ -146,7 +148,7 @@ class Stop:
 
 
 def cpu_stop_signal_done(done: CpuStopDone, executed: bool) -> None:
-    """One work less to do; the last one completes.  Any context."""
+    """Count one work as done; the last work completes the initiator's wait.  Any context."""
     if executed:
         done.executed.store(1)
     native.trace(events.STOP_DONE, -1, int(executed), 0, 0)
@@ -163,7 +165,7 @@ def cpu_stop_drop(work: CpuStopWork) -> None:
 
 
 def __cpu_stop_queue_work(stopper: CpuStopper, work: CpuStopWork) -> None:
-    """Append.  Caller holds stopper.lock, and wakes the thread when it has dropped it."""
+    """Append the work.  Caller holds stopper.lock, and wakes the stopper after it drops the lock."""
     stopper.works.add_tail(work.base)
 
 
@@ -172,7 +174,7 @@ def wake_stopper(stopper: CpuStopper) -> None:
 
 
 def cpu_stop_queue_work(cpu: int, work: CpuStopWork) -> bool:
-    """Queue a work; returns whether it will run.  Otherwise it is completed.  Any context."""
+    """Queue a work.  Returns whether it will run; if not, completes it.  Any context."""
     stopper = CpuStopper.on(cpu)
     preempt_disable()       # no other task may run here between the queueing and the wake-up
     flags = stopper.lock.lock_irqsave()
@@ -208,7 +210,8 @@ def stop_one_cpu_nowait(cpu: int, fn: Any, arg: int, work_buf: CpuStopWork) -> b
     """Have a CPU run fn(arg), preempting what runs there, and do not wait.  Does not sleep.
 
     Returns whether the work was queued; False if the CPU's stopper is not enabled.  work_buf
-    is the caller's and must not be queued already; it is free again when fn begins.
+    belongs to the caller and must not be queued already.  The caller may use it again when fn
+    begins.
     """
     check_cpu(cpu)
     work_buf.fn.store(functions.publish(fn))
@@ -227,7 +230,7 @@ def cpu_stop_should_run(cpu: int) -> bool:
 
 
 def cpu_stopper_thread(cpu: int) -> None:
-    """Run works until there is none.  Runs on the stopper."""
+    """Run works until the list is empty.  Runs on the stopper."""
     stopper = CpuStopper.on(cpu)
     while True:
         flags = stopper.lock.lock_irqsave()
@@ -243,7 +246,7 @@ def cpu_stopper_thread(cpu: int) -> None:
 
 
 def _run_work(work: CpuStopWork) -> None:
-    """The function may not sleep.  The work is its owner's again once done is signalled."""
+    """Run one work.  Its function may not sleep.  Once done is signalled, the owner may reuse the work."""
     fn, arg = functions.load(work.fn.load()), unpack(work.arg.load())
     done = work.done.load()
     preempt_disable()
@@ -296,7 +299,7 @@ cpu_stop_threads = SmpHotplugThread("migration/%u", cpu_stop_should_run, cpu_sto
 
 
 def cpu_stop_init() -> None:
-    """On the boot CPU, before any other is up.  May sleep."""
+    """Start the stoppers.  Runs on the boot CPU, before any other CPU is up.  May sleep."""
     smpboot_register_percpu_thread(cpu_stop_threads)
     stop_machine_unpark(smp_processor_id())
 

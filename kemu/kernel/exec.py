@@ -1,8 +1,7 @@
-"""exec: a task runs another function, on the CPU where there is the least to do.
+"""exec: a task runs another function, on the CPU that has the least to do.
 
-Linux: fs/exec.c (do_execve), which first calls the scheduler: a task that execs has nothing
-in any cache that is worth keeping, and so it is the cheapest task to move.  Not modelled:
-what a program is.
+Linux: fs/exec.c (do_execve), which first calls the scheduler.  A task that execs does not need
+what it has in the caches, so it is the cheapest task to move.  Not modelled: programs.
 
 The task keeps its pid, its mask, its policy and the task or handle that waits for its
 result.  Its thread cannot change its process, so the thread ends, and another begins
@@ -25,7 +24,7 @@ from kemu.native import current
 
 
 class Execs(BaseException):
-    """Unwinds a task's function: it is replaced.  Carries where its successor is published."""
+    """Unwinds the function of a task that execs.  Carries the offset of the next function."""
 
     def __init__(self, function: int, arguments: int, comm: str) -> None:
         super().__init__(comm)
@@ -37,13 +36,13 @@ class Execs(BaseException):
 def exec(function: Callable[..., Any], *args: Any, **kwargs: Any) -> NoReturn:
     """Replace what the current task runs by function(*args, **kwargs).  May sleep; does not return.
 
-    The task is balanced first, as the system call does it: it may go on on another CPU
-    of its mask.  What the function returns is the task's result.  Python unwinds the
-    caller, so ``finally`` is run, as by SystemExit.
+    The scheduler balances the task first, as in Linux's system call: the task may continue on
+    another CPU of its mask.  The task's result is what the function returns.  Python unwinds the
+    caller, so its ``finally`` blocks run, as with SystemExit.
 
-    Only a task that was started by run() or start() can exec: raises UsageError from a
-    kernel thread, with a spinlock held, with preemption or interrupts off, and for what
-    cannot be copied.
+    Only a task that run() or start() started can exec.  Raises UsageError in a kernel thread,
+    with a spinlock held, with preemption or interrupts off, and for arguments that cannot be
+    copied.
     """
     me = current()
     if me.flags.load() & PF_KTHREAD:

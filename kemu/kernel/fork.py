@@ -35,15 +35,15 @@ from kemu.memory import functions
 from kemu.memory.views import Task
 from kemu.native import TURN_REHOME, current, preempt_disable, preempt_enable, smp_processor_id
 
-FORK_PREEMPT_COUNT = 2      # as every task that is switched out: its schedule(), and rq.lock
+FORK_PREEMPT_COUNT = 2      # as of each task that is switched out: 1 for schedule(), 1 for rq.lock
 
 
 def copy_process(entry: Callable[[Task], None], argument: int, comm: str, *, home: int,
                  allowed: int, flags: int = 0) -> Task:
-    """A new task, not yet queued: wake_up_new_task() starts it.  Any context; does not sleep.
+    """Make a new task.  It is not queued yet: wake_up_new_task() starts it.  Any context; does not sleep.
 
-    entry is run with the task, in the process of the CPU ``home``; allowed is its
-    mask.  Raises OutOfMemory if there is no slot.
+    The task runs entry(task) in the process of the CPU ``home``.  allowed is its mask.  Raises
+    OutOfMemory if no slot is free.
     """
     published = functions.publish(entry)
     p = system.tasks.at(system.memory.task_alloc())
@@ -78,38 +78,38 @@ def _bear(p: Task, home: int) -> None:
 def rehome(p: Task, home: int) -> None:
     """Give p a thread in another process.  p is inactive and has not run its function.
 
-    The old thread's next turn is one that ends it (schedule.ThreadEnds); the new
-    one enters the task's entry function again, which sees PF_REHOMED.  May spin.
+    The old thread's next turn ends that thread (schedule.ThreadEnds).  The new thread enters the
+    task's entry function again, which sees PF_REHOMED.  May spin.
     """
     p.home.store(home)
     p.flags.fetch_or(PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
     system.memory.notify_task(p.slot)
     p.turn.wait_while(TURN_REHOME)
-    p.tid.store(0)      # the old thread has taken its turn, and touches p no more
+    p.tid.store(0)      # the old thread has taken its turn, and does not touch p any more
     _bear(p, home)
 
 
 def schedule_tail(last: int) -> None:
-    """The first thing a new task does: finish the switch that brought it."""
+    """Finish the switch to a new task.  The task calls this before anything else."""
     finish_task_switch(last)
     preempt_enable()
 
 
 def run_entry(p: Task) -> None:
-    """Run the task's entry function, from its own thread, as its last act but do_exit()."""
+    """Run the task's entry function.  Runs in the task's own thread; only do_exit() follows."""
     functions.load(p.fn.load())(p)
 
 
 def get_task_struct(p: Task) -> None:
-    """Keep the task's slot from being given away.  Any context."""
+    """Keep the task's slot until put_task_struct().  Any context."""
     p.usage.add(1)
 
 
 def try_get_task_struct(p: Task) -> bool:
-    """get_task_struct() for a handle that may be old; False if the task has been freed.
+    """get_task_struct() for a handle that may be old.  False if the task has been freed.
 
-    Raises UsageError if the slot is another task's by now.  Any context.
+    Raises UsageError if another task has the slot by now.  Any context.
     """
     if not isinstance(p, Task):
         raise UsageError(f"a task is wanted, not {type(p).__name__}")
@@ -123,7 +123,7 @@ def try_get_task_struct(p: Task) -> bool:
 
 
 def put_task_struct(p: Task) -> None:
-    """Pairs with get_task_struct().  The last one frees the task.  Any context."""
+    """Drop a reference; the last one frees the task.  Pairs with get_task_struct().  Any context."""
     left = p.usage.add(-1)
     if left < 0:
         BUG(f"{p}: more references dropped than taken")
@@ -134,7 +134,7 @@ def put_task_struct(p: Task) -> None:
 
 @wiring.dead_task.bind
 def finish_dead_task(p: Task) -> None:
-    """Its thread has left its last switch: the task is over, or begins again.  Any context."""
+    """Free p, or begin p again: its thread has left its last switch.  Any context."""
     if p.flags.load() & PF_REBORN:
         _begin_again(p)
     else:
@@ -144,8 +144,8 @@ def finish_dead_task(p: Task) -> None:
 def do_exit() -> NoReturn:
     """End the current task.  Its thread's last switch does not come back.
 
-    Preemption is off before the state says DEAD: a task preempted in between would
-    be taken for dead, and freed, while it is still queued.  Linux: do_task_dead.
+    Preemption is off before the state becomes TASK_DEAD.  Otherwise, if the task were preempted in
+    between, the next task would free it while it is still queued.  Linux: do_task_dead.
     """
     me = current()
     me.flags.fetch_or(PF_EXITING)
@@ -158,9 +158,9 @@ def do_exit() -> NoReturn:
 def start_over(argument: int, comm: str) -> NoReturn:
     """Enter the task's entry function again, with another argument, in a new thread.
 
-    For exec, and for a kthread that first runs away from home.  The thread ends as in do_exit().
-    The task is born again in the process of the CPU it is on by then, and finish_dead_task()
-    wakes it there.  Caller holds nothing.  Does not return.
+    exec calls it, and so does a kthread that first runs away from its home.  The thread ends as in
+    do_exit().  The task begins again in the process of the CPU that it is on by then, and
+    finish_dead_task() wakes it there.  Caller holds no lock.  Does not return.
     """
     me = current()
     me.arg.store(argument)
@@ -173,12 +173,13 @@ def start_over(argument: int, comm: str) -> NoReturn:
 
 
 def settle() -> None:
-    """Make the CPU that the current task is on its home, before it runs its function.  May sleep.
+    """Make its present CPU the home of the current task, before it runs its function.  May sleep.
 
-    Threads of one process take turns at its interpreter, on whichever CPUs they run.  If the CPU
-    is not the task's home yet, the thread says that the next one needs no report (PF_REHOMED)
-    and ends; finish_dead_task() then pushes the task to the CPU's births, and wakes it.  What is
-    asked of the task meanwhile is in its flags, which the new thread reads.  Caller holds nothing.
+    All threads of a process share one interpreter, and only one of them runs Python code at a time,
+    on whatever CPUs they are.  So a task should run in its CPU's own process.  If the CPU is not the
+    task's home yet, the thread sets PF_REHOMED, so that its successor does not report again, and
+    ends.  finish_dead_task() then pushes the task to the CPU's births and wakes the task.  Requests
+    to the task meanwhile are in its flags, which the new thread reads.  Caller holds no lock.
     """
     me = current()
     if me.home.load() != smp_processor_id():
@@ -187,11 +188,11 @@ def settle() -> None:
 
 
 def _begin_again(p: Task) -> None:
-    """p is off its CPU, and its old thread touches it no more."""
+    """Give p a new thread.  p is off its CPU, and its old thread does not touch it any more."""
     p.flags.fetch_and(~PF_REBORN)
     p.preempt_count.store(FORK_PREEMPT_COUNT)
     p.home.store(p.cpu.load())
     p.tid.store(0)
     p.state.store(TASK_UNINTERRUPTIBLE)
     _bear(p, p.home.load())
-    wake_up_process(p)      # it goes where it was, or elsewhere if that CPU is gone
+    wake_up_process(p)      # p goes to the CPU where it was, or to another if that CPU is offline

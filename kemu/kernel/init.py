@@ -1,4 +1,4 @@
-"""Boot as a list.
+"""The boot of a machine, as a list of calls.
 
 Linux: init/main.c (start_kernel, kernel_init), kernel/smp.c (smp_init).
 
@@ -22,9 +22,9 @@ from kemu.kernel.watchdog import lockup_detector_init
 
 
 def start_kernel(watchdog: float = 0) -> None:
-    """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come.
+    """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come up.
 
-    watchdog: the soft lockup threshold in seconds, 0 for none.
+    watchdog: the soft lockup threshold in seconds; 0 for no watchdog.
     """
     boot_cpu_init(0)                    # cpu
     cpu_stop_init()                     # cpu_stop: migration/0
@@ -36,7 +36,7 @@ def start_kernel(watchdog: float = 0) -> None:
         ret = cpu_up(cpu)               # the others, and their threads
         if ret:
             raise MachineError(f"CPU {cpu} did not come up: {ret}")
-    if not watchdog:                    # its timers never rest
+    if not watchdog:                    # otherwise its timers never rest
         wait_until_quiet()              # quiesce: all CPUs idle
 
 

@@ -38,12 +38,12 @@ class CallSingleData(Struct):
     prev = Word()
     function = Word()
     argument = Word()
-    pending = Word()    # 1 until it has run, if the caller waits; else the callee frees it
+    pending = Word()    # 1 until the call has run, if the caller waits; otherwise the callee frees it
     waits = Word()
 
 
 def request_irq(bit: int, handler: Callable[[], None]) -> None:
-    """Have the handler called for an interrupt of the board.  Before the first task runs."""
+    """Set the handler of an interrupt of the board.  Call it before the first task runs."""
     _handlers[bit] = handler
 
 
@@ -99,9 +99,10 @@ def raise_ipi(cpu: int, bit: int) -> None:
 
 
 def flush_smp_call_function_queue() -> None:
-    """Run what is queued, interrupt or not.  Runs on the dying CPU's stopper, interrupts off.
+    """Run the queued calls, even if no interrupt has come.
 
-    Linux: a state of its own, smpcfd_dying_cpu.
+    Runs on the dying CPU's stopper, with interrupts off.  Linux: a hotplug state of its own,
+    smpcfd_dying_cpu.
     """
     _run_calls()
 
@@ -109,9 +110,9 @@ def flush_smp_call_function_queue() -> None:
 def _queue_call(cpu: int, call: CallSingleData) -> bool:
     """Give the CPU a call, if it is online.
 
-    Preemption is off: a CPU goes down with the machine stopped, and so not between the
-    look whether it is there and the interrupt, but before, or after.  What came before
-    it runs as it goes.
+    Preemption is off.  A CPU goes offline while the machine is stopped, so it cannot go offline
+    between the test of online_mask and the interrupt.  If the CPU goes offline later, it runs
+    the calls that came before.
     """
     preempt_disable()
     online = cpu_online(cpu)
@@ -127,14 +128,15 @@ def _queue_call(cpu: int, call: CallSingleData) -> bool:
 
 def smp_call_function_single(cpu: int, function: Callable[[int], Any], argument: int,
                              wait: bool) -> None:
-    """Run function(argument) on that CPU, in its interrupt context; wait for it if asked.
+    """Run function(argument) on that CPU, in its interrupt context.  wait: wait until it has run.
 
-    The callee's process loads the function with interrupts off: let it be a small one.  With
-    wait: interrupts must be on, or two CPUs that call each other would hang.
+    The callee's process loads the function with interrupts off, so the function should be small.
+    With wait, interrupts must be on, because otherwise two CPUs that call each other would hang.
     Raises UsageError for a CPU that is not online.
     """
     if wait and cpu != smp_processor_id() and native.irqs_disabled():
-        raise UsageError("smp_call_function_single() waits: not with interrupts off")
+        raise UsageError("smp_call_function_single(wait=True) was called with interrupts off: "
+                         "turn interrupts on first, or pass wait=False")
     call = CallSingleData.alloc()
     call.function.store(functions.publish(function))
     call.argument.store(argument)

@@ -78,7 +78,7 @@ class KThread(Struct):
 
 
 class KThreadCreate(Struct):
-    """struct kthread_create_info: the creator's, until the thread says it is there."""
+    """struct kthread_create_info.  It belongs to the creator until the thread has reported."""
 
     function = Word()
     data = Word()
@@ -86,11 +86,11 @@ class KThreadCreate(Struct):
 
 
 def to_kthread(k: Task) -> KThread:
-    """The kthread of a task.  Raises NoTask if it is none."""
+    """The kthread of a task.  Raises NoTask if the task is not a kernel thread."""
     if k.kt is None:            # once for each life of the task's slot
         base = k.kthread.load()
         if not base:
-            raise NoTask(f"{k} is no kernel thread: create it with kthread_create_on_cpu()")
+            raise NoTask(f"{k} is not a kernel thread: create it with kthread_create_on_cpu()")
         k.kt = KThread(system.memory, base)
     kthread: KThread = k.kt
     return kthread
@@ -104,12 +104,12 @@ def free_kthread_struct(k: Task) -> None:
 
 
 def kthread_should_stop() -> bool:
-    """Whether kthread_stop() was called on the current kthread: return from the function then."""
+    """Whether kthread_stop() was called on the current kthread, which must then return."""
     return to_kthread(current()).flags.test_bit(KTHREAD_SHOULD_STOP)
 
 
 def kthread_should_park() -> bool:
-    """Whether kthread_park() was called on the current kthread: call kthread_parkme() then."""
+    """Whether kthread_park() was called on the current kthread, which must then call kthread_parkme()."""
     return to_kthread(current()).flags.test_bit(KTHREAD_SHOULD_PARK)
 
 
@@ -146,16 +146,15 @@ def __kthread_parkme(self: KThread) -> None:
 
 
 def kthread_parkme() -> None:
-    """Park the current kthread, if it should.  May sleep."""
+    """Park the current kthread if SHOULD_PARK is set.  May sleep."""
     __kthread_parkme(to_kthread(current()))
 
 
 def kthread(me: Task) -> None:
-    """What every kernel thread runs: report, sleep until woken, then the function.
+    """The entry of every kernel thread: report, sleep until woken, then run the function.
 
-    A thread whose first wake-up is kthread_stop() returns -EINTR and never runs
-    its function.  One that was parked at creation does run it, and is expected
-    to look at kthread_should_stop().
+    A thread whose first wake-up is kthread_stop() returns -EINTR and never runs its function.  A
+    thread that was parked at creation runs its function, which must look at kthread_should_stop().
     """
     if not me.flags.load() & PF_REHOMED:
         _report(me)
@@ -185,7 +184,7 @@ def kthread(me: Task) -> None:
 
 
 def _report(me: Task) -> None:
-    """Tell the creator that the thread is there, and get ready to sleep."""
+    """Report to the creator that the thread exists, and get ready to sleep."""
     create = KThreadCreate.at(system.memory, me.arg.load())
     self = KThread.alloc()
     self.function.store(create.function.load())
@@ -199,12 +198,13 @@ def _report(me: Task) -> None:
 
 def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: str,
                            *args: object, home: int | None = None) -> Task:
-    """Create a kernel thread, not yet running: wake_up_process() or kthread_park() it.
+    """Create a kernel thread that does not run yet: wake_up_process() starts it.  May sleep.
 
-    data is copied to the thread.  namefmt is printf-style, with args.  node is ignored: there is
-    one.  home is the CPU whose process the thread is born in; it says nothing about where the
-    thread runs.  Without it, the thread begins its function in the process of the CPU that it runs
-    on then.  May sleep.  Raises OutOfMemory if there is no task slot left.
+    kthread_park() may be called on it instead.  The thread gets a copy of data.  namefmt is
+    printf-style, with args.  node is ignored: the machine has one node.  home is the CPU whose
+    process starts the OS thread; the task may run on any CPU of its mask.  Without home, the thread
+    begins its function in the process of the CPU that it runs on then.  Raises OutOfMemory if no
+    task slot is left.
     """
     if not callable(threadfn):
         raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
@@ -224,7 +224,7 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
 
 @contextmanager
 def _create_info(function: int, data: Any) -> Iterator[KThreadCreate]:
-    """The create structure for the length of a block; its data is the thread's, if there is one."""
+    """The create structure, for the length of a block.  The thread, if one is created, owns its data."""
     create = KThreadCreate.alloc()
     try:
         create.function.store(function)
@@ -239,7 +239,7 @@ def _create_info(function: int, data: Any) -> Iterator[KThreadCreate]:
 
 
 def kthread_create(threadfn: ThreadFn, data: Any, namefmt: str, *args: object) -> Task:
-    """kthread_create_on_node() for no node in particular.  May sleep."""
+    """kthread_create_on_node() without a node.  May sleep."""
     return kthread_create_on_node(threadfn, data, -1, namefmt, *args)
 
 
@@ -274,9 +274,9 @@ def __kthread_bind(p: Task, cpu: int, state: int) -> bool:
 
 
 def kthread_bind(p: Task, cpu: int) -> None:
-    """Bind a thread just created to a CPU, before it is woken.  May sleep.
+    """Bind a new thread to a CPU, before it is woken.  May sleep.
 
-    Its OS thread is born anew in that CPU's process.  If the thread was woken already,
+    The thread gets a new OS thread in that CPU's process.  If it was woken already,
     kthread_bind() WARNs, and the thread keeps its mask and its process.
     """
     check_cpu(cpu)
@@ -296,15 +296,15 @@ def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str)
     p = kthread_create_on_node(threadfn, data, 0, namefmt, *args, home=cpu)
     to_kthread(p).flags.set_bit(KTHREAD_IS_PER_CPU)
     to_kthread(p).cpu.store(cpu)
-    # Parked, to get it out of TASK_UNINTERRUPTIBLE.
+    # kthread_park() gets the thread out of TASK_UNINTERRUPTIBLE.
     kthread_park(p)
     return p
 
 
 def task_get_live_kthread(k: Task) -> KThread | None:
-    """Take a reference and return the kthread; None, and no reference, if it has exited.
+    """Take a reference and return the kthread.  If it has exited, return None without a reference.
 
-    Raises NoTask, and takes none, if it is no kernel thread.
+    Raises NoTask, without a reference, if the task is not a kernel thread.
     """
     if not try_get_task_struct(k):
         return None
@@ -319,10 +319,10 @@ def task_get_live_kthread(k: Task) -> KThread | None:
 
 
 def __kthread_unpark(k: Task, kthread: KThread) -> None:
-    """Let it run again: clear the flags, bind it if it is per-CPU, wake it.  May sleep.
+    """Let k run again: clear the flags, bind k if it is per-CPU, wake k.  May sleep.
 
-    IS_PARKED is cleared here, since this does not wait until the thread has left
-    the park loop: a park that follows at once must not find it still set.
+    __kthread_unpark() does not wait until k has left the park loop.  So it clears IS_PARKED itself:
+    otherwise a park that follows at once would find IS_PARKED still set.
     """
     kthread.flags.clear_bit(KTHREAD_SHOULD_PARK)
     point("unpark:cleared")
@@ -337,7 +337,7 @@ def __kthread_unpark(k: Task, kthread: KThread) -> None:
 def kthread_unpark(k: Task) -> None:
     """Let a parked thread run again, on its own CPU if it is per-CPU.  May sleep.
 
-    Does not wait for it to run.
+    Does not wait until the thread runs.
     """
     kthread = task_get_live_kthread(k)
     if kthread:
@@ -347,14 +347,14 @@ def kthread_unpark(k: Task) -> None:
 
 
 def kthread_park(k: Task) -> int:
-    """Ask a thread to park, and wait until it says it has.  May sleep.
+    """Ask a thread to park, and wait until it reports that it parks.  May sleep.
 
-    Returns 0, or -ENOSYS if the thread has exited.  From k itself only the bit is set.  A thread may
-    be parked instead of woken after it was created: it then parks before it runs its function.
+    Returns 0, or -ENOSYS if the thread has exited.  If k calls it for itself, it only sets the bit.
+    A new thread may be parked instead of woken: it then parks before it runs its function.
 
-    Only one task may park a thread at a time, and none while another stops it.  The thread
-    completes `parked` once for each parking, so a second parker would wait for ever, and so
-    would a parker that waits while the thread ends.
+    Only one task may park a thread at a time, and no task while another stops the thread.  The
+    thread completes `parked` once for each parking.  So the wait of a second parker would never
+    end, nor would the wait of a parker while the thread ends.
     """
     kthread = task_get_live_kthread(k)
     if not kthread:
@@ -363,7 +363,7 @@ def kthread_park(k: Task) -> int:
         point("park:looked")
         kthread.flags.set_bit(KTHREAD_SHOULD_PARK)
         point("park:asked")
-        if k.slot != current().slot:    # k is alive: its slot is its own
+        if k.slot != current().slot:    # k is alive, so no other task has its slot
             native.trace(events.KTHREAD_PARK, k.slot, 0, 0, 0)
             wake_up_process(k)
             point("park:woken")
@@ -375,8 +375,8 @@ def kthread_park(k: Task) -> int:
 def kthread_stop(k: Task) -> int:
     """Ask a thread to return, wait for it, and return what its function returned.  May sleep.
 
-    -EINTR if it never ran its function.  A thread that has returned by itself
-    still gives its value, until its slot is needed for another task: UsageError then.
+    Returns -EINTR if the thread never ran its function.  The value of a thread that has returned
+    by itself stays available until another task needs the slot.  After that, raises UsageError.
     """
     kthread = task_get_live_kthread(k)
     native.trace(events.SCHED_KTHREAD_STOP, k.slot, 0, 0, 0)

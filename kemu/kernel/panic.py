@@ -12,7 +12,7 @@ outlives the process, so the controller can always read it.
     header.report_len  <- by that task, after the report (release)
     header.gate        |= GATE_PANIC, after that
 
-Locks: none.  Callers: everybody.
+Locks: none.  Callers: all files of the kernel.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from kemu.trace import events
 
 
 class Kind(IntEnum):
-    """What header.panic says."""
+    """The values of header.panic."""
 
     BUG = 1
     WARN = 2
@@ -43,14 +43,14 @@ class Kind(IntEnum):
 
 
 def _stack(frame: FrameType | None) -> str:
-    """The task's Python stack, without kemu's own way into it."""
+    """The task's Python stack, without kemu's frames at the top."""
     stack = [entry for entry in traceback.extract_stack(frame)
              if not entry.filename.endswith(("threading.py", "/machine/task_thread.py"))]
     return "".join(traceback.format_list(stack))
 
 
 def locks_held(me: Task) -> str:
-    """What forbids the task to end or to sleep, in words: locks, interrupts, preemption; "" if nothing."""
+    """Why the task may not end or sleep, in words: locks, interrupts, preemption.  "" if it may."""
     locks = me.locks.load()
     return ", ".join(filter(None, [
         f"{locks} spinlock{'s' * (locks > 1)} held" if locks else "",
@@ -98,7 +98,7 @@ def BUG(why: str, depth: int = 1) -> NoReturn:
 
 
 def WARN(why: str, depth: int = 1) -> None:
-    """Something that should not be: stops the machine, unless it allows warnings.  Any context."""
+    """Warn that something is wrong.  Stops the machine, unless the machine allows warnings.  Any context."""
     me = native.current()
     text = (f"WARNING: CPU: {me.cpu.load()} PID: {me.pid.load()} at {_caller(depth)}\n{why}")
     if not Header(current_memory.get()).warn_is_allowed.load():

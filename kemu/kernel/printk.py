@@ -17,21 +17,21 @@ RATELIMIT_BURST, RATELIMIT_NS = 10, 5_000_000_000
 
 
 def printk(text: str) -> None:
-    """Any context.  Does not sleep."""
+    """Print a line on the machine's console.  Any context.  Does not sleep."""
     me = native.current()
     for line in text.splitlines() or [""]:
         wiring.console(f"[cpu{me.cpu.load()} {me.comm}] {line}")
 
 
 class Ratelimit(PerCPU, keep=True):
-    """Of each CPU: one limit for all that ask."""
+    """Each CPU's rate limit, which all messages of that CPU share."""
 
     since = Word()
     printed = Word()
 
 
 def printk_ratelimit() -> bool:
-    """Whether a message that may come often should be printed now: ten in five seconds.  Any context."""
+    """Whether to print a message that may come often: at most ten in five seconds.  Any context."""
     limit, now = Ratelimit.this_cpu(), native.now_ns()
     if now - limit.since.load() > RATELIMIT_NS:
         limit.since.store(now)

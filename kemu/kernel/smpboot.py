@@ -53,12 +53,12 @@ Hook = Callable[[int], None]
 
 @dataclass(frozen=True)
 class SmpHotplugThread:
-    """What a per-CPU thread is (Linux: struct smp_hotplug_thread).
+    """The description of a per-CPU thread (Linux: struct smp_hotplug_thread).
 
-    ``thread_comm`` names it and is unique; it has one ``%u``.  ``thread_should_run``
-    is called with preemption off, ``thread_fn`` with it on.  ``selfparking``: it
-    parks by itself, and is left alone by smpboot_park_threads.  ``store``: a per-CPU
-    variable whose ``thread`` is set to the task before any hook is run.
+    ``thread_comm`` is the thread's name.  It is unique and has one ``%u``.  The loop calls
+    ``thread_should_run`` with preemption off, and ``thread_fn`` with preemption on.
+    ``selfparking``: the thread parks by itself, and smpboot_park_threads() leaves it alone.
+    ``store``: a per-CPU variable.  Its ``thread`` is set to the task before any hook runs.
     """
 
     thread_comm: str
@@ -79,7 +79,7 @@ class SmpHotplugThread:
 
 
 class SmpbootThreadData(Struct):
-    """A thread's own (Linux: struct smpboot_thread_data)."""
+    """The data of one thread (Linux: struct smpboot_thread_data)."""
 
     cpu = Word()
     status = Word()
@@ -87,7 +87,7 @@ class SmpbootThreadData(Struct):
 
 
 class HotplugThread(Struct):
-    """A registered descriptor; behind it, a word for each CPU that names its thread."""
+    """A registered descriptor.  After it comes a word for each CPU, which names the CPU's thread."""
 
     next = Word()       # in SmpbootGlobals.threads
     prev = Word()
@@ -98,7 +98,7 @@ class HotplugThread(Struct):
 
 
 class SmpbootGlobals(PerCPU, keep=True):
-    """Of which only CPU 0's is used: there is one for the machine."""
+    """The machine's only list of descriptors.  It is in CPU 0's copy; the other copies are unused."""
 
     lock = Embedded(Mutex)
     threads = ListHead()
@@ -125,8 +125,8 @@ def _find(comm: str) -> HotplugThread | None:
 def smpboot_thread_fn(td: SmpbootThreadData) -> int:
     """The loop of every per-CPU thread.  May sleep.
 
-    Preemption is off from the state to the decision, so that the CPU cannot
-    change between the check that it is the right one and the hook that needs it.
+    Preemption is off from the store of the state to the decision.  So the thread cannot change its
+    CPU between the check of the CPU and the hook that needs that CPU.
     """
     ht: SmpHotplugThread = functions.load(td.descriptor.load())
     cpu = td.cpu.load()
@@ -185,8 +185,8 @@ def _activate(ht: SmpHotplugThread, td: SmpbootThreadData, cpu: int) -> None:
 def run_create_hook(descriptor: SmpHotplugThread, tsk: Task, cpu: int) -> None:
     """Run the create hook once the thread is off its runqueue.  May sleep.
 
-    Not a function of its own in Linux.  A hook that gives the thread the stop class
-    needs it so (exhibit stop-class-while-queued).
+    Linux has no such function.  A hook that gives the thread the stop class must run while the
+    thread is off its runqueue (exhibit stop-class-while-queued).
     """
     assert descriptor.create is not None
     if not wait_task_inactive(tsk, TASK_PARKED):
@@ -198,7 +198,7 @@ def run_create_hook(descriptor: SmpHotplugThread, tsk: Task, cpu: int) -> None:
 def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
     """Create a CPU's thread, parked, with a reference to it; run the create hook.  May sleep.
 
-    Linux: __smpboot_create_thread, but for where it keeps the task.
+    Linux: __smpboot_create_thread, except for the place where it keeps the task.
     """
     td = SmpbootThreadData.alloc()
     td.cpu.store(cpu)
@@ -225,7 +225,7 @@ def __smpboot_create_thread(ht: HotplugThread, cpu: int) -> None:
 
 
 def smpboot_create_threads(cpu: int) -> int:
-    """A parked thread of each descriptor for a CPU about to come up.  May sleep.  Returns 0."""
+    """Create a parked thread of each descriptor, for a CPU about to come up.  May sleep.  Returns 0."""
     with _globals().lock:
         for ht in _registered():
             __smpboot_create_thread(ht, cpu)
@@ -267,7 +267,7 @@ def smpboot_park_threads(cpu: int) -> int:
 
 
 def smpboot_destroy_threads(ht: HotplugThread) -> None:
-    """Stop the threads of all CPUs, also the parked ones.  May sleep."""
+    """Stop a descriptor's threads on all CPUs, also the parked threads.  May sleep."""
     for cpu in range(len(runqueues)):
         tsk = _thread(ht, cpu)
         if tsk:
@@ -291,7 +291,7 @@ def smpboot_register_percpu_thread(plug_thread: SmpHotplugThread) -> int:
 def smpboot_register_online(plug_thread: SmpHotplugThread) -> int:
     """smpboot_register_percpu_thread(), with the hotplug lock held by the caller.  May sleep.
 
-    Not a function of its own in Linux.
+    Linux has no such function.
     """
     with _globals().lock:
         if _find(plug_thread.thread_comm):
@@ -334,7 +334,7 @@ def smpboot_thread(plug_thread: SmpHotplugThread, cpu: int) -> Task | None:
 
 
 def registered_threads(cpu: int) -> list[tuple[str, Task | None, bool]]:
-    """Of each descriptor: its name, its thread on that CPU, whether it parks itself.  May sleep."""
+    """For each descriptor: its name, its thread on that CPU, whether it parks itself.  May sleep."""
     with _globals().lock:
         return [(_descriptor(ht).thread_comm, _thread(ht, cpu), _descriptor(ht).selfparking)
                 for ht in _registered()]
