@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from kemu.errors import UsageError
 from kemu.exits import Exit, worst
 from kemu.explore.run import HOWS as SEARCHES
 from kemu.explore.run import Search, explore_race
+from kemu.explore.schedule import parse
 from kemu.harness.race import Race
 from kemu.harness.plan import MAX_JOBS
 from kemu.harness.record import as_json
@@ -152,7 +154,8 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
 def _write_schedule(path: Path, outcome: Outcome) -> None:
     for side in outcome.sides.values():
         if side.schedule:
-            path.write_text(side.schedule)
+            schedule = parse(side.schedule, str(path))
+            path.write_text(replace(schedule, race=outcome.what or outcome.race).text)
             return
 
 

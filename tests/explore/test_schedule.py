@@ -93,6 +93,17 @@ def test_the_command_writes_a_schedule_and_replays_it(tmp_path):
     assert again.return_value == Exit.EXPECTED and "and the same outcome" in again.output
 
 
+def test_a_schedule_of_the_users_own_file_can_be_replayed(tmp_path):
+    """It names the file: `kemu replay` finds no race of the user's by its name alone."""
+    mine, saved = str(tmp_path / "mine.py"), str(tmp_path / "mine.schedule")
+    run = CliRunner()
+    assert not run.invoke(cli, ["new", mine], standalone_mode=False).exception
+    run.invoke(cli, ["race", mine, "--side", "before", "--how", "random", "--save", saved],
+               standalone_mode=False)
+    again = run.invoke(cli, ["replay", saved], standalone_mode=False)
+    assert again.return_value == Exit.EXPECTED, again.exception
+
+
 @pytest.mark.parametrize("how", ["random", "pct", "exhaustive"])
 def test_each_search_tells_the_sides_apart(how):
     """Before the fix it hits; after the fix no schedule does."""
