@@ -86,13 +86,17 @@ def run_and_show(plan: Plan, json_to: str | None) -> Exit:
 
 def _run(plan: Plan) -> tuple[Stats, str, bool]:
     """What was counted, what failed, and whether Ctrl-C ended it."""
+    result = Result()
     with Progress("hotplug") as progress:
         def tell(so_far: Result) -> None:
             progress.say(f"{so_far.stats.cycles:,} cycles, {so_far.stats.line()}")
 
-        with Machine(plan.cpus, trace=True, kernel=plan.kernel, console=_log) as machine:
-            result = Run(machine, _torture(plan), tell).go()
-            machine.note_failure_reported()
+        try:
+            with Machine(plan.cpus, trace=True, kernel=plan.kernel, console=_log) as machine:
+                result = Run(machine, _torture(plan), tell).go()
+                machine.note_failure_reported()
+        except KeyboardInterrupt:       # while the machine booted, or while it was closed
+            result.interrupted = True
     return result.stats, "\n".join([*result.failures, result.report]).strip(), result.interrupted
 
 

@@ -9,6 +9,8 @@ import pytest
 import kemu
 from kemu.kernel import sched
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
+from kemu.kernel.sched.completion import (Completion, complete, completion_on_stack,
+                                          wait_for_completion)
 from kemu.kernel.v2_6 import migration
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import cpu_down, cpu_up
@@ -84,10 +86,17 @@ def spin(data: object) -> int:
     return sched.smp_processor_id()
 
 
+def begin_and_spin(began: Completion) -> int:
+    complete(began)
+    return spin(None)
+
+
 def push_another() -> int:
-    k = kthread_run(spin, None, "pushed")
-    for cpu in (1, 2, 1):
-        set_cpus_allowed(k, 1 << cpu)
+    with completion_on_stack() as began:
+        k = kthread_run(begin_and_spin, began, "pushed")
+        for cpu in (1, 2, 1):
+            set_cpus_allowed(k, 1 << cpu)
+        wait_for_completion(began)      # a thread that is stopped before it runs returns -EINTR
     return kthread_stop(k)
 
 
