@@ -4,8 +4,10 @@
     KEMU_MUTANT=FILE python -c 'from tests.mutants.plugin import kemu; kemu()' torture ...
 
 FILE holds the mutant as JSON.  The mutant is an override (kemu/machine/override.py) and is in
-effect from the first task on, also while the machine boots.  The process itself gets the mutant
-too, because some functions, such as the audits, run in the process that holds the machine.
+effect from the first task on, also while the machine boots.  If the machine has overrides of its
+own, all of them come into effect after the boot, because a race would hit during the boot.
+The process itself gets the mutant too, because some functions, such as the audits, run in the
+process that holds the machine.
 
 The calls are counted in FILE.calls, a line for each machine and one for the process.  If a
 machine has an override of its own for that function, the machine keeps its own.
@@ -105,11 +107,12 @@ def put_in_place(mutant: Mutant, count: Callable[[int], None]) -> Callable[[], N
     whole = Machine.__init__, Machine._boot, Machine.close
 
     def __init__(self: Machine, *args: Any, overrides: Sequence[Override] = (), **given: Any) -> None:
+        self._boots_with_mutant = not overrides     # type: ignore[attr-defined]
         own = [] if any(other.target is one.target for other in overrides) else [one]
         whole[0](self, *args, overrides=[*overrides, *own], **given)
 
     def _boot(self: Machine, *args: Any) -> None:
-        override.arm(self._memory)
+        override.arm(self._memory, self._boots_with_mutant)     # type: ignore[attr-defined]
         whole[1](self, *args)
 
     def close(self: Machine) -> None:

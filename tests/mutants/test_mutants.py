@@ -37,6 +37,13 @@ def test_an_equivalent_mutant_survives():
     assert judge_by_suite(control(KTHREAD, "__kthread_unpark"), SHORT).verdict == SURVIVED
 
 
+def test_an_exhibit_boots_before_its_overrides():
+    """With the kernel unchanged, a race's before side hits and its after side is clean."""
+    forced = [["race", "unpark-wrong-cpu", "--how", "forced", "--trials", "1"]]
+    judgement = judge_by_exhibits(control(KTHREAD, "kthread_park"), forced)
+    assert (judgement.verdict, judgement.unsure) == (SURVIVED, ())
+
+
 def test_a_mutant_that_nothing_calls_is_told_apart():
     """However wrong it is."""
     never = find("kemu.kernel.v2_6.workqueue", "queue_work", "return at the start")
