@@ -6,14 +6,13 @@ Callers: the command line.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
-
+from kemu.cli import options
+from kemu.cli.show import Answers, Progress
 from kemu.exits import Exit
 from kemu.latency import compare as comparing
 from kemu.latency import plot as plotting
@@ -25,38 +24,9 @@ from kemu.machine import host
 from kemu.machine.placement import usable_cores
 from kemu.trace import ftrace
 
-PIPED_SECONDS = 5.0         # between two progress lines where there is no terminal
 TRACE_FILE = "latency-trace.txt"
 
 MEASURE_HELP = "; ".join(f"{one.name}: {one.what}" for one in MEASURES.values())
-
-
-class _Progress:
-    """A live line on a terminal, a line now and then elsewhere; on standard error."""
-
-    def __init__(self, console: Console, total: int) -> None:
-        self.console = console
-        self.total = total
-        self.status = console.status("booting") if console.is_terminal else None
-        self.told = time.monotonic()
-        self.pair = 0
-
-    def __enter__(self) -> _Progress:
-        if self.status:
-            self.status.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self.status:
-            self.status.stop()
-
-    def __call__(self, run: PairRun) -> None:
-        line = f"pair {self.pair} of {self.total}  {report.live_line(run)}"
-        if self.status:
-            self.status.update(line)
-        elif time.monotonic() - self.told >= PIPED_SECONDS:
-            self.told = time.monotonic()
-            self.console.print(line, highlight=False, soft_wrap=True)
 
 
 @click.command()
@@ -64,8 +34,8 @@ class _Progress:
               "of them is measured, the nearest first.  [the first two that are usable]")
 @click.option("--measure", "measures", type=click.Choice(list(MEASURES)), multiple=True,
               help="What to measure; may be given again.  [all]  " + MEASURE_HELP)
-@click.option("--duration", type=click.FloatRange(0, 86400, min_open=True), default=5.0,
-              show_default=True, metavar="SECONDS", help="Of each pair.")
+@click.option("--duration", type=options.Seconds(), default=5.0, show_default=True, metavar="SECONDS",
+              help="How long each pair is measured.")
 @click.option("--interval", type=click.IntRange(0, 10_000_000), default=0, metavar="US",
               help="Between the begins of two samples.  [back to back]")
 @click.option("--histogram", type=click.IntRange(1, 10_000), metavar="US",
@@ -80,7 +50,7 @@ class _Progress:
               help="Write a picture: .png, .svg or .pdf (needs kemu[plot]).")
 @click.option("--compare", type=click.Path(dir_okay=False, exists=True, path_type=Path), metavar="FILE",
               help="A run that --json saved: print the ratios of the medians.")
-@click.option("--json", "json_to", metavar="FILE|-", help="All figures as one JSON object.")
+@options.json_file("Write all figures as one JSON object.")
 def latency(cores: str | None, measures: tuple[str, ...], duration: float, interval: int,
             breaktrace: float | None, poll: int, plot: Path | None, compare: Path | None,
             json_to: str | None, trace: Path, histogram: int | None) -> Exit:
@@ -105,9 +75,8 @@ def latency(cores: str | None, measures: tuple[str, ...], duration: float, inter
     saved = comparing.load_run(compare) if compare else None
     if plot:
         plotting.check_plot(plot)
-    for path in filter(lambda path: path and path != "-", (plot, json_to)):
-        Path(str(path)).write_text("")      # a file that cannot be written is told before the run
-    answers = Console(stderr=json_to == "-")
+    options.begin_files(plot, json_to)
+    answers = Answers(json_to)
     runs, interrupted = _run(chosen, plan)
     said = report.as_json(runs, schema=comparing.SCHEMA, host=host.describe(), seconds=duration,
                           interval_us=interval, poll_us=poll, interrupted=interrupted)
@@ -118,8 +87,7 @@ def latency(cores: str | None, measures: tuple[str, ...], duration: float, inter
     if saved:
         _show_ratios(answers, comparing.compare(said, saved))
     if json_to:
-        text = json.dumps(said)
-        click.echo(text) if json_to == "-" else Path(json_to).write_text(text + "\n")
+        options.append_line(json_to, json.dumps(said))
     return (Exit.INTERRUPTED if interrupted else
             Exit.UNEXPECTED if any(run.broke for run in runs) else Exit.EXPECTED)
 
@@ -127,39 +95,41 @@ def latency(cores: str | None, measures: tuple[str, ...], duration: float, inter
 def _run(chosen: list[tuple[int, int]], plan: Plan) -> tuple[list[PairRun], bool]:
     """The runs, and whether Ctrl-C ended them."""
     runs: list[PairRun] = []
-    with _Progress(Console(stderr=True), len(chosen)) as progress:
+    with Progress("latency") as progress:
+        def tell(run: PairRun) -> None:
+            progress.say(f"pair {len(runs)} of {len(chosen)}, {report.live_line(run)}")
+
         try:
-            for run in measure_pairs(chosen, plan, progress):
+            for run in measure_pairs(chosen, plan, tell):
                 runs.append(run)
-                progress.pair = len(runs)
         except KeyboardInterrupt:
             return runs, True
     return runs, False
 
 
-def _show(answers: Console, runs: list[PairRun], plan: Plan, limit_us: int | None,
+def _show(answers: Answers, runs: list[PairRun], plan: Plan, limit_us: int | None,
           described: dict[str, Any]) -> None:
-    answers.print(host.headline(described), highlight=False, soft_wrap=True)
+    answers.show(host.headline(described))
     series = [one for run in runs for one in run.series.values()]
-    answers.print(report.table(series))
+    answers.console.print(report.table(series))
     for run in runs:
         for note in report.notes(run, plan.interval_us):
-            answers.print(f"  cores {run.cores[0]}-{run.cores[1]}: {note}", highlight=False)
+            answers.show(f"  cores {run.cores[0]}-{run.cores[1]}: {note}")
     for name in plan.measures if len(runs) > 1 else ():
-        answers.print(report.matrix(runs, name))
+        answers.console.print(report.matrix(runs, name))
     for one in series if len(runs) == 1 else ():
         if one.count:
-            answers.print(report.histogram(one, limit_us), highlight=False, markup=False)
+            answers.show(report.histogram(one, limit_us))
 
 
-def _write_trace(answers: Console, runs: list[PairRun], path: Path) -> None:
+def _write_trace(answers: Answers, runs: list[PairRun], path: Path) -> None:
     for run in runs:
         if run.trace is not None:
             path.write_text(ftrace.text(run.trace))
-            answers.print(f"  the trace is in {path}", highlight=False, soft_wrap=True)
+            answers.show(f"  the trace is in {path}")
 
 
-def _show_ratios(answers: Console, ratios: Iterable[comparing.Ratio]) -> None:
+def _show_ratios(answers: Answers, ratios: Iterable[comparing.Ratio]) -> None:
     for one in ratios:
-        answers.print(f"  {one.measure:<10} cores {one.cores[0]}-{one.cores[1]}: {one.value:.2f} times the "
-                      f"saved run, 95 % {one.low:.2f} .. {one.high:.2f}: {one.word}", highlight=False)
+        answers.show(f"  {one.measure:<10} cores {one.cores[0]}-{one.cores[1]}: {one.value:.2f} times the "
+                     f"saved run, 95 % {one.low:.2f} .. {one.high:.2f}: {one.word}")
