@@ -101,8 +101,10 @@ class HelperLink:
         fd = its_end.fileno()
         code = (f"import sys; sys.path[:] = {[HERE, *search_path()]!r}; import kemu; del sys.path[0]; "
                 f"from kemu.machine.helper import main; main({fd}, {self.owner})")
+        # The CPU processes inherit the seed, so a set of texts has one order in every machine.
         return subprocess.Popen([sys.executable or "", "-c", code], pass_fds=[fd],
-                                start_new_session=True, stdin=subprocess.DEVNULL, close_fds=True)
+                                env=os.environ | {"PYTHONHASHSEED": "0"}, start_new_session=True,
+                                stdin=subprocess.DEVNULL, close_fds=True)
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         while True:
