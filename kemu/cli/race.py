@@ -38,9 +38,9 @@ BOTH = "both"
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
               "nothing is delayed.  random, pct, exhaustive: one CPU runs at a time, and a search "
               "chooses every switch.  [default: forced if the race has a script, otherwise jitter]")
-@click.option("--grain", type=click.Choice(["points", "ops"]), default="points", show_default=True,
+@click.option("--grain", type=click.Choice(["points", "ops"]),
               help="Where jitter acts: at points only, or at every operation on shared memory, "
-              "which then takes interrupts and preemption too.")
+              "which then takes interrupts and preemption too.  [default: points]")
 @click.option("--trials", type=click.IntRange(1), metavar="N",
               help="At most so many trials of each side.  [default: 100 if forced, otherwise no limit]")
 @options.seconds(None, "At most so long for each side.  [default: no limit if forced or with "
@@ -139,7 +139,7 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
          tell: Callable[[Side], None]) -> Outcome:
     """Run the race in the way that was given.  Raises UsageError for an option of another way."""
     searches = given["how"] in SEARCHES
-    foreign = ("trials", "cpus", "jobs") if searches else options.OF_A_SEARCH
+    foreign = ("trials", "cpus", "jobs", "grain") if searches else options.OF_A_SEARCH
     for name in foreign:
         if given[name] is not None:
             raise UsageError(f"--{name} was given with --how {given['how']}, which does not take it: "
@@ -147,7 +147,6 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
     own = {name: value for name, value in given.items() if name not in foreign and value is not None}
     if not searches:
         return run_race(race, Plan(**own), sides, tell)
-    own.pop("grain")
     return explore_race(race, Search(**own), sides, tell)
 
 

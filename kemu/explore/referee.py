@@ -10,14 +10,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kemu import native
+from kemu.errors import UsageError
 from kemu.explore.plan import Plan
 from kemu.explore.strategy import Strategy
 from kemu.explore.table import Table
 from kemu.harness.findings import Finding
+from kemu.harness.race import Race
 from kemu.harness.referee import Referee
 from kemu.memory import current_memory
 from kemu.memory.struct import Struct
 from kemu.native import now_ns, smp_processor_id
+
+
+OWN_AREAS = 2           # of the referee, beside one of each actor and kthread
+MAX_TASKS = native.MAX_SKIPS - OWN_AREAS
+
+
+def check_tasks(race: Race) -> None:
+    """Raise UsageError if the race has more tasks than the plan can keep apart from the trial."""
+    tasks = len(race.actors) + len(race.kthreads)
+    if tasks > MAX_TASKS:
+        raise UsageError(f"race {race.name} has {tasks} actors and kthreads: a search takes at most "
+                         f"{MAX_TASKS}; run it with --how jitter")
 
 
 @dataclass

@@ -14,7 +14,7 @@ from functools import partial
 
 from kemu.errors import KemuError, KernelPanic, UsageError, text_of
 from kemu.explore.record import Names, Record
-from kemu.explore.referee import Held, hold_schedules
+from kemu.explore.referee import Held, check_tasks, hold_schedules
 from kemu.explore.strategy import Strategy
 from kemu.explore.table import Table
 from kemu.harness.findings import Finding, Kind, is_hit
@@ -55,8 +55,9 @@ def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1
                 seconds: float = FOREVER) -> Trials:
     """Hold the strategy's schedules of one side in a fresh machine, up to the first failure.
 
-    Raises UsageError for a mistake in the race's file.
+    Raises UsageError for a mistake in the race's file, and for a race with too many tasks.
     """
+    check_tasks(race)
     functions.dumps(strategy)           # tells what cannot travel before anything boots
     with Machine(race.cpus, placement=Layout.of(race.cpus, 1), kernel=race.kernel,
                  console=partial(print, file=sys.stderr, flush=True),
