@@ -8,7 +8,7 @@ Locks: none.  Callers: trials, which starts hold_schedules() as a task.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from kemu import native
 from kemu.errors import UsageError
@@ -41,14 +41,15 @@ class Held:
 
     finding: Finding | None     # of the last one
     strategy: Strategy          # with what it has learned
+    unaudited: list[Plan] = field(default_factory=list)     # those since the audit before
 
 
 class ExploringReferee(Referee):
     """Holds controlled trials."""
 
-    def __init__(self, side: str, table: Table) -> None:
+    def __init__(self, side: str, table: Table, audit_every: int) -> None:
         super().__init__(side, False)
-        self.every = 1              # audits each trial: a finding is that of its schedule
+        self.every = audit_every
         self.table = table
         self.plan = Plan()
         self.first_slot, self.first_pid = self.header.task_hint.load(), self.header.next_pid.load()
@@ -74,19 +75,26 @@ class ExploringReferee(Referee):
 
 
 def hold_schedules(side: str, base: int, record: int, strategy: Strategy, schedules: int,
-                   seconds: float) -> Held:
-    """Hold the strategy's schedules until one fails, or enough were held.  Runs as a task."""
+                   seconds: float, audit_every: int) -> Held:
+    """Hold the strategy's schedules until one fails, or enough were held.  Runs as a task.
+
+    The machine is audited after every so many of them, and at the end.
+    """
     table = Table(current_memory.get(), base, record)
-    referee = ExploringReferee(side, table)
+    referee = ExploringReferee(side, table, audit_every)
     until = now_ns() + int(seconds * 1e9)
     held = Held(None, strategy)
     for _ in range(schedules):
         plan = strategy.next() if now_ns() < until else None
         if plan is None:
             break
+        if not referee.unaudited:
+            held.unaudited = []
+        held.unaudited.append(plan)
         held.finding = referee.hold(plan)
         strategy.learn(plan, table.word("nr_choices"),
                        table.steps() if strategy.needs_steps else [])
         if held.finding:
-            break
+            return held
+    held.finding = referee.last_audit()
     return held

@@ -4,6 +4,10 @@ Each side is held in one machine, up to the first hit.  A hit is what it is else
 invariant that does not hold, a panic, an actor that sleeps for ever; and a deadlock, which
 the chooser finds when it forms.
 
+The machine is audited after every tenth schedule, as in the other ways to run a race, and at
+the end.  If an audit fails, the schedules since the one before are held again, each with an
+audit of its own, to find the one that broke the machine.
+
 Locks: none.  Callers: cli/race, cli/options.
 """
 
@@ -17,12 +21,14 @@ from kemu.errors import UsageError, refuse
 from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
 from kemu.explore.minimise import minimise
+from kemu.explore.plan import Plan
 from kemu.explore.schedule import Schedule
-from kemu.explore.strategy import Pct, Random, Strategy
+from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
 from kemu.harness import doubts
-from kemu.harness.findings import Finding, is_hit, why_not
+from kemu.harness.findings import Finding, Kind, is_hit, why_not
 from kemu.harness.race import Race
+from kemu.harness.referee import AUDIT_EVERY
 from kemu.harness.runner import Interrupted, Progress
 from kemu.harness.sides import HIT
 from kemu.harness.verdict import Outcome, Side
@@ -112,7 +118,8 @@ def explore_race(race: Race, search: Search, sides: Sequence[str] | None = None,
 def _explore_side(race: Race, search: Search, side: Side) -> None:
     began = time.monotonic()
     trials = hold_trials(race, side.side, search.strategy(race),
-                         schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds)
+                         schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds,
+                         audit_every=race.audit_every or AUDIT_EVERY)
     side.seconds = time.monotonic() - began
     side.placement = trials.placement
     side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
@@ -143,6 +150,20 @@ def _record(race: Race, side: Side, trials: Trials, finding: Finding) -> None:
     else:
         side.doubts.append(why_not(race, side.side, finding))
     side.failure, side.where = finding.text, trials.where
+    if finding.kind is Kind.AUDIT and len(trials.unaudited) > 1:
+        found = _trial_that_broke_it(race, side.side, trials.unaudited)
+        if not found:
+            side.doubts.append(f"the audit failed after {len(trials.unaudited)} schedules; after none "
+                               "of them did it fail when each was held again")
+            return
+        trials, finding = found, found.finding or finding
+        side.failure, side.where = finding.text, trials.where
     shortest = minimise(race, side.side, trials.record, finding.text)
     side.diagram = drawing(shortest, finding.text)
     side.schedule = Schedule.of(race, side.side, shortest, finding.text).text
+
+
+def _trial_that_broke_it(race: Race, side: str, plans: Sequence[Plan]) -> Trials | None:
+    """The first of these schedules that fails when each is audited; None if none does."""
+    found = hold_trials(race, side, Several(plans), schedules=len(plans))
+    return found if found.finding else None

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from kemu.errors import KemuError, KernelPanic, UsageError, text_of
+from kemu.explore.plan import Plan
 from kemu.explore.record import Names, Record
 from kemu.explore.referee import Held, check_tasks, hold_schedules
 from kemu.explore.strategy import Strategy
@@ -35,6 +36,7 @@ class Trials:
 
     finding: Finding | None     # of the last one
     schedules: int
+    unaudited: list[Plan]       # the last ones, since the audit before; empty after a panic
     counted: int                # trials that show what the race's witnesses stand for
     audits: int
     strategy: Strategy          # with what it has learned, unless the machine stopped
@@ -52,9 +54,11 @@ class Trials:
 
 
 def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1,
-                seconds: float = FOREVER) -> Trials:
+                seconds: float = FOREVER, audit_every: int = 1) -> Trials:
     """Hold the strategy's schedules of one side in a fresh machine, up to the first failure.
 
+    ``audit_every``: the machine is audited after so many schedules, and at the end; after
+    each, a finding of the audit is that of its schedule.
     Raises UsageError for a mistake in the race's file, and for a race with too many tasks.
     """
     check_tasks(race)
@@ -64,7 +68,7 @@ def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1
                  overrides=race.side(side).overrides, carried=race) as machine:
         table = Table.alloc(machine.memory)
         handle = machine.start(hold_schedules, side, table.base, table.record, strategy, schedules,
-                               seconds)
+                               seconds, audit_every)
         where = ""
         try:
             held = handle.result()
@@ -90,7 +94,7 @@ def _read(machine: Machine, race: Race, side: str, table: Table, held: Held, whe
         close_trial(race, side, [], hit)
         totals.add(counters)
     return Trials(
-        held.finding, counters.trials.load(), counters.counted.load(), counters.audited.load(),
-        held.strategy, Record(table.steps(), Names(machine.memory)), totals,
+        held.finding, counters.trials.load(), held.unaudited, counters.counted.load(),
+        counters.audited.load(), held.strategy, Record(table.steps(), Names(machine.memory)), totals,
         {o.symbol: calls_of(o, machine.memory) for o in race.side(side).overrides},
         table.word("strays"), machine.placement, where)
