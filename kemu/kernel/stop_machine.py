@@ -82,13 +82,13 @@ class _multi_stop:
 
 
 def set_state(msdata: MultiStopData, newstate: int) -> None:
-    """Everybody has acknowledged the last one: the counter first, then the state (release)."""
+    """All participants have acknowledged the last state: set the counter, then the state (release)."""
     msdata.thread_ack.store(msdata.num_threads.load())
     msdata.state.store_release(newstate)
 
 
 def ack_state(msdata: MultiStopData) -> None:
-    """The last one to acknowledge moves to the next state."""
+    """Acknowledge the state.  The last participant to acknowledge sets the next state."""
     if not msdata.thread_ack.add(-1):
         set_state(msdata, msdata.state.load() + 1)
 
@@ -96,7 +96,7 @@ def ack_state(msdata: MultiStopData) -> None:
 def multi_cpu_stop(base: int) -> int:
     """Go through the states in step with the other participants.  Runs on a stopper.
 
-    Waits by polling, or asleep where CPUs share a host core (native/hardware/watch.c).
+    Polls for the next state; sleeps instead if CPUs share a host core (native/hardware/watch.c).
     """
     msdata = MultiStopData.at(system.memory, base)
     fn, data = functions.load(msdata.fn.load()), unpack(msdata.data.load())
@@ -120,9 +120,9 @@ def multi_cpu_stop(base: int) -> int:
 
 @wiring.dropped_work.bind
 def count_dropped(work: CpuStopWork) -> None:
-    """A participant of multi_cpu_stop that is dropped is waited for by the others for ever.
+    """A participant of multi_cpu_stop was dropped, so the wait of the others will never end.
 
-    That is reported here, or by them, whichever comes second.
+    The task that finds this second reports it: the task that dropped the work, or a participant.
     """
     if functions.load(work.fn.load()) is multi_cpu_stop:
         msdata = MultiStopData.at(system.memory, unpack(work.arg.load()))
@@ -131,7 +131,7 @@ def count_dropped(work: CpuStopWork) -> None:
 
 
 def report_missing_participant(msdata: MultiStopData) -> None:
-    """Stop the machine if some wait in multi_cpu_stop for one that will not come."""
+    """Stop the machine if participants wait in multi_cpu_stop for a participant that will not come."""
     if msdata.dropped.load() and msdata.entered.load():
         panic(Kind.HANG, f"INFO: multi_cpu_stop waits for {msdata.num_threads.load()} CPUs, and the "
               f"work of {msdata.dropped.load()} was completed without having run: "
@@ -139,9 +139,10 @@ def report_missing_participant(msdata: MultiStopData) -> None:
 
 
 def cpu_stop_queue_two_works(cpu1: int, work1: CpuStopWork, cpu2: int, work2: CpuStopWork) -> int:
-    """Queue both or none; cpu1 < cpu2.  Returns 0 or -ENOENT.  May spin.
+    """Queue both works or neither.  cpu1 < cpu2.  Returns 0 or -ENOENT.  May spin.
 
-    A stop_cpus() that is queueing would put its works in another order: let it finish.
+    A stop_cpus() that queues works at the same time could queue them in another order, so this
+    waits until it has finished.
     """
     stopper1, stopper2 = CpuStopper.on(cpu1), CpuStopper.on(cpu2)
     in_progress = StopCpus.on(0).in_progress
@@ -158,7 +159,7 @@ def cpu_stop_queue_two_works(cpu1: int, work1: CpuStopWork, cpu2: int, work2: Cp
         stopper2.lock.unlock()
         stopper1.lock.unlock_irqrestore(flags)
         if not err:
-            # Preemption is still off: the first may preempt us only when both are woken.
+            # Preemption is still off: a stopper may preempt this task only when both are woken.
             wake_stopper(stopper1)
             point("two:woke-one")
             wake_stopper(stopper2)
@@ -177,7 +178,7 @@ def stop_two_cpus(cpu1: int, cpu2: int, fn: Any, arg: Any = 0) -> int:
     check_cpu(cpu1)
     check_cpu(cpu2)
     if cpu1 == cpu2:
-        raise UsageError("stop_two_cpus: two CPUs, not one twice")
+        raise UsageError(f"stop_two_cpus was given CPU {cpu1} twice: give two different CPUs")
     with _multi_stop(fn, arg, 2, 1 << cpu1) as msdata, \
             Stop(multi_cpu_stop, msdata.base, 2, nr_works=2) as stop:
         low, high = min(cpu1, cpu2), max(cpu1, cpu2)
@@ -187,10 +188,10 @@ def stop_two_cpus(cpu1: int, cpu2: int, fn: Any, arg: Any = 0) -> int:
 
 
 def queue_stop_cpus_work(mask: int, stop: Stop) -> bool:
-    """Queue on every CPU of the mask; whether any will run.  Caller holds stop_cpus_mutex.
+    """Queue a work on every CPU of the mask.  Returns whether any work will run.
 
-    Preemption is off.  Otherwise a stopper that is woken already could preempt the caller here,
-    and wait for a stopper that has no work yet.
+    Caller holds stop_cpus_mutex.  Preemption is off.  Otherwise a stopper that is already awake
+    could preempt the caller here, and wait for a stopper that has no work yet.
     """
     shared = StopCpus.on(0)
     queued = False
@@ -225,7 +226,7 @@ def stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
 
 
 def try_stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
-    """As stop_cpus(); -EAGAIN if another is under way."""
+    """As stop_cpus(), but returns -EAGAIN if another stop_cpus() is under way."""
     mutex = StopCpus.on(0).mutex
     if not mutex_trylock(mutex):
         return -EAGAIN
@@ -236,10 +237,10 @@ def try_stop_cpus(mask: int, fn: Any, arg: Any = 0) -> int:
 
 
 def stop_machine_cpuslocked(fn: Any, data: Any, cpus: int | None) -> int:
-    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
+    """Run fn(data) on some CPUs while all other online CPUs stand still.  May sleep.
 
-    Caller holds the hotplug lock.  cpus: a mask, by
-    default the first online CPU.  Returns what fn returned.
+    Caller holds the hotplug lock.  cpus: a mask; by default the first online CPU.  Returns what
+    fn returned.
     """
     online = online_cpus()
     active = cpus if cpus is not None else 1 << online[0]
@@ -248,19 +249,19 @@ def stop_machine_cpuslocked(fn: Any, data: Any, cpus: int | None) -> int:
 
 
 def stop_machine(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
-    """Run fn(data) on some CPUs while all online ones stand still.  May sleep.
+    """Run fn(data) on some CPUs while all other online CPUs stand still.  May sleep.
 
-    cpus: a mask, by default the first online CPU.  Returns what fn returned.
+    cpus: a mask; by default the first online CPU.  Returns what fn returned.
     """
     with cpus_read():
         return stop_machine_cpuslocked(fn, data, cpus)
 
 
 def stop_machine_from_inactive_cpu(fn: Any, data: Any = 0, cpus: int | None = None) -> int:
-    """stop_machine() for a CPU on its way up: online, and not active yet.  Polls; does not sleep.
+    """stop_machine() for a CPU that is online and not active yet.  Polls; does not sleep.
 
-    The control task holds the hotplug lock.  The caller's CPU takes part itself, and not
-    through its stopper.  cpus: a mask, by default the first active CPU.
+    The control task holds the hotplug lock.  The caller takes part for its CPU, in place of the
+    CPU's stopper.  cpus: a mask; by default the first active CPU.
     """
     here, mask = smp_processor_id(), system.header.active_mask.load()
     if mask >> here & 1:

@@ -1,12 +1,12 @@
-"""watchdog/N: notices a CPU whose tasks no longer get to run.
+"""watchdog/N: finds a CPU whose tasks cannot run any more.
 
 Linux: kernel/watchdog.c (v4.13), and the neighbour of 6.5 that watches another CPU.
-Not modelled: NMIs.  A CPU that takes no interrupts therefore cannot notice that by itself;
-its neighbour does.
+Not modelled: NMIs.  A CPU that takes no interrupts therefore cannot find this by itself, but
+its neighbour can.
 
 Each watchdog/N, of FIFO 99, notes the time five times in each threshold, and looks at the
-time of the next online CPU.  A loop that never calls kemu is a soft lockup, and so is a
-stopper that spins for ever:
+time of the next online CPU.  A loop that never calls kemu is a soft lockup.  So is a stopper
+whose spin never ends:
 
     watchdog: BUG: soft lockup - CPU#1 stuck for 2s! [migration/1:5]
 
@@ -42,13 +42,13 @@ class Watchdog(PerCPU, keep=True):
 
 
 def watchdog_enable(cpu: int) -> None:
-    """From here on the CPU is watched.  Runs on watchdog/N."""
+    """Begin to watch the CPU.  Runs on watchdog/N."""
     sched_setscheduler(current(), SCHED_FIFO, 99)
     Watchdog.on(cpu).touched.store(now_ns())
 
 
 def watchdog_disable(cpu: int) -> None:
-    """The CPU is about to go.  Runs on watchdog/N."""
+    """Stop watching the CPU, which is about to go down.  Runs on watchdog/N."""
     Watchdog.on(cpu).touched.store(0)
 
 
@@ -60,7 +60,7 @@ def watchdog(cpu: int) -> None:
     """Note the time, look at the neighbour, sleep.  Runs on watchdog/N."""
     thresh = Watchdog.on(0).thresh.load()
     if now_ns() - Watchdog.on(cpu).touched.xchg(now_ns()) < thresh:
-        check_soft_lockup(_next_online(cpu), thresh)    # a watchdog that is late itself cannot tell
+        check_soft_lockup(_next_online(cpu), thresh)    # a late watchdog cannot judge its neighbour
     set_current_state(TASK_INTERRUPTIBLE)
     if not (kthread_should_park() or kthread_should_stop()):
         schedule_timeout(max(1, thresh // SAMPLES // system.header.tick_ns.load()))
@@ -92,6 +92,6 @@ watchdog_threads = SmpHotplugThread("watchdog/%u", watchdog_should_run, watchdog
 
 
 def lockup_detector_init(seconds: float) -> None:
-    """At boot.  May sleep."""
+    """Start the watchdogs.  Runs at boot.  May sleep."""
     Watchdog.on(0).thresh.store(int(seconds * 1e9))
     smpboot_register_percpu_thread(watchdog_threads)

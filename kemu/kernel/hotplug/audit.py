@@ -47,7 +47,7 @@ def _audit_cpu(cpu: int) -> Iterator[str]:
 
 
 def _audit_threads(cpu: int) -> Iterator[str]:
-    """S45: at rest the threads of an online CPU are not parked, those of others are."""
+    """S45: at rest the threads of an online CPU are not parked; the threads of other CPUs are parked."""
     up = CpuhpCpuState.on(cpu).state.load() >= CpuhpState.CPUHP_AP_SMPBOOT_THREADS
     for name, thread, selfparking in registered_threads(cpu):
         if thread is None:

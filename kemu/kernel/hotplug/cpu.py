@@ -56,13 +56,13 @@ from kemu.native import local_irq_restore
 # -- up -------------------------------------------------------------------------------
 
 def bringup_cpu(cpu: int) -> int:
-    """Start the CPU and bring it as far as asked.  In the control task.  May sleep."""
+    """Start the CPU and bring it as far as asked.  Runs in the control task.  May sleep."""
     __cpu_up(cpu)
     return bringup_wait_for_ap(cpu)
 
 
 def bringup_wait_for_ap(cpu: int) -> int:
-    """The CPU idles: hand it over to its own thread.  In the control task.  May sleep.
+    """The CPU idles: let its own thread take over.  Runs in the control task.  May sleep.
 
     The unpark may sleep (the thread may still be queued somewhere since it was parked),
     so the idle task must not do it (9cd4f1a4e7a8, 4.13).
@@ -81,7 +81,7 @@ def bringup_wait_for_ap(cpu: int) -> int:
 
 
 def notify_cpu_starting(cpu: int) -> None:
-    """The STARTING callbacks.  Runs on the upcoming CPU, interrupts off."""
+    """Run the STARTING callbacks.  Runs on the upcoming CPU, with interrupts off."""
     st = CpuhpCpuState.on(cpu)
     target = min(st.target.load(), S.CPUHP_AP_ONLINE)
     while st.state.load() < target:
@@ -105,7 +105,7 @@ def cpuhp_online_idle(cpu: int) -> None:
 
 
 def start_secondary(cpu: int) -> None:
-    """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
+    """Take a CPU from power-on to its idle loop.  Runs in its idle task, with interrupts off."""
     notify_cpu_starting(cpu)
     system.header.online_mask.set_bit(cpu)
     local_irq_restore(0)
@@ -114,13 +114,13 @@ def start_secondary(cpu: int) -> None:
 
 
 def undo_cpu_up(cpu: int, st: CpuhpCpuState) -> None:
-    """Back to the target, through the teardowns of the states that were reached."""
+    """Go back to the target, through the teardowns of the states that were reached."""
     while st.state.add(-1) > st.target.load():
         cpuhp_invoke_callback(cpu, st.state.load(), False)
 
 
 def cpuhp_up_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
-    """The control task's part of the way up; undone if a callback fails.  May sleep."""
+    """Do the control task's part of the way up, and undo it if a callback fails.  May sleep."""
     prev_state = st.state.load()
     while st.state.load() < target:
         state = st.state.add(1)
@@ -149,7 +149,7 @@ def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
     """Bring a CPU up, to ONLINE or to a state on the way.  May sleep.
 
     Returns 0, also if the CPU is there already; -EINVAL for a CPU or a target that does not
-    exist; otherwise what a callback returned, and everything is as before.
+    exist.  If a callback fails, returns its result, and the CPU is in its old state again.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not is_cpu(cpu) or not _is_target(target):
@@ -160,7 +160,7 @@ def cpu_up(cpu: int, target: int = S.CPUHP_ONLINE) -> int:
 # -- down -----------------------------------------------------------------------------
 
 def take_cpu_down(cpu: int) -> int:
-    """The CPU leaves.  Runs on its stopper, all CPUs stopped, interrupts off."""
+    """Take the CPU offline.  Runs on its stopper, with all CPUs stopped and interrupts off."""
     st = CpuhpCpuState.on(cpu)
     target = max(st.target.load(), S.CPUHP_AP_OFFLINE)
     system.header.online_mask.clear_bit(cpu)
@@ -177,7 +177,7 @@ def take_cpu_down(cpu: int) -> int:
 
 
 def takedown_cpu(cpu: int) -> int:
-    """Stop the machine to take the CPU out of it.  In the control task.  May sleep."""
+    """Stop the machine to take the CPU out of it.  Runs in the control task.  May sleep."""
     st = CpuhpCpuState.on(cpu)
     thread = cast(Task, st.thread.get())
     kthread_park(thread)
@@ -197,14 +197,14 @@ def takedown_cpu(cpu: int) -> int:
 
 
 def cpuhp_complete_idle_dead(cpu: int) -> None:
-    """Tell the control task that the CPU is dead.  An interrupt on an online CPU."""
+    """Report to the control task that the CPU is dead.  Runs in an interrupt on an online CPU."""
     complete(CpuhpCpuState.on(cpu).done)
 
 
 def cpuhp_report_idle_dead(cpu: int) -> None:
-    """The dying CPU's last words.  Runs in its idle task.
+    """Have an online CPU report that this CPU is dead.  Runs in the dying CPU's idle task.
 
-    A CPU that is offline may not wake anybody: an online one does it for it.
+    A CPU that is offline may not wake a task, so an online CPU wakes the control task instead.
     """
     st = CpuhpCpuState.on(cpu)
     if st.state.load() != S.CPUHP_AP_OFFLINE:
@@ -215,9 +215,9 @@ def cpuhp_report_idle_dead(cpu: int) -> None:
 
 
 def cpuhp_down_callbacks(cpu: int, st: CpuhpCpuState, target: int) -> int:
-    """The control task's part of the way down.  May sleep.
+    """Do the control task's part of the way down.  May sleep.
 
-    Once the CPU is dead there is no way back: a callback that fails then is reported.
+    A dead CPU cannot go back up: if a callback fails after that, the kernel only reports it.
     """
     while st.state.load() > target:
         state = st.state.load()
@@ -254,9 +254,9 @@ def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
     """Take a CPU down, to OFFLINE or to a state on the way.  May sleep.
 
     Returns 0, also if the CPU is there or below already; -EBUSY while only one CPU is online,
-    whichever CPU is asked for; -EINVAL for a CPU or a target that does not exist; otherwise
-    what a callback returned, and everything is as before.  A task that takes its own CPU down
-    continues on another CPU.
+    whichever CPU is asked for; -EINVAL for a CPU or a target that does not exist.  If a callback
+    fails, returns its result, and the CPU is in its old state again.  A task that takes its own
+    CPU down continues on another CPU.
     """
     only_in("4.13", "kemu.kernel.v2_6.cpu")
     if not is_cpu(cpu) or not _is_target(target):
@@ -265,7 +265,7 @@ def cpu_down(cpu: int, target: int = S.CPUHP_OFFLINE) -> int:
 
 
 def _is_target(target: object) -> bool:
-    """A state one can stay in: outside the atomic zone."""
+    """Whether a CPU can stay in the state: the state is outside the atomic zone."""
     return (isinstance(target, int) and S.CPUHP_OFFLINE <= target <= S.CPUHP_ONLINE
             and not S.CPUHP_BRINGUP_CPU <= target <= S.CPUHP_TEARDOWN_CPU)
 
@@ -290,6 +290,6 @@ set_static_step(S.CPUHP_AP_ACTIVE,
 
 
 def boot_cpu_init(cpu: int) -> None:
-    """The boot CPU is up, without having come (Linux: boot_cpu_init, boot_cpu_state_init)."""
+    """Mark the boot CPU as up: no hotplug brought it up (Linux: boot_cpu_init, boot_cpu_state_init)."""
     CpuhpCpuState.on(cpu).state.store(S.CPUHP_ONLINE)
     CpuhpCpuState.on(cpu).target.store(S.CPUHP_ONLINE)

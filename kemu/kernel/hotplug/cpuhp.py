@@ -42,7 +42,7 @@ MAX_ERRNO = 4095
 
 
 class CpuhpState(IntEnum):
-    """enum cpuhp_state: what kemu has of it."""
+    """The states of Linux's enum cpuhp_state that kemu has."""
 
     CPUHP_OFFLINE = 0
     CPUHP_CREATE_THREADS = 1
@@ -90,7 +90,7 @@ class CpuhpCpuState(PerCPU, keep=True):
 
 
 class DynamicStep(Struct):
-    """A registered pair of callbacks, as every process can load it."""
+    """A registered pair of callbacks, in a form that every process can load."""
 
     name = Word()           # a symbol
     startup = Word()
@@ -98,7 +98,7 @@ class DynamicStep(Struct):
 
 
 class Steps(PerCPU, keep=True):
-    """Of CPU 0: the dynamic steps, by state."""
+    """The dynamic steps, by state.  Only CPU 0's copy is used."""
 
     table = Word()
 
@@ -120,7 +120,7 @@ _static: dict[int, CpuhpStep] = {
 
 
 def set_static_step(state: CpuhpState, step: CpuhpStep) -> None:
-    """The kernel's own callbacks, the same in every process; at import."""
+    """Set callbacks of the kernel itself.  Each process calls this at import, with the same ones."""
     _static[state] = step
 
 
@@ -130,7 +130,7 @@ def _dynamic(state: int) -> DynamicStep | None:
 
 
 def cpuhp_get_step(state: int) -> CpuhpStep | None:
-    """The step of a state; None if there is nothing at it."""
+    """The step of a state; None if the state has no callbacks."""
     if state in _static:
         return _static[state]
     step = _dynamic(state)
@@ -144,7 +144,7 @@ def cpuhp_get_step(state: int) -> CpuhpStep | None:
 
 def cpuhp_store_callbacks(state: int, name: str, startup: Callback | None,
                           teardown: Callback | None) -> int:
-    """Put callbacks at a state, or at a free one of a dynamic range.  Caller holds the hotplug lock.
+    """Put callbacks at a state, or at a free state of a dynamic range.  Caller holds the hotplug lock.
 
     Returns the state, -EBUSY if it is taken, -ENOSPC if the range is full.
     """
@@ -164,7 +164,7 @@ def cpuhp_store_callbacks(state: int, name: str, startup: Callback | None,
 
 
 def cpuhp_forget_callbacks(state: int) -> None:
-    """Nothing is at the state any more.  Caller holds the hotplug lock."""
+    """Remove the state's callbacks.  Caller holds the hotplug lock."""
     step = _dynamic(state)
     if step is not None:
         step.name.store(0)
@@ -181,12 +181,12 @@ def cpuhp_is_ap_state(state: int) -> bool:
 
 
 def cpuhp_is_atomic_state(state: int) -> bool:
-    """Whether they run with interrupts off, and must not fail."""
+    """Whether the state's callbacks run with interrupts off, and must not fail."""
     return S.CPUHP_AP_IDLE_DEAD <= state < S.CPUHP_AP_ONLINE
 
 
 def cpuhp_invoke_callback(cpu: int, state: int, bringup: bool) -> int:
-    """Run a state's startup or teardown; its result, 0 if it has none.
+    """Run a state's startup or teardown.  Returns its result; 0 if the state does not have one.
 
     A callback that raises has failed: -EIO, and the traceback goes to the console.
     """

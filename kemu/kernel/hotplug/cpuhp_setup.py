@@ -1,4 +1,4 @@
-"""Hotplug callbacks of a user, and making one fail on purpose.
+"""Hotplug callbacks of a user, and a way to make a callback fail.
 
 Linux: kernel/cpu.c (__cpuhp_setup_state, __cpuhp_remove_state, write_cpuhp_fail).
 
@@ -26,7 +26,7 @@ from kemu.memory.struct import Embedded, PerCPU
 
 
 class CpuhpStateMutex(PerCPU, keep=True):
-    """Of CPU 0: registrations exclude each other."""
+    """The mutex of registrations.  Only CPU 0's copy is used."""
 
     mutex = Embedded(Mutex)
 
@@ -46,9 +46,9 @@ def cpuhp_setup_state(state: int, name: str, startup: Callback | None,
                       teardown: Callback | None, invoke: bool = True) -> int:
     """Register callbacks.  May sleep.
 
-    Returns the state, or a negative errno: -EINVAL for a state that takes none, -EBUSY
-    or -ENOSPC if it or its range is taken, else what a startup returned, after those
-    that had succeeded were torn down again.
+    Returns the state, or a negative errno: -EINVAL if the state takes no callbacks; -EBUSY if the
+    state is taken; -ENOSPC if its range is full.  If a startup fails, returns its result, after
+    the teardown has run on the CPUs where the startup had succeeded.
     """
     if not isinstance(state, int) or not is_dynamic(state) or not name:
         return -EINVAL
@@ -71,7 +71,7 @@ def cpuhp_setup_state(state: int, name: str, startup: Callback | None,
 def cpuhp_remove_state(state: int, invoke: bool = True) -> int:
     """Unregister, after running the teardown on every CPU past the state.  May sleep.
 
-    Returns 0, or -EINVAL if nothing of a user's is registered there.
+    Returns 0, or -EINVAL if no user's callbacks are registered there.
     """
     if not isinstance(state, int) or not is_dynamic(state) or cpuhp_get_step(state) is None:
         return -EINVAL
@@ -85,8 +85,8 @@ def cpuhp_remove_state(state: int, invoke: bool = True) -> int:
 def cpuhp_set_fail(cpu: int, state: int) -> int:
     """Make that CPU's callback of the state fail once, with -EAGAIN (Linux: the file "fail").
 
-    Returns 0, or -EINVAL for a state without callbacks, one that must not fail, or,
-    while the CPU is up, one that is torn down after the CPU is dead.
+    Returns 0.  Returns -EINVAL for a state without callbacks and for a state that must not fail;
+    while the CPU is up, also for a state whose teardown runs after the CPU is dead.
     """
     if not 0 <= cpu < len(runqueues) or not 0 < state <= CpuhpState.CPUHP_ONLINE:
         return -EINVAL

@@ -4,7 +4,7 @@ Linux: kernel/cpu.c (cpuhp_thread_fun, cpuhp_kick_ap and their helpers).  Later 
 rollback as of 4.15 (4dddfb5faa61, 96abb968549c); empty states are stepped over at once, as
 of 5.11 (453e41085183).
 
-The control task kicks the thread and waits.  There is never more than one kick under way.
+The control task kicks the thread and waits.  At most one kick is under way at a time.
 
 Locks: none of its own; the control task holds the hotplug lock.
 Callers: cpu, cpuhp_setup, init, races.
@@ -57,9 +57,9 @@ def cpuhp_thread_fun(cpu: int) -> None:
 
 
 def cpuhp_next_state(st: CpuhpCpuState, bringup: bool) -> int:
-    """Step over states that have nothing at them to the next that has; note if it is the last.
+    """Step over states without callbacks to the next state that has some; note if it is the last.
 
-    Later than v4.13, which calls the thread function for each (453e41085183).
+    As of 5.11: v4.13 calls the thread function for each empty state too (453e41085183).
     """
     target, at = st.target.load(), st.state.load()
     state = at
@@ -85,7 +85,7 @@ def _invoke_on_ap(cpu: int, state: int, bringup: bool) -> int:
 
 
 def cpuhp_set_state(st: CpuhpCpuState, target: int) -> int:
-    """Head for a target; returns the state it starts from."""
+    """Set a new target.  Returns the state that the CPU is in."""
     prev_state: int = st.state.load()
     st.rollback.store(0)
     st.target.store(target)
@@ -95,7 +95,7 @@ def cpuhp_set_state(st: CpuhpCpuState, target: int) -> int:
 
 
 def cpuhp_reset_state(st: CpuhpCpuState, prev_state: int) -> None:
-    """Turn round: the callback that failed counts as not run."""
+    """Turn around: the callback that failed counts as not run."""
     st.rollback.store(1)
     st.state.add(-1 if st.bringup.load() else 1)
     st.target.store(prev_state)
@@ -116,7 +116,7 @@ def __cpuhp_kick_ap(st: CpuhpCpuState) -> None:
 
 
 def cpuhp_kick_ap(st: CpuhpCpuState, target: int) -> int:
-    """Bring the CPU to a state through its own thread; back again if that fails.  May sleep."""
+    """Bring the CPU to a state through its own thread, and back again if that fails.  May sleep."""
     prev_state = cpuhp_set_state(st, target)
     __cpuhp_kick_ap(st)
     ret: int = st.result.load()
@@ -146,6 +146,6 @@ cpuhp_threads = SmpHotplugThread("cpuhp/%u", cpuhp_should_run, cpuhp_thread_fun,
 
 
 def cpuhp_threads_init() -> None:
-    """The boot CPU's hotplug thread.  On the boot CPU.  May sleep."""
+    """Start the boot CPU's hotplug thread.  Runs on the boot CPU.  May sleep."""
     smpboot_register_percpu_thread(cpuhp_threads)
     kthread_unpark(cast(Task, CpuhpCpuState.on(smp_processor_id()).thread.get()))

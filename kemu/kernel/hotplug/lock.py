@@ -17,7 +17,7 @@ from kemu.memory.struct import Embedded, PerCPU
 
 
 class CpuHotplug(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
+    """The hotplug lock of the machine.  Only CPU 0's copy is used."""
 
     lock = Embedded(PercpuRwsem)
 

@@ -32,8 +32,8 @@ def _nothing(arg: int) -> int:
 def synchronize_sched() -> None:
     """Wait until every section with preemption off that runs now has ended.  May sleep.
 
-    A stopper preempts whatever can be preempted: when it has run, the CPU was out of
-    such sections (Linux: synchronize_sched_expedited).
+    A stopper runs only when preemption is on.  So when it has run on a CPU, the CPU has left the
+    section that it was in (Linux: synchronize_sched_expedited).
     """
     for cpu in online_cpus():
         if cpu != smp_processor_id():
@@ -55,7 +55,7 @@ def sched_cpu_deactivate(cpu: int) -> int:
 
 
 def sched_cpu_starting(cpu: int) -> int:
-    """The runqueue is as its CPU left it.  Runs on the upcoming CPU, interrupts off."""
+    """Check that the runqueue is as its CPU left it.  Runs on the upcoming CPU, with interrupts off."""
     rq = cpu_rq(cpu)
     if rq.nr_running.load():
         BUG(f"S63: cpu{cpu} comes up with {rq.nr_running.load()} tasks queued")
@@ -74,8 +74,8 @@ def sched_cpu_dying(cpu: int) -> int:
 def migrate_tasks(dead_rq: Cpu) -> None:
     """Push off all but the stopper, by way of pick_next_task.  Interrupts are off.
 
-    rq.stop is hidden meanwhile, so that the stopper is not picked.  A sleeper is left
-    alone: it keeps its stale CPU, and its next wake-up places it.
+    migrate_tasks() hides rq.stop meanwhile, so that the CPU does not pick the stopper.  It leaves
+    sleepers alone: a sleeper keeps its old CPU, and its next wake-up places it.
     """
     stop = dead_rq.stop.load()
     dead_rq.stop.store(0)
@@ -109,14 +109,14 @@ def migration_cpu_stop(arg: tuple[Task, int]) -> int:
 
 
 def migrate_running(p: Task, dest: int) -> None:
-    """Have p's CPU move it.  May sleep.  Not carried out if that CPU's stopper is not enabled."""
+    """Have p's CPU move p.  May sleep.  Does nothing if that CPU's stopper is not enabled."""
     stop_one_cpu(task_cpu(p), migration_cpu_stop, (p, dest))
 
 
 def sched_exec() -> None:
-    """Move the current task, which is about to run something else, where there is less to do.
+    """Move the current task, which is about to exec, to a CPU that has less to do.
 
-    Best effort, without the hotplug lock.  May sleep.
+    It does not take the hotplug lock, so a CPU that goes down may prevent the move.  May sleep.
     """
     me = current()
     flags = me.pi_lock.lock_irqsave()

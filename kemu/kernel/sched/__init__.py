@@ -10,10 +10,10 @@ Lock order:
         rq->lock, and another's: the lower CPU first
           this CPU's timer_lock, in schedule() only
 
-timer_lock is in the list twice, and yet closes no cycle.  Inside rq->lock a CPU takes only
-its own timer_lock.  The one holder of that timer_lock that goes on to other locks is the
-same CPU, with interrupts off (run_timers()).  Other CPUs hold it only to change the links
-of the list, and take no lock inside it.
+timer_lock is in the list twice, but it does not close a cycle.  Inside rq->lock a CPU takes
+only its own timer_lock.  Only that same CPU takes other locks inside its timer_lock, with
+interrupts off (run_timers()).  Other CPUs hold it only to change the links of the list, and
+take no lock inside it.
 
 p->state      <- a mask: by p without a lock (set_current_state); by p under pi_lock for
                  PARKED and DEAD (set_special_state); by wakers under pi_lock

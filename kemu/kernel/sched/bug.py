@@ -1,4 +1,4 @@
-"""What a C half of the scheduler found broken, in words.
+"""The sentence for each broken invariant that a C half of the scheduler finds.
 
 kemu's own.  The C halves return KEMU_BUG_... and leave the locks as they are; the Python
 half calls broken(), which stops the machine with the invariant's name.
@@ -19,7 +19,7 @@ CLASS_NAMES = ("idle", "fair", "fifo", "stop")
 
 
 def broken(why: int, rq: Cpu, p: Task) -> NoReturn:
-    """The hardware found an invariant broken while it queued, unqueued, picked or woke p: say which."""
+    """Stop the machine, and say which invariant broke when a C half queued, unqueued, picked or woke p."""
     match why:
         case native.BUG_CPU:
             text = f"S2: {p} queued on cpu{rq.cpu}, holds cpu{p.cpu.load()}"

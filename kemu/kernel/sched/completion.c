@@ -80,7 +80,7 @@ static int wake_first(struct kemu_self *s, struct kemu_completion *x)
 	return status < 0 ? status : KEMU_OK;
 }
 
-/* One event, or with all as many as anybody will ever want.  Any context. */
+/* Adds one event; with all, enough events for all waits to come.  Any context. */
 int kemu_complete(struct kemu_self *s, u64 off, bool all)
 {
 	struct kemu_completion *x = completion_at(s->k, off);

@@ -59,7 +59,7 @@ def completion_on_stack() -> Iterator[Completion]:
 
 
 def init_completion(x: Completion) -> None:
-    """No event has happened.  Nobody may be waiting."""
+    """Forget all events.  No task may be waiting."""
     x.done.store(0)
 
 
@@ -67,19 +67,19 @@ reinit_completion = init_completion
 
 
 def completed_by(x: Completion, task: Task) -> None:
-    """Say which task is to complete it, for reports of hangs.  Any context; does not sleep."""
+    """Name the task that will complete it, for reports of hangs.  Any context; does not sleep."""
     x.completer.store(task.ref)
 
 
 def complete(x: Completion) -> None:
-    """One event: let one waiter through.  Any context; does not sleep."""
+    """Add one event: one waiter may return.  Any context; does not sleep."""
     why = native.complete(x.base)
     if why:
         broken(why, this_rq(), current())
 
 
 def complete_all(x: Completion) -> None:
-    """Let all waiters through, now and later.  Any context; does not sleep."""
+    """Let all waiters return, now and later.  Any context; does not sleep."""
     why = native.complete_all(x.base)
     if why:
         broken(why, this_rq(), current())

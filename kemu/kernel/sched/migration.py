@@ -1,4 +1,4 @@
-"""Affinity: masks, and moving a task that is where it may not be.
+"""Affinity: masks, and how a task leaves a CPU that its mask does not have.
 
 Linux: kernel/sched/core.c (do_set_cpus_allowed, set_cpus_allowed_ptr, __migrate_task).
 Not modelled: NUMA, cpusets.
@@ -24,15 +24,16 @@ from kemu.memory.views import Cpu, Task, check_alive
 def do_set_cpus_allowed(p: Task, mask: int) -> None:
     """Store the mask, and nothing else: the task does not move.
 
-    Right for a task that is off every runqueue: its next wake-up places it.
+    Use it for a task that is off every runqueue: the task's next wake-up places it.
     """
     p.cpus_allowed.store(mask)
 
 
 def move_queued_task(rq: Cpu, p: Task, dest: int) -> None:
-    """Take a queued task that does not run to another CPU.  Caller holds pi_lock, interrupts off.
+    """Move a task to another CPU.  The task is queued and does not run.
 
-    rq.lock is dropped on the way; pi_lock keeps the task from being woken meanwhile.
+    Caller holds pi_lock, with interrupts off.  move_queued_task() drops rq.lock on the way;
+    meanwhile no waker can wake the task, because a waker needs pi_lock.
     """
     deactivate_task(rq, p)
     set_task_cpu(p, dest)
@@ -45,9 +46,9 @@ def move_queued_task(rq: Cpu, p: Task, dest: int) -> None:
 
 
 def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
-    """Let p run on these CPUs only, and move it there.  For the kernel's own use.  May sleep.
+    """Let p run on these CPUs only, and move p there.  For the kernel's own use.  May sleep.
 
-    Returns 0, or -EINVAL if p can use none of them.  As in v4.13, it also changes the mask of
+    Returns 0, or -EINVAL if p can use none of these CPUs.  As in v4.13, it also changes the mask of
     a thread that is bound for good; sched_setaffinity() refuses that.
     """
     return __set_cpus_allowed_ptr(p, mask, False)
@@ -73,7 +74,7 @@ def __set_cpus_allowed_ptr(p: Task, mask: int, check: bool) -> int:
     if mask >> rq.cpu & 1 or not p.on_rq.load():
         task_rq_unlock(rq, p, flags)
     elif p.on_cpu.load():
-        p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
+        p.flags.fetch_or(PF_MIGRATING)      # for the audit: p may still run here
         task_rq_unlock(rq, p, flags)
         point("migrate:asked")
         wiring.forced_migration(p, usable[0])

@@ -22,7 +22,7 @@ def sched_setscheduler(p: Task, policy: int, priority: int = 0) -> None:
     """Give p a policy: SCHED_NORMAL, or SCHED_FIFO with a priority of 1 to 99.
 
     A queued task moves to its new class's queue.  Any context.
-    Raises UsageError for a policy or priority that there is not.
+    Raises UsageError for a policy or priority that does not exist.
     """
     check_alive(p)
     if policy not in (SCHED_NORMAL, SCHED_FIFO):
@@ -44,10 +44,10 @@ def sched_setscheduler(p: Task, policy: int, priority: int = 0) -> None:
 
 
 def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
-    """Make the task the stop task of that CPU; None takes the office away.  Any context.
+    """Make the task the stop task of that CPU; None: the CPU has no stop task any more.  Any context.
 
-    It appears as FIFO 99, and is then given the stop class as it stands: the
-    class has no queue, so the task must be off every runqueue (exhibit stop-class-while-queued).
+    The task appears as FIFO 99.  It then gets the stop class without leaving a queue.  That class
+    has no queue, so the task must be off every runqueue (exhibit stop-class-while-queued).
     """
     rq = cpu_rq(cpu)
     old = system.tasks.get(rq.stop.load())
@@ -56,5 +56,5 @@ def sched_set_stop_task(cpu: int, stop: Task | None) -> None:
         stop.sched_class.store(STOP)
     rq.stop.store(stop.ref if stop is not None else 0)
     if old is not None:
-        # Back to where it can be scheduled normally, so that it can exit.
+        # The old stop task gets a normal class again, so that it can exit.
         old.sched_class.store(RT)

@@ -1,11 +1,11 @@
 /*
  * runqueue.c - the queues of a CPU: links, counts, the bitmap of priorities, the next task.
  *
- * Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  A queued fair task is linked in
- * the one fair queue, a fifo task in the queue of its priority, whose bit says that it
- * is not empty.  The stop class has no queue: cpu.stop is its only task, and enqueue
- * and dequeue merely count.  A later class goes before an earlier one, a lower
- * priority number before a higher; equals in order of arrival.
+ * Linux: kernel/sched/{stop_task,rt,fair,idle_task}.c.  A queued fair task is linked in the
+ * fair queue.  A queued fifo task is linked in the queue of its priority; the priority's bit
+ * says that this queue is not empty.  The stop class has no queue: cpu.stop is its only task,
+ * and enqueue and dequeue merely count.  A task of a later class runs before a task of an
+ * earlier class, a lower priority number before a higher one, and equals in order of arrival.
  *
  *	task.on_rq	<- 1 by kemu_activate, 0 by kemu_deactivate only; swapper's is
  *			   always 1, and no queue links it
@@ -38,7 +38,7 @@ static u64 *bitmap_of(struct kemu_cpu *cpu, u64 prio)
 	return prio < HALF ? &cpu->rt_bitmap0 : &cpu->rt_bitmap1;
 }
 
-/* Behind its equals.  KEMU_PENDING: a task of no queue's class, which is left alone. */
+/* Queues t behind its equals.  KEMU_PENDING: t's class has no queue, and nothing has changed. */
 int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	u64 class = load(&t->sched_class), prio = load(&t->prio);
@@ -63,7 +63,7 @@ int kemu_enqueue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 	return status;
 }
 
-/* KEMU_PENDING: it is not queued as its class says, and is left as it is. */
+/* Unqueues t.  KEMU_PENDING: the queue of its class does not have t, and nothing has changed. */
 int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	u64 class = load(&t->sched_class), prio = load(&t->prio);
@@ -86,7 +86,7 @@ int kemu_dequeue(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 	return KEMU_OK;
 }
 
-/* The first of the most urgent queue; KEMU_PENDING: all are empty. */
+/* The first task in the most urgent queue; KEMU_PENDING: all queues are empty. */
 int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 {
 	u64 head = kemu_offset(k, &cpu->fair_next), node, bits = load(&cpu->rt_bitmap0), base = 0;
@@ -112,7 +112,7 @@ int kemu_first_queued(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 	return node >= tasks && *slot < k->nr_tasks ? KEMU_OK : KEMU_CORRUPT;
 }
 
-/* Queues t and says so.  The caller has set its CPU. */
+/* Queues t and sets on_rq.  The caller has set t's CPU. */
 int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	u64 id = (u64)(cpu - k->cpus);
@@ -129,7 +129,7 @@ int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 	return KEMU_OK;
 }
 
-/* Unqueues t and says so. */
+/* Unqueues t and clears on_rq. */
 int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	int status = kemu_dequeue(k, cpu, t);
@@ -140,7 +140,7 @@ int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 	return KEMU_OK;
 }
 
-/* The best queued task; the idle task if there is none. */
+/* The most urgent queued task; the idle task if none is queued. */
 int kemu_pick_next(struct kemu *k, struct kemu_cpu *cpu, u64 *slot)
 {
 	u64 stop = load(&cpu->stop);
@@ -173,7 +173,7 @@ void kemu_resched_curr(struct kemu *k, struct kemu_cpu *cpu)
 		kemu_send_reschedule(k, cpu);
 }
 
-/* t was just queued: the CPU looks whether it should run instead of what runs. */
+/* t was just queued: the CPU calls schedule() if it may have to switch. */
 void kemu_check_preempt(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 {
 	struct kemu_task *curr = kemu_task_at(k, load(&cpu->curr));

@@ -13,7 +13,7 @@ The C half, runqueue.c, has the links, the counts, the bitmap of priorities and 
 of the next task; schedule() and try_to_wake_up() use it too.
 
 Locks: rq.lock, inside pi_lock.  The caller of each function below task_rq_unlock() holds
-rq.lock.  Callers: everybody.
+rq.lock.  Callers: all files of the kernel.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ T = TypeVar("T")
 
 
 class _PerProcess(list[T]):
-    """A list that each process fills for itself: in another it means the one there."""
+    """A list that each process fills for itself.  A pickled one means the list of the other process."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -70,13 +70,13 @@ def task_rq(p: Task) -> Cpu:
 
 
 def task_cpu(p: Task) -> int:
-    """The CPU p holds; for a sleeper, the one it last held."""
+    """The CPU that p is on; for a sleeper, the CPU that it was on last."""
     cpu: int = p.cpu.load()
     return cpu
 
 
 def task_curr(p: Task) -> bool:
-    """Whether p is what its CPU's runqueue calls current."""
+    """Whether p is the current task of its CPU's runqueue."""
     return bool(task_rq(p).curr.load() == p.slot)
 
 
@@ -116,21 +116,21 @@ def dequeue_task(rq: Cpu, p: Task) -> None:
 
 
 def activate_task(rq: Cpu, p: Task) -> None:
-    """Queue p and say so.  Caller has set its CPU."""
+    """Queue p and set on_rq.  Caller has set p's CPU."""
     why = rq.queue.activate(p.slot)
     if why:
         broken(why, rq, p)
 
 
 def deactivate_task(rq: Cpu, p: Task) -> None:
-    """Unqueue p and say so."""
+    """Unqueue p and clear on_rq."""
     why = rq.queue.deactivate(p.slot)
     if why:
         broken(why, rq, p)
 
 
 def pick_next_task(rq: Cpu) -> Task:
-    """The best queued task; the idle task if there is none."""
+    """The most urgent queued task; the idle task if none is queued."""
     slot = rq.queue.pick_next()
     if slot < 0:
         broken(slot, rq, system.tasks.at(rq.curr.load()))
@@ -138,7 +138,7 @@ def pick_next_task(rq: Cpu) -> Task:
 
 
 def check_preempt_curr(rq: Cpu, p: Task) -> None:
-    """p was just queued: make rq's CPU look whether it should run instead."""
+    """p was just queued: make rq's CPU call schedule() if it may have to switch."""
     rq.queue.check_preempt(p.slot)
 
 
@@ -150,7 +150,7 @@ def put_behind(rq: Cpu, p: Task) -> None:
 
 
 def task_tick(rq: Cpu, curr: Task) -> None:
-    """A fair task has had its turn if another waits."""
+    """A tick has passed: a fair task must let another fair task run, if one waits."""
     if curr.sched_class.load() == FAIR and rq.fair_nr.load() > 1:
         put_behind(rq, curr)
         resched_curr(rq)

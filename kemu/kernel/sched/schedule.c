@@ -18,19 +18,19 @@
  * own schedule(), one for the lock.  This CPU clears need_resched under the lock under which
  * other CPUs set it, before it leaves the queues.  So no request is lost.
  *
- * When a task blocks and nothing else can run, its own thread goes on in swapper's name
- * (idle_in_place), and swapper's thread is not woken.  To all other CPUs swapper runs.  If
- * the task's turn comes on this CPU, no thread was switched.  If it comes on another CPU,
+ * When a task blocks and nothing else can run, the task's own thread runs as swapper
+ * (idle_in_place), and swapper's thread sleeps on.  All other CPUs see that swapper runs.  If
+ * the task's turn comes on this CPU, no thread has to be switched.  If it comes on another CPU,
  * swapper's own thread takes the duty over (kemu_resign()).
  *
- * The thread of a dead task waits for no turn, because its slot is soon another task's.  The
- * task that comes after it is told the slot (dead: the slot plus one), and frees it.
+ * The thread of a dead task does not wait for a turn, because another task may soon have its
+ * slot.  The task that comes next gets the slot (dead: the slot plus one), and frees it.
  *
  * Locks: rq_lock, interrupts off.  Python half: kernel/sched/schedule.py.
  */
 #include "sched.h"
 
-/* What the task that comes does for the one that went.  May take interrupts at its end. */
+/* The task that comes finishes the switch from the task that went.  May take interrupts at its end. */
 int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
@@ -58,7 +58,7 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 	return kemu_take_due(s);
 }
 
-/* Its turn has come elsewhere, or its CPU went offline and swapper has duties there. */
+/* The stand-in's turn has come on another CPU, or its CPU went offline and needs swapper itself. */
 static int resign(struct kemu_self *s, u64 *dead)
 {
 	u64 last = 0;
@@ -181,9 +181,10 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 }
 
 /*
- * Sleeps, if the state says so, or lets others run.  preempt: the caller is made to.
- * KEMU_ENDS: the thread is no task's any more.  Other negatives stop the machine, and
- * the locks stay as they were.  Returns early when there is a dead task to be freed.
+ * Sleeps if the task's state says so; otherwise lets other tasks run.  preempt: the task is
+ * preempted and does not sleep.  KEMU_ENDS: the thread is not a task any more.  Any other
+ * negative result stops the machine, and the locks stay as they were.  Returns early if the
+ * caller must free a dead task.
  */
 int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead)
 {

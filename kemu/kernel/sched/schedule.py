@@ -4,13 +4,13 @@ Linux: kernel/sched/core.c (__schedule, finish_task_switch, schedule_debug) and 
 (do_idle).  Not modelled: address spaces.
 
 The C half, schedule.c, does the switch, because every path goes through it and no exhibit
-replaces it.  It returns with what the hardware cannot do: a task that died is to be freed,
-a thread that is no longer a task's is to end, a broken invariant is to stop the machine.
+replaces it.  Its result names what the hardware cannot do: free a task that died, end a thread
+that is not a task any more, stop the machine for a broken invariant.
 
-Idling in place: when a task blocks and nothing else can run, its own thread goes on in
-swapper's name, and swapper's thread is not woken.  To all other CPUs swapper runs.  If the
-task's turn comes on this CPU, no thread was switched.  If it comes on another CPU,
-swapper's own thread takes the duty over.
+Idling in place: when a task blocks and nothing else can run, the task's own thread runs as
+swapper, and swapper's thread sleeps on.  All other CPUs see that swapper runs.  If the task's
+turn comes on this CPU, no thread has to be switched.  If it comes on another CPU, swapper's own
+thread takes the duty over.
 
 Locks: rq.lock.  Callers: completion, timer, wait, fork, kthread, smpboot, hotplug, v2_6,
 machine; users.
@@ -31,7 +31,7 @@ from kemu.native import current, preempt_count, preempt_disable, smp_processor_i
 
 
 class ThreadEnds(BaseException):
-    """Unwinds an OS thread that is no task's any more: the task died, or has a new home."""
+    """Unwinds an OS thread that is not a task any more: the task died, or has a new home."""
 
 
 def schedule_debug(prev: Task) -> NoReturn:
@@ -41,7 +41,7 @@ def schedule_debug(prev: Task) -> NoReturn:
 
 
 def after_switch(news: int) -> None:
-    """Do what the C half cannot.  news: what native.schedule() returned, and not 0."""
+    """Do what the C half cannot.  news: the result of native.schedule(), which is not 0."""
     if news > 0:
         wiring.dead_task(cast(Task, system.tasks.get(news)))
     elif news == native.ENDS:
@@ -53,7 +53,7 @@ def after_switch(news: int) -> None:
 
 
 def __schedule() -> None:
-    """Switch to the best task.  Preemption is off, once.
+    """Switch to the most urgent task.  The caller has disabled preemption once.
 
     A task that is not RUNNING leaves its runqueue, unless it is being preempted:
     "preempted" is not "sleeping" (S15).
@@ -64,7 +64,7 @@ def __schedule() -> None:
 
 
 def finish_task_switch(last: int) -> None:
-    """A new task says that the task before it is off the CPU.  last: as wait_turn() gave it."""
+    """Finish the switch to a new task: the task before it is off the CPU.  last: from wait_turn()."""
     news = native.finish_switch(last)
     if news:
         after_switch(news)
@@ -81,14 +81,14 @@ def do_idle() -> None:
 
 
 def schedule() -> None:
-    """Sleep, if the state says so, or let others run.  May sleep."""
+    """Sleep if the task's state says so; otherwise let other tasks run.  May sleep."""
     news = native.schedule(False)
     if news:
         after_switch(news)
 
 
 def preempt_schedule() -> None:
-    """Switch away from a task that can run on.  The hardware calls it when a reschedule is due."""
+    """Switch away from a task that could continue.  The hardware calls it when a reschedule is due."""
     news = native.schedule(True)
     if news:
         after_switch(news)
@@ -98,7 +98,7 @@ def cond_resched() -> bool:
     """Take interrupts, and switch if another task should run.  Returns whether one should.  May sleep."""
     due = native.need_resched()
     preempt_disable()
-    native.preempt_enable()     # where the hardware looks
+    native.preempt_enable()     # here the hardware takes what is due
     return due
 
 

@@ -6,7 +6,7 @@ A state is a bit mask; zero is TASK_RUNNING.  A waker passes the mask of states 
 wake (try_to_wake_up).  Only the mask of kthread_unpark() has TASK_PARKED, and TASK_PARKED
 has no other protection.
 
-Locks: pi_lock in set_special_state() only (state.c).  Callers: everybody.
+Locks: pi_lock in set_special_state() only (state.c).  Callers: all files of the kernel.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PF_REHOMED = 0x40000000         # kemu: its thread was born anew in another proc
 
 
 def set_current_state(state: int) -> None:
-    """Set the current task's state, then a full barrier: what it tests next, it tests after.
+    """Set the current task's state, then a full barrier: the task tests its condition after that.
 
     Pairs with the waker's order: change the condition, then wake.
     """
@@ -47,11 +47,11 @@ def __set_current_state(state: int) -> None:
 
 
 def set_special_state(state: int) -> None:
-    """Set a state that is no condition to be tested again: PARKED, DEAD.
+    """Set a state in which the task does not test a condition again: PARKED, DEAD.
 
-    An earlier waker that found the task in TASK_NORMAL stores TASK_RUNNING
-    late, under pi_lock.  A task that loops round a condition does not care; a
-    parked one would be lost.  Under pi_lock the two stores cannot cross.
+    An earlier waker that found the task in TASK_NORMAL may store TASK_RUNNING late, under pi_lock.
+    That does no harm to a task that tests its condition in a loop.  A parked task would lose its
+    state.  Here the store is under pi_lock too, so the waker's store comes before it.
     Linux: 2018, b5bf9a90bbeb; exhibit parked-store-collides.
     """
     native.set_special_state(state)

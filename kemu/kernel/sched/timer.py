@@ -44,7 +44,7 @@ def _add_timer(me: Task, expires: int) -> None:
 
 
 def _lock_timer(me: Task) -> tuple[Cpu, int]:
-    """Lock the list the task's timer is on, whichever that is by then."""
+    """Lock the list that the task's timer is on.  The timer may change its list meanwhile."""
     while True:
         rq = runqueues[me.timer_cpu.load()]
         flags = rq.timer_lock.lock_irqsave()
@@ -57,7 +57,7 @@ def _del_timer(me: Task) -> None:
     rq, flags = _lock_timer(me)
     system.memory.list_del(me.timer_node)
     if rq is this_rq():
-        native.program_event()  # another CPU finds out when its event comes and nothing is due
+        native.program_event()  # another CPU may get an event for which nothing is due
     rq.timer_lock.unlock_irqrestore(flags)
 
 
@@ -98,9 +98,9 @@ def run_timers(now: int, wake_up: Callable[[Task], object]) -> None:
 
 @contextmanager
 def timeout(jiffies: int) -> Iterator[int]:
-    """In this block the current task is woken when that many ticks have passed.
+    """A timer wakes the current task when that many ticks have passed, if it is still in the block.
 
-    Yields the deadline, of now_ns().  MAX_SCHEDULE_TIMEOUT: there is none, and no timer.
+    Yields the deadline, a time of now_ns().  MAX_SCHEDULE_TIMEOUT: no deadline and no timer.
     """
     if jiffies == MAX_SCHEDULE_TIMEOUT:
         yield native.NEVER
@@ -113,7 +113,7 @@ def timeout(jiffies: int) -> Iterator[int]:
 
 
 def ticks_left(deadline: int) -> int:
-    """The ticks from now to the deadline, a part of one counted whole; 0 if it has passed."""
+    """The ticks from now to the deadline, rounded up; 0 if the deadline has passed."""
     if deadline == native.NEVER:
         return MAX_SCHEDULE_TIMEOUT
     tick: int = system.header.tick_ns.load()

@@ -33,8 +33,8 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
     Returns its count of voluntary switches, never zero.  If match_state is not
     zero, p must stay in that state: returns 0 as soon as it does not.
 
-    A task that is queued but does not run may not run for long: this is where
-    the caller sleeps one tick at a time.  The caller must therefore be able to sleep
+    A task that is queued may have to wait long before it runs.  Meanwhile the caller sleeps, one
+    tick at a time.  The caller must therefore be able to sleep
     (exhibit unpark-from-idle; 9cd4f1a4e7a8, 4.13).
     """
     while True:
@@ -68,7 +68,7 @@ class WaitQueue(Struct):
 
 @contextmanager
 def waiting(queue: WaitQueue, state: int) -> Iterator[Callable[[], None]]:
-    """Be in the queue (Linux: prepare_to_wait, finish_wait); may sleep where schedule() does.
+    """Put the current task in the queue for a block (Linux: prepare_to_wait, finish_wait).
 
         with waiting(queue, TASK_INTERRUPTIBLE) as again:
             while not condition():

@@ -42,16 +42,16 @@ static u64 cpu_bit(u64 id)
 	return id < KEMU_MAX_CPUS ? 1ULL << id : 0;
 }
 
-/* The CPUs that p may run on: kernel threads those that are online, other tasks those that are active. */
+/* The CPUs that p may run on: online ones for a kernel thread, otherwise active ones. */
 u64 kemu_usable_mask(struct kemu *k, struct kemu_task *p)
 {
 	return load(&p->flags) & PF_KTHREAD ? load(&k->hdr->online_mask) : load(&k->hdr->active_mask);
 }
 
 /*
- * Some CPU for a task that cannot go where it should.  If no CPU of its mask is usable
- * the mask is widened to all possible ones: a per-CPU binding is lost without a word.
- * That is Linux's way (3.6 and later).  The caller holds pi_lock or rq_lock.
+ * Some CPU for a task that cannot go where it should.  If no CPU of its mask is usable, the
+ * mask becomes all possible CPUs.  The task then loses a per-CPU binding, and no message says
+ * so, as in Linux 3.6 and later.  The caller holds pi_lock or rq_lock.
  */
 int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu)
 {
@@ -68,7 +68,7 @@ int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu)
 	return KEMU_OK;
 }
 
-/* Where a waking task goes: where it was, if it may. */
+/* The CPU for a waking task: the CPU where it last ran, if it may run there. */
 static int select_cpu(struct kemu *k, struct kemu_task *p, u64 *cpu)
 {
 	*cpu = load(&p->cpu);
@@ -83,7 +83,7 @@ static void trace(struct kemu_self *s, u64 event, struct kemu_task *p, u64 cpu, 
 		kemu_trace(s, event, p, load(&p->prio), cpu, to);
 }
 
-/* It runs, or will.  rq_lock is held. */
+/* p runs, or is queued and will run.  The caller holds rq_lock. */
 static int do_wakeup(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *p)
 {
 	int status;
@@ -97,7 +97,7 @@ static int do_wakeup(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task
 	return KEMU_OK;
 }
 
-/* p was still queued when its state was tested: its sleep is taken back.  1 if it still is. */
+/* p was queued when the waker tested its state.  If it still is, cancels its sleep, and returns 1. */
 static int wake_remote(struct kemu_self *s, struct kemu_task *p)
 {
 	struct kemu_cpu *cpu = kemu_cpu_at(s->k, load(&p->cpu));
@@ -160,8 +160,8 @@ static int wake(struct kemu_self *s, struct kemu_task *p)
 }
 
 /*
- * Wakes p if its state is in the mask; 1 if it was, 0 if not.  Any context; does not sleep.
- * What is negative stops the machine: the locks stay as they were.
+ * Wakes p if its state is in the mask.  Returns 1 if it was, 0 if not.  Any context; does not
+ * sleep.  A negative result stops the machine, and the locks stay as they were.
  */
 int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask)
 {

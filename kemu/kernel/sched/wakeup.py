@@ -14,7 +14,7 @@ The order that a waker relies on, and that a sleeper must keep:
 The C half, wakeup.c, has try_to_wake_up(), because it is the most frequent path and no
 exhibit replaces it.  Its head says what is written in which order.
 
-Locks: pi_lock, then rq.lock.  Callers: everybody.
+Locks: pi_lock, then rq.lock.  Callers: all files of the kernel.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from kemu.trace import events
 
 
 def set_task_cpu(p: Task, cpu: int) -> None:
-    """Give p another CPU to hold.  p is WAKING, new, or locked on its runqueue (S10).
+    """Change p's CPU.  p is WAKING, new, or on a runqueue that the caller has locked (S10).
 
-    It moves no host thread: the CPU that switches to p does.
+    It does not move the host thread: the CPU that switches to p does that.
     """
     if p.cpu.load() != cpu:
         native.trace(events.SCHED_MIGRATE_TASK, p.slot, p.prio, p.cpu, cpu)
@@ -41,15 +41,15 @@ def set_task_cpu(p: Task, cpu: int) -> None:
 
 
 def usable_mask(p: Task) -> int:
-    """The CPUs p may run on: kernel threads wherever it is online, others where it is active."""
+    """The CPUs that p may run on: online ones for a kernel thread, otherwise active ones."""
     return native.usable_mask(p.slot)
 
 
 def select_fallback_rq(cpu: int, p: Task) -> int:
     """Some CPU for a task that cannot go where it should.  Caller holds pi_lock or rq.lock.
 
-    If no CPU of its mask is usable the mask is widened to all possible ones: a
-    per-CPU binding is lost without a word.  That is Linux's way (3.6 and later).
+    If no CPU of the task's mask is usable, the mask becomes all possible CPUs.  The task then
+    loses a per-CPU binding, and no message says so, as in Linux 3.6 and later.
     """
     dest = native.select_fallback(p.slot)
     if dest < 0:
@@ -58,9 +58,9 @@ def select_fallback_rq(cpu: int, p: Task) -> int:
 
 
 def try_to_wake_up(p: Task, state: int) -> bool:
-    """Wake p if its state is one of the mask.  Any context; does not sleep.
+    """Wake p if its state is in the mask.  Any context; does not sleep.
 
-    Returns whether it was asleep, or about to be.
+    Returns whether p was asleep, or about to sleep.
     """
     woken = native.try_to_wake_up(p.slot, state)
     if woken < 0:
@@ -79,15 +79,18 @@ def wake_up_state(p: Task, state: int) -> bool:
 
 
 def idlest_cpu(p: Task) -> int:
-    """Where a task that runs has the least beside it: here, unless it gains (Linux: find_idlest_cpu)."""
+    """The CPU with the least load for a running task; its own CPU if no other has less.
+
+    Linux: find_idlest_cpu.
+    """
     here = smp_processor_id()
     allowed = for_each_cpu(p.cpus_allowed.load() & usable_mask(p))
-    # Elsewhere it comes on top; here it is counted.
+    # On another CPU the task would add to the load; its own CPU counts it already.
     return min([here, *allowed], key=lambda cpu: runqueues[cpu].nr_running.load() + (cpu != here))
 
 
 def _select_new(p: Task) -> int:
-    """The least loaded CPU a new task may use; the first of equals."""
+    """The least loaded CPU that a new task may use; the first of equals."""
     allowed = for_each_cpu(p.cpus_allowed.load() & usable_mask(p))
     if not allowed:
         return select_fallback_rq(p.cpu.load(), p)
