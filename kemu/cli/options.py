@@ -80,7 +80,7 @@ def search(command: F) -> F:
 
 
 def begin_files(*paths: str | Path | None) -> None:
-    """Empty each file that will be written, so that one that cannot be written ends the command
+    """Empty each file that will be written, so that a file which cannot be written ends the command
     before it runs anything."""
     for path in paths:
         if path and str(path) != STANDARD_OUTPUT:

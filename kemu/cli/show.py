@@ -49,7 +49,7 @@ class Answers:
 
     @property
     def width(self) -> int | None:
-        """In characters; None if this is no terminal, so that nothing is wrapped."""
+        """The width in characters; None if this is not a terminal, so that no line is wrapped."""
         return self.console.width if self.console.is_terminal else None
 
     def show(self, text: str = "") -> None:

@@ -41,7 +41,7 @@ class Exhaustive:
             self.level += 1
         if self.level > self.preemptions:
             return None
-        # The newest first: it shares the most with the one before, and few wait at a time.
+        # Take the newest prefix first: it shares most with the last trial, and few prefixes wait.
         choices, at, cpu = self.waiting[self.level].pop()
         return Plan(choices[:at] + bytes([cpu]) if cpu >= 0 else b"")
 

@@ -1,7 +1,7 @@
 """The referee of controlled trials: a plan before each, the record after it.
 
 Runs in the machine, as the referee of the other ways to run a race does (harness/referee).
-What only the referee and the actors' loop touch is no part of the trial.
+What only the referee and the actors' loop touch is not a part of the trial.
 
 Locks: none.  Callers: trials, which starts hold_schedules() as a task.
 """
@@ -58,7 +58,7 @@ class ExploringReferee(Referee):
             table.skip(area.base, area.size)
 
     def steer(self) -> None:
-        """Let the chooser decide from here.  The machine is at rest, but for the referee."""
+        """Let the chooser decide from here.  The machine is at rest, except for the referee."""
         self.rest()
         self.table.write(self.plan)
         self.table.arm(smp_processor_id())

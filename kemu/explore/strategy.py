@@ -1,6 +1,6 @@
 """Which schedule comes next: one again, some, at random, and PCT.
 
-A strategy knows nothing of machines.  It is asked for a plan, and told what the trial
+A strategy knows nothing of machines.  It gives a plan when asked, and learns what the trial
 did.  It is copied into the machine, and copied back with what it has learned.
 
 Locks: none.  Callers: referee, which holds the trials; run, trials, replay, minimise.

@@ -53,7 +53,7 @@ class Table:
         return cls(memory, base, cls(memory, base, 0).word("record")) if base else None
 
     def skip(self, base: int, size: int) -> None:
-        """The words there are no part of a trial.  Raises ValueError if there are too many ranges."""
+        """Exclude the words there from the trials.  Raises ValueError if there are too many ranges."""
         if len(self.skips) == native.MAX_SKIPS:
             raise ValueError(f"more than {native.MAX_SKIPS} ranges")
         self.skips.append((base, base + size))

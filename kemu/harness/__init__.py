@@ -8,7 +8,7 @@
     referee    the task that runs trials and finds failures
     findings   what a failure is, and which failure is the hit
     tally      what the trials of a machine count, in shared words
-    mistakes   an exception of the race's own code, told from the kernel's
+    mistakes   tells an exception of the race's own code from one of the kernel's
     rest       why a machine does not come to rest
     side_run   one side: machine after machine
     side_jobs  one side, on several machines side by side

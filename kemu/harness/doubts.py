@@ -1,4 +1,4 @@
-"""Why the run of a side proves nothing, and what else its reader should know.
+"""Why the run of a side proves nothing, and what its reader should also know.
 
 A doubt makes a side UNKNOWN.  A note does not.
 
@@ -52,7 +52,7 @@ def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str
 
 
 def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
-    """A hold that did its part in no trial; and one whose awaited point nobody ever passed."""
+    """A doubt for a hold that never did its part, and one for an awaited point that no task passed."""
     for number, hold in enumerate(race.holds):
         ended = totals.ended[number]
         if not any(ended) or hold.implied:

@@ -39,7 +39,7 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """How one trial failed: ``text`` says it, ``who`` are the actors that sleep for ever."""
+    """How one trial failed.  ``text`` says it in words; ``who`` are the actors whose sleep never ends."""
 
     kind: Kind
     text: str

@@ -1,4 +1,4 @@
-"""A mistake of the race's file, told from a failure of the kernel.
+"""How to tell a mistake in the race's file from a failure of the kernel.
 
 An exception that leaves a task stops the machine with an oops.  If the race's own code raised
 it, the oops says nothing about the kernel: the author mistyped a name, or passed a wrong

@@ -44,7 +44,7 @@ MAX_WITNESSES = 32
 
 
 class Race:
-    """A race: sides, actors, and how a hit is told.
+    """A race: its sides, its actors, and how to recognise a hit.
 
     ``cpus``: how many it needs.  ``placement``: a number for each: CPUs with the same number
     share a host core, which the machine chooses.  ``expects``: a part of the text of the panic
@@ -146,7 +146,7 @@ class Race:
                                       list(side.overrides)) for name, side in self._sides.items()}
         return other
 
-    # -- who races ---------------------------------------------------------------
+    # -- the actors --------------------------------------------------------------
 
     def actor(self, cpu: int) -> Callable[[F], F]:
         """Decorator: the function runs once per trial, in a task of its name on that CPU."""
@@ -188,7 +188,7 @@ class Race:
         steps.append(function)
         return function
 
-    # -- how a hit is told, and what makes a trial count ----------------------------
+    # -- what a hit is, and what makes a trial count --------------------------------
 
     def invariant(self, at: str = "quiescence") -> Callable[[F], F]:
         """Decorator: the function asserts what a trial that hits breaks.
@@ -209,7 +209,7 @@ class Race:
         return self._add_step("postcondition", self.postconditions, function)
 
     def asleep(self, who: Step | str) -> None:
-        """The hit is that this actor sleeps for ever."""
+        """The hit is that this actor's sleep never ends."""
         name = self._actor_name(who)
         self.sleepers.append(name)
 

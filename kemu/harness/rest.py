@@ -1,4 +1,4 @@
-"""Why a machine does not come to rest: the script's doing, another task's, or the kernel's.
+"""Why a machine does not come to rest: because of the script, of another task, or of the kernel.
 
 A trial ends when nothing but the referee can run.  If it does not end, this looks who can run:
 
@@ -26,7 +26,7 @@ from kemu.memory.views import Task, tasks_of
 
 @dataclass(frozen=True)
 class Unrest:
-    """Who keeps a trial from its end.  ``blame`` says whose doing it is, "" if the kernel's."""
+    """The tasks that keep a trial from its end.  ``blame`` names the cause; "" means the kernel."""
 
     blame: str
     tasks: str

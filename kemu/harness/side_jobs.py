@@ -119,7 +119,7 @@ def deal(plan: Plan, jobs: int) -> list[Plan]:
 
 
 def merge(sides: list[Side]) -> Side:
-    """The sum of several runs of one side.  What is told of a failure is of the first hit."""
+    """The sum of several runs of one side.  Its report of a failure is that of the first hit."""
     first = min(sides, key=lambda side: (not side.hits, side.seconds_to_hit or 0, not side.failure))
     return dataclasses.replace(
         first, machines=len(sides),

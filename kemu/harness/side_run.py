@@ -55,7 +55,7 @@ class SideRun:
 
     def __init__(self, race: Race, side: str, plan: Plan, layout: Layout, is_over: Callable[[], bool],
                  progress: Callable[[Side], None]) -> None:
-        """is_over: whether to end before the plan says so; asked after each machine, and while one runs."""
+        """is_over() is called after each machine, and while one runs; True ends the run early."""
         self.race, self.plan, self.layout = race, plan, layout
         self.is_over, self.progress = is_over, progress
         self.cpus = max(race.cpus, plan.cpus or 0)

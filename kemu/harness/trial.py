@@ -66,7 +66,7 @@ class ActorState(Struct):
 
 
 def load_race() -> Race:
-    """The race that the machine was booted with.  In a CPU process."""
+    """The race that the machine was booted with.  Called in a CPU process."""
     return cast(Race, programme.carried())
 
 
@@ -176,7 +176,7 @@ def witness(name: str) -> None:
 
 
 def actor_main(data: tuple[int, list[ActorState]]) -> int:
-    """An actor's kthread: its function, once per trial, for ever."""
+    """The function of an actor's kthread: run the actor once in each trial, without end."""
     index, states = data
     trial = Trial(load_race(), states, index)
     function, words = trial.race.actors[index].function, TrialWords.on(0)

@@ -11,7 +11,7 @@ clean.  The row of a side says:
                 point.  A trial that hits counts
     audited     audits of the machine: the invariants S1 to S84 that hold at rest
     hits        trials that ended in the failure that the race names: the text of a panic, an
-                invariant of the race, or an actor that sleeps for ever.  On a side that is
+                invariant of the race, or an actor whose sleep never ends.  On a side that is
                 expected to be clean, trials that failed in any way
     rate        hits among the trials that count: the 95 % interval after Clopper and Pearson,
                 two-sided, which allows for a run that stops at its n-th hit
@@ -87,7 +87,7 @@ class Side:
     audits: int = 0
     stopped_at_hit: bool = False        # it ended because it had enough hits
     doubts: list[str] = field(default_factory=list)     # why the run proves nothing
-    notes: list[str] = field(default_factory=list)      # what else a reader should know
+    notes: list[str] = field(default_factory=list)      # what a reader should also know
     seen: dict[str, int] = field(default_factory=dict)  # trials in which each witness was seen
     holds: list[str] = field(default_factory=list)      # how each hold ended, and how often
     meanings: dict[str, str] = field(default_factory=dict)     # what each witness stands for
@@ -193,7 +193,7 @@ class Outcome:
 
     @property
     def exit(self) -> Exit:
-        """The worst of the sides."""
+        """The worst verdict of all sides."""
         return worst(side.verdict.exit for side in self.sides.values())
 
     def __str__(self) -> str:

@@ -280,7 +280,7 @@ def cpu_stop_create(cpu: int) -> None:
 
 
 def cpu_stop_park(cpu: int) -> None:
-    """S51: nothing is left when a stopper parks."""
+    """S51: a stopper's list is empty when the stopper parks."""
     if not CpuStopper.on(cpu).works.empty():
         WARN(f"cpu_stop_park: cpu{cpu}'s stopper parks with works on its list")
 

@@ -3,7 +3,7 @@
 Linux: kernel/stop_machine.c (v4.13), its second half; the stoppers are in cpu_stop.
 
 multi_cpu_stop() is a work on several CPUs, which go through states in step.  No CPU sleeps
-in it, so if one participant is missing all others spin for ever.  kemu reports that when it
+in it, so if one participant is missing, the spin of all others never ends.  kemu reports that when it
 happens (report_missing_participant()), and not after a time-out.
 
     multi.state       <- the next state: by the last of num_threads that acknowledges

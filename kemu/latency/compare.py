@@ -34,7 +34,7 @@ class Ratio:
 
     @property
     def word(self) -> str:
-        """What the interval proves."""
+        """What the interval proves, in words."""
         return "slower" if self.low > 1 else "faster" if self.high < 1 else "not told apart"
 
 
@@ -48,7 +48,7 @@ def ratio_of_medians(new: list[float], old: list[float], seed: int = 1) -> tuple
 
 
 def load_run(path: Path) -> dict[str, Any]:
-    """A run that ``kemu latency --json`` saved.  Raises UsageError for anything else."""
+    """A run that ``kemu latency --json`` saved.  Raises UsageError for any other file."""
     try:
         run = json.loads(path.read_text())
     except (OSError, ValueError) as error:

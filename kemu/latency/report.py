@@ -135,7 +135,7 @@ def _cell(value: float | None, values: Sequence[float]) -> Text:
 
 
 def as_json(runs: Sequence[PairRun], **more: Any) -> dict[str, Any]:
-    """All figures, in nanoseconds; ``more`` says under which options and on which host."""
+    """All figures as a dict, in nanoseconds.  ``more`` has the options and the host."""
     return {**more, "series": [_series_json(one, run, more) for run in runs
                                for one in run.series.values() if one.count]}
 

@@ -108,7 +108,7 @@ class Series:
 
     @property
     def over_floor(self) -> float | None:
-        """How many times the floor's p50 the p50 is."""
+        """The p50 divided by the p50 of the floor."""
         return self.percentile(50) / self.floor if self.floor else None
 
 

@@ -21,7 +21,7 @@ MIN_WATCHDOG = 0.01         # it samples five times in that, a tick apart at lea
 MAX_WATCHDOG = 1e6
 MAX_MEMORY_MIB = 1 << 16
 TASKS_PER_CPU = 5           # swapper/N, migration/N, cpuhp/N, ksoftirqd/N, watchdog/N
-TASKS_MORE = 3              # who boots, and something of the user's
+TASKS_MORE = 3              # slots for the task that boots, and for tasks of the user
 
 
 def check_int(name: str, value: object, least: int, most: int, what: str) -> int:

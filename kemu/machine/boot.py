@@ -2,7 +2,7 @@
 
 Linux: kernel/sched/core.c (init_idle), kernel/cpu.c (the masks at boot).
 
-Locks: none; nobody else has seen the memory.  Callers: machine.
+Locks: none; no other process has seen the memory.  Callers: machine.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The user's console callback: it gets each line that tasks print.
 
 It runs in the thread that reads the CPUs' messages.  While it runs, that thread takes no
-results, so a callback that waited for one would wait for ever.  is_in_callback() lets the
+results, so the wait of a callback for a result would never end.  is_in_callback() lets the
 machine's calls refuse that.
 
 Locks: none; one thread prints.  Callers: inbox.

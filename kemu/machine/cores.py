@@ -1,8 +1,8 @@
 """Which host cores are taken: marks that all machines of one user see, whatever process they are in.
 
 A mark is an abstract Unix socket, bound and never read.  Binding a name that another socket has
-fails with EADDRINUSE, so the kernel decides who was first.  The kernel frees the name when the
-last descriptor of the socket is closed, and so when the process dies, whichever way.
+fails with EADDRINUSE, so the host's kernel decides which machine was first.  That kernel frees the name when
+the last descriptor of the socket is closed, and so when the process dies, whichever way.
 
     kemu/UID/core/CORE/PLACE    PLACE 0: the first machine on this core
                                 PLACE 1 .. PLACES-1: machines that share it with others
@@ -68,7 +68,7 @@ class Cores:
         return [*chosen, *(core for core in usable if core not in chosen)][:wanted]
 
     def mark(self, cores: Sequence[int]) -> None:
-        """Mark these cores, whoever holds them."""
+        """Mark these cores, even if another machine holds them."""
         with contextlib.suppress(OSError):
             for core in dict.fromkeys(cores):
                 self._mark(core, PLACES - 1)

@@ -253,7 +253,7 @@ def stack_texts(answers: list[CpuStacks | None]) -> list[str]:
 def read_messages(links: list[socket.socket], stop: socket.socket, inbox: weakref.ref[Inbox]) -> None:
     """The reader thread: take every CPU's messages until the machine is closed, or forgotten.
 
-    ``stop`` is at its end then.  Closes all the sockets.
+    After that ``stop`` is at its end.  Closes all the sockets.
     """
     try:
         _read_until_stopped(links, stop, inbox)

@@ -189,7 +189,7 @@ class Machine:
 
         The function, its arguments and its result are copied between processes.  A type checker
         compares the arguments with the function's; one by keyword must have a default there.
-        Raises UsageError for a CPU there is not or is not online, and for what
+        Raises UsageError for a CPU that does not exist or is not online, and for what
         cannot be copied.  If the CPU goes offline before the task begins, the task begins
         elsewhere, or the handle raises UsageError.
         """

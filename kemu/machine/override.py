@@ -73,7 +73,7 @@ def _shape(signature: inspect.Signature) -> list[tuple[str, Any]]:
 
 
 def install(override: Override) -> None:
-    """Put the replacement in place.  In a CPU process, before its first task runs."""
+    """Put the replacement in place.  Called in a CPU process, before its first task runs."""
     target, memory = override.target, current_memory.get()
     calls = native.Word(memory, memory.symbol(override.symbol))
     replacement = override.replacement
@@ -99,7 +99,7 @@ def install(override: Override) -> None:
 
 
 def original_of(target: Callable[..., Any]) -> Callable[..., Any]:
-    """The replaced function, for a replacement that calls it.  In a CPU process."""
+    """The replaced function, for a replacement that calls it.  Called in a CPU process."""
     original: Callable[..., Any] = target.__globals__[HIDDEN + target.__name__].original
     return original
 

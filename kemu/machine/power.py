@@ -1,4 +1,4 @@
-"""A machine's processes and sockets: power it on, take it down, and hear what the helper says.
+"""A machine's processes and sockets: power it on, take it down, and handle the helper's messages.
 
     off, for a machine that runs        panic = SHUTDOWN, then the gate, then every bell: each
                                         task ends at its next operation, each process after it

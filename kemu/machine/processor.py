@@ -63,7 +63,7 @@ class Processor:
             self.link.sendall(self.outbox.popleft())
 
     def run(self) -> None:
-        """Serve until the machine stops, and the controller has been told all."""
+        """Serve until the machine stops and the controller has got all messages."""
         rq = runqueues[self.cpu]
         while not system.header.gate.load() & native.GATE_PANIC:     # set after the report
             p = system.tasks.get(rq.births.xchg(0))

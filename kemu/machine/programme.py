@@ -32,7 +32,7 @@ def dumps(overrides: Sequence[Override], carried: object) -> bytes:
 
 
 def load(data: bytes) -> None:
-    """Put the overrides in place and keep the object.  In a CPU process, before its first task."""
+    """Put the overrides in place and keep the object.  A CPU process calls it before its first task."""
     global _carried
     overrides, _carried = pickle.loads(data)
     for wanted in overrides:
@@ -40,5 +40,5 @@ def load(data: bytes) -> None:
 
 
 def carried() -> Any:
-    """The object that the machine was booted with; None if there is none.  In a CPU process."""
+    """The object that the machine was booted with; None if there is none.  Called in a CPU process."""
     return _carried

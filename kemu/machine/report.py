@@ -73,7 +73,7 @@ def _waits(memory: native.Memory, task: Task) -> str:
 
 
 def cpus_text(memory: native.Memory) -> str:
-    """A line per CPU: what it runs, who holds its runqueue's lock."""
+    """A line for each CPU: the task that it runs, and the task that holds its runqueue's lock."""
     lines = [f"{'cpu':>3} {'core':>4} {'online':<6} {'current':<16} {'state':<5} "
              f"{'queued':>6} {'resched':>7}  rq.lock"]
     lines += [_line(f"CPU {number}", lambda number=number: _cpu_line(memory, number))  # type: ignore[misc]

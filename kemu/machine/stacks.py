@@ -52,7 +52,7 @@ def unwound(error: MachineStopped) -> None:
 
 
 def _all_stacks() -> dict[int, list[FrameSummary]]:
-    """By thread, innermost last."""
+    """The frames of each thread, with the innermost frame last."""
     found: dict[int, list[FrameSummary]] = {
         thread: extract_stack(frame) for thread, frame in sys._current_frames().items()}
     for thread, handled in _handled().items():

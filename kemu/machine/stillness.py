@@ -105,7 +105,7 @@ class Stillness:
         return awaited is not None and (awaited is self._future or not awaited.done())
 
     def hang(self, what: str) -> KernelHang:
-        """The error that tells who waits for whom.  what: the call that is awaited, name first."""
+        """The error that says which task waits for which.  what: the call that is awaited, name first."""
         memory, name = self._machine.memory, what.partition("(")[0][:native.COMM_LEN - 1]
         try:
             chains = Chains(memory, self.answers).text(name)

@@ -1,4 +1,4 @@
-"""Who waits for whom, in words: the edges of a machine that stands still, followed from its memory.
+"""Which task waits for which, in words, found in the memory of a machine that stands still.
 
     task.waits_on       the word that names the owner of a lock
     task.blocked_on     a completion, whose word ``completer`` may name a task
@@ -85,7 +85,7 @@ def _completion_wait(memory: native.Memory, offset: int, whom: Task | None) -> W
 
 
 class Chains:
-    """The chains of waits of a machine that stands still, each task told once."""
+    """The chains of waits of a machine that stands still.  Each task comes once."""
 
     def __init__(self, memory: native.Memory, answers: list[CpuStacks]) -> None:
         self._memory = memory

@@ -25,7 +25,7 @@ class ClearedVariables:
         self._memory = memory
         self._table = memory.symbols
         self._nr_symbols = native.Word(memory, native.HEADER["nr_symbols"])
-        self._seen = 0                              # symbols looked at
+        self._seen = 0                              # symbols that were examined
         self._without_block: list[native.Word] = []
         self._words: list[native.Word] = []
 

@@ -20,7 +20,7 @@ STEP = native.SYMBOL_NAME + WORD
 
 
 def percpu_name(memory: native.Memory, offset: int, kind: type[Struct] | None = None) -> str:
-    """The name of what lies there; "" if it is no part of a per-CPU variable.
+    """The name of what lies there; "" if it is not a part of a per-CPU variable.
 
     kind: what begins there; without it, the name is that of the innermost field.
     """

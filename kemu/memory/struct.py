@@ -74,7 +74,7 @@ _task_of: Callable[[native.Memory, int, int], Any]
 
 
 def on_task_ref(resolve: Callable[[native.Memory, int, int], Any]) -> None:
-    """Who makes a handle of memory, slot and birth: views, which builds on this module."""
+    """The maker of a handle from memory, slot and birth.  views sets it, because views imports this."""
     global _task_of
     _task_of = resolve
 

@@ -3,7 +3,7 @@
 Fix: "sched-hotplug-cpu-sched_balance_exec-fix" (April 2004, against 2.6.6-rc2-mm1), race 4.
 Linux: kernel/sched.c.
 
-Before: no kernel that anybody ran, but what the fix's author met when exec lost the hotplug lock
+Before: not a released kernel, but what the fix's author met when exec lost the hotplug lock
 (execer).  R execs on CPU1, which goes down.
 
     CPU0              CPU1                      CPU2

@@ -75,7 +75,7 @@ def register(t: Trial) -> None:
 
 @race.prepare
 def park_it(t: Trial) -> None:
-    """Once T is at rest; otherwise this would be the race already."""
+    """Act only when T is at rest: otherwise the race would begin too early."""
     thread = Subject.on(CPU).thread.get()
     sched.wait_task_inactive(thread, 0)
     kthread.kthread_park(thread)

@@ -1,4 +1,4 @@
-"""stopper-drops-work-up: of two stop works one is accepted, and the one for an upcoming CPU dropped.
+"""stopper-drops-work-up: one of two stop works is accepted, and an upcoming CPU drops the other.
 
 Fix: 233e7f267e58 (Linux 4.4) and what its series builds on it: stop_two_cpus() asks both
 stoppers, under their locks, instead of cpu_active().  Linux: kernel/stop_machine.c,

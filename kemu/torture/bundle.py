@@ -1,9 +1,9 @@
-"""What a failure leaves: a folder with all that somebody else needs to look at it.
+"""The bundle of a failure: a folder with all that another person needs to examine it.
 
     command.txt   the command that runs it again
     plan.json     the options, and the host it ran on
     failure.txt   what failed
-    report.txt    the machine's report: every CPU and task, who waits for whom
+    report.txt    the machine's report: every CPU and task, which task waits for which
     trace.txt     the last events of every CPU, as ftrace's text
     diagram.txt   the last of them in columns, one for each CPU
 

@@ -50,7 +50,7 @@ class Jobs:
 
     def __init__(self, plan: Plan, jobs: int, overrides: Sequence[Override] = (),
                  console: Callable[[str], None] = lambda line: None) -> None:
-        plan.workloads()            # what is wrong with the plan is raised here
+        plan.workloads()            # raises here if the plan is wrong
         self.plan, self.overrides, self.console = plan, overrides, console
         self.layout = Layout.of(plan.cpus, share(jobs, plan.cpus))
         self.results = [Result() for _ in range(jobs)]

@@ -87,7 +87,7 @@ class Stats:
 
 
 def torture_onoff(seed: int, seconds: float, interval: int = 0) -> Stats:
-    """A batch of rounds, with so many jiffies between two.  A task; it sleeps.
+    """Run a batch of rounds, with that many jiffies between two rounds.  A task; it sleeps.
 
     It goes on elsewhere if its CPU goes down.
     """

@@ -12,7 +12,7 @@ waits; after each one the oracle looks.  A run fails, and ends, when
     something is left over   at rest, more tasks or more blocks of the heap than before
 
 For the last one the workers run for a moment, stop, and what there is then is counted; the
-same is done at the end.  So what the kernel allocates once and keeps is no leak.
+same is done at the end.  So what the kernel allocates once and keeps is not a leak.
 
 Locks: none; everything happens in the caller's thread.  Callers: jobs; the command line.
 """
@@ -215,7 +215,7 @@ class Run:
             self._wait(seconds)
 
     def _wait(self, seconds: float) -> None:
-        """Let the workers run: nothing else is to be done."""
+        """Let the workers run, and do nothing meanwhile."""
         for _, _, handle in self.workers[:1]:
             handle.wait(seconds)
 

@@ -1,4 +1,4 @@
-"""A workload: a function that does one kind of thing until it is told to stop.
+"""A workload: a function that does one kind of thing until it is asked to stop.
 
 Linux: the test kthreads of kernel/torture.c, and stutter_wait().
 

@@ -23,7 +23,7 @@ from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_machine, stop_two_cpus
 from kemu.torture.worker import Turn, Workload, worker_main
 
-NOW = ("4.13",)             # what 2.6.6 has not
+NOW = ("4.13",)             # for workloads that 2.6.6 does not have
 NR_SOFTIRQS = 3
 PLUG = "plug"               # how the names of the threads of `register` begin
 STOP_MACHINE_ODDS = 8       # one stop in so many stops the whole machine
@@ -93,7 +93,7 @@ def softirq(t: Turn) -> None:
 
 
 def execs(t: Turn) -> None:
-    """A task that execs itself for ever, wherever it is balanced to."""
+    """A task that execs itself again and again, on whatever CPU the balance picks."""
     sched.set_cpus_allowed_ptr(sched.current(), (1 << len(runqueues)) - 1)
     _exec_again(t)
 

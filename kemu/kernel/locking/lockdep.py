@@ -64,7 +64,7 @@ def _publish(stack: str) -> int:
 
 
 def _first_stack(lock_class: int, use: int) -> str:
-    """The stack of the class's first such use, from whatever CPU."""
+    """The stack of the class's first such use, on any CPU."""
     offset = _stack_word(lock_class, use).load_acquire()
     if not offset:
         return "  (its stack was not recorded)\n"

@@ -1,6 +1,6 @@
 """What a user passes to a kernel thread and what the thread returns, checked.
 
-kemu's own: C's types check it in Linux.
+kemu's own.  In Linux the C compiler checks the types.
 
 Locks: none.
 """

@@ -1,4 +1,4 @@
-"""Being told when every task is blocked.
+"""How a task waits until every other task is blocked.
 
 kemu's own.  When the last CPU goes idle, and no timer, interrupt or wake-up is pending on
 any CPU, nothing will happen any more unless the controller acts (native/hardware/gate.c).

@@ -140,7 +140,7 @@ static int pick(struct kemu_self *s, struct kemu_cpu *cpu, bool preempt, struct 
 	return status;
 }
 
-/* Switches to the best task, if it is another.  Preemption is off, once. */
+/* Switches to the most urgent task, if that is another.  The caller disabled preemption once. */
 int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);

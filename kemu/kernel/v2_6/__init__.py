@@ -12,6 +12,6 @@
     audit          what must hold at rest      kemu's own
     init           boot                        init/main.c
 
-The scheduler, kthreads and completions are those of ``kemu.kernel``: only what the
-time did differently is here.
+The scheduler, kthreads and completions are those of ``kemu.kernel``.  This package has only
+what 2.6.6 did differently.
 """

@@ -45,9 +45,9 @@ from kemu.native import current, local_irq_restore, smp_processor_id
 
 
 def register_cpu_notifier(call: Notifier, priority: int = 0) -> None:
-    """Have call(action, cpu) told of CPUs; higher priorities first.  May sleep.
+    """Have call(action, cpu) called when a CPU comes or goes; higher priorities first.  May sleep.
 
-    Raises UsageError if it is registered already.
+    Raises UsageError if call is already registered.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpuhp_setup.cpuhp_setup_state")
     with cpu_hotplug_locked():
@@ -61,7 +61,7 @@ def unregister_cpu_notifier(call: Notifier) -> None:
 
 
 def start_secondary(cpu: int) -> None:
-    """A CPU's way from power-on to its idle loop.  Runs in its idle task, interrupts off."""
+    """Take a CPU from power-on to its idle loop.  Runs in its idle task, with interrupts off."""
     if runqueues[cpu].nr_running.load():
         BUG(f"S63: cpu{cpu} comes up with {runqueues[cpu].nr_running.load()} tasks queued")
     system.header.online_mask.set_bit(cpu)
@@ -77,8 +77,8 @@ def idle_dead(cpu: int) -> None:
 def cpu_up(cpu: int) -> int:
     """Bring a CPU up.  May sleep.
 
-    Returns 0, or -EINVAL for a CPU there is not, or that is online, or to which
-    somebody objected; then those who had prepared for it have been told.
+    Returns 0.  Returns -EINVAL if the CPU does not exist, if it is online, or if a notifier
+    objected; in the last case the notifiers that had accepted CPU_UP_PREPARE get CPU_UP_CANCELED.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not is_cpu(cpu):
@@ -102,7 +102,7 @@ def _cpu_up(cpu: int) -> int:
 
 
 def take_cpu_down(cpu: int) -> int:
-    """The CPU leaves.  Runs on it, in kstopmachine, all others standing still."""
+    """Take the CPU offline.  Runs on that CPU, in kstopmachine, while all others stand still."""
     system.header.active_mask.clear_bit(cpu)
     system.header.online_mask.clear_bit(cpu)
     migrate_all_tasks()
@@ -112,9 +112,9 @@ def take_cpu_down(cpu: int) -> int:
 def cpu_down(cpu: int) -> int:
     """Take a CPU down.  May sleep.
 
-    Returns 0, -EBUSY for the last one, -EINVAL for one there is not, or that is offline,
-    or -ENOMEM if there is no room for the threads that stop the machine.  A task that takes
-    its own CPU down goes on on another.
+    Returns 0; -EBUSY for the last online CPU; -EINVAL for a CPU that does not exist or is offline;
+    -ENOMEM if no task slots are left for the threads that stop the machine.  A task that takes its
+    own CPU down continues on another CPU.
     """
     only_in("2.6.6", "kemu.kernel.hotplug.cpu")
     if not is_cpu(cpu):
@@ -128,7 +128,7 @@ def cpu_down(cpu: int) -> int:
 
 
 def _cpu_down(cpu: int) -> int:
-    """Off the CPU oneself, then stop the machine; the caller's mask is as before in the end."""
+    """Leave the CPU, then stop the machine.  Restores the caller's mask at the end."""
     me = current()
     old_allowed = me.cpus_allowed.load()
     set_cpus_allowed(me, system.header.possible_mask.load() & ~(1 << cpu))
@@ -142,13 +142,13 @@ def _cpu_down(cpu: int) -> int:
 
 
 def _bury(cpu: int, p: Task) -> None:
-    """The CPU is offline; p, which took it there, sleeps, or is about to.  May sleep."""
+    """Finish cpu_down().  The CPU is offline; p, which took it offline, sleeps or soon will.  May sleep."""
     while not idle_cpu(cpu):        # p leaves it to its idle task
         yield_()
         runqueues[cpu].curr.relax_while(p.slot)
     __cpu_die(cpu)
     point("cpu_down:dead")
-    kthread_bind(p, smp_processor_id())     # or it could not run to be stopped
+    kthread_bind(p, smp_processor_id())     # p must run once more, to stop
     if notifier_call_chain(CPU_DEAD, cpu)[0] == NOTIFY_BAD:
         BUG(f"a notifier objects to cpu{cpu} being dead")
     check_for_tasks(cpu)

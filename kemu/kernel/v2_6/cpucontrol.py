@@ -18,7 +18,7 @@ from kemu.memory.struct import Embedded, PerCPU
 
 
 class CpuControl(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
+    """The hotplug lock of the machine.  Only CPU 0's copy is used."""
 
     mutex = Embedded(Mutex)
 

@@ -1,4 +1,4 @@
-"""Boot as a list, as of 2.6.6.
+"""The boot of 2.6.6, as a list of calls.
 
 Linux: init/main.c (2.6.6: smp_init, do_pre_smp_initcalls).
 
@@ -29,16 +29,16 @@ def timer_call(action: int, cpu: int) -> int:
 
 
 def _begin(call: Notifier, priority: int = 0) -> None:
-    """Register a subsystem's notifier, after telling it of the boot CPU."""
+    """Call a subsystem's notifier for the boot CPU, then register it."""
     call(CPU_UP_PREPARE, 0)
     call(CPU_ONLINE, 0)
     register_cpu_notifier(call, priority)
 
 
 def start_kernel(watchdog: float = 0) -> None:
-    """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come."""
+    """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come up."""
     if watchdog:
-        raise UsageError("watchdog=: 2.6.6 has no watchdog threads; use kernel='4.13'")
+        raise UsageError("watchdog= was given, and 2.6.6 has no watchdog threads: use kernel='4.13'")
     _begin(migration_call, MIGRATION_CALL_PRIORITY)     # migration/0
     _begin(softirq_call)                                # ksoftirqd/0
     _begin(timer_call)

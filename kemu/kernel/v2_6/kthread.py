@@ -1,13 +1,13 @@
-"""Kernel threads of the time: keventd creates them, and kthread_bind() is a mask and no promise.
+"""Kernel threads of 2.6.6: keventd creates them, and kthread_bind() only sets a mask.
 
 Linux: kernel/kthread.c (2.6.6).  Parking did not exist; the rest of kthread.c is
 kemu.kernel.kthread's.
 
 A task that calls kthread_create() leaves a work to keventd and sleeps, so a new thread inherits
-nothing from it.  keventd waits until the thread is there, and then completes the request.
+nothing from it.  keventd waits until the thread exists, and then completes the request.
 
     create.request    <- what to create: by the caller, who frees the structure
-    create.result     <- the thread; it stays 0 if there was no room: by keventd, before done
+    create.result     <- the thread; it stays 0 if no slot was left: by keventd, before done
 
 Locks: none.  Callers: migration_call, stop_machine, softirq, cpu.
 """
@@ -44,7 +44,7 @@ class KthreadCreateInfo(Struct):
 
 
 def kernel_thread(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
-    """Create a thread oneself.  Its OS thread is born in the process of that CPU.  May sleep.
+    """Create a thread without keventd.  That CPU's process starts its OS thread.  May sleep.
 
     Raises OutOfMemory.
     """
@@ -52,7 +52,7 @@ def kernel_thread(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
 
 
 def keventd_create_kthread(base: int) -> None:
-    """Create what the structure at base asks for.  A work's function, on keventd."""
+    """Create the thread that the structure at base describes.  A work's function, on keventd."""
     create = KthreadCreateInfo.at(system.memory, base)
     try:
         create.result.set(kernel_thread(*functions.peek(create.request.load())))
@@ -62,10 +62,10 @@ def keventd_create_kthread(base: int) -> None:
 
 
 def kthread_create(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:
-    """Have keventd create a thread, not yet running.  May sleep.
+    """Have keventd create a thread that does not run yet.  May sleep.
 
-    comm has one ``%u``, for the CPU.  Raises OutOfMemory if there is no task slot left.
-    Before keventd is there, the caller creates the thread itself.
+    comm has one ``%u``, for the CPU.  Raises OutOfMemory if no task slot is left.  Before keventd
+    exists, the caller creates the thread itself.
     """
     if not keventd_up():
         return kernel_thread(threadfn, data, cpu, comm)
@@ -91,9 +91,9 @@ def kthread_bind(k: Task, cpu: int) -> None:
 
 
 def bind_first(k: Task, cpu: int) -> Task:
-    """Let a new thread run on that CPU alone, and before every other task there.  May sleep.
+    """Bind a new thread to that CPU, and let it run before every other task there.  May sleep.
 
-    What this version's per-CPU threads have in common; no function of Linux.  Returns k.
+    All per-CPU threads of 2.6.6 need this; Linux has no such function.  Returns k.
     """
     kthread_bind(k, cpu)
     sched_setscheduler(k, SCHED_FIFO, MAX_USER_RT_PRIO - 1)

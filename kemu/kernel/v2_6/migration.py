@@ -74,7 +74,7 @@ class Migration(PerCPU, keep=True):
 
 @contextmanager
 def migration_req() -> Iterator[MigrationReq]:
-    """A request in the caller's frame.  S80: it is in no queue any more when the frame ends."""
+    """A request in the caller's frame.  S80: when the frame ends, no queue has the request any more."""
     req = MigrationReq.alloc()
     yield req
     if req.next.load() not in (0, req.base):
@@ -95,7 +95,7 @@ def any_online_cpu(mask: int) -> int:
 def migrate_task(p: Task, dest_cpu: int, req: MigrationReq) -> bool:
     """Move a task that is on no runqueue; otherwise queue a request.  Caller holds p's locks.
 
-    Returns whether there is a request to wait for.
+    Returns whether the caller must wait for a request.
     """
     if not p.on_rq.load() and not p.on_cpu.load_acquire():
         set_task_cpu(p, dest_cpu)
@@ -110,8 +110,8 @@ def migrate_task(p: Task, dest_cpu: int, req: MigrationReq) -> bool:
 def wait_for_migration(rq: Cpu, p: Task, flags: int, req: MigrationReq) -> None:
     """Unlock p, wake the migration thread of its CPU, wait until the request is done.  May sleep.
 
-    The thread may have exited when it is woken: the reference keeps the task, and
-    waking one that is dead does nothing.
+    The thread may have exited by the time of the wake-up.  The reference keeps its task, and to
+    wake a dead task does nothing.
     """
     mt = Migration.on(rq.cpu).thread.get()
     get_task_struct(mt)
@@ -123,9 +123,9 @@ def wait_for_migration(rq: Cpu, p: Task, flags: int, req: MigrationReq) -> None:
 
 
 def sched_migrate_task(p: Task, dest_cpu: int) -> None:
-    """Move a task to a CPU, if it may go there: best effort.  May sleep.
+    """Move a task to a CPU if it may go there, and if the CPU stays online.  May sleep.
 
-    Raises UsageError for a CPU there is not.
+    Raises UsageError for a CPU that does not exist.
     """
     check_alive(p)
     check_cpu(dest_cpu)
@@ -139,10 +139,10 @@ def sched_migrate_task(p: Task, dest_cpu: int) -> None:
 
 
 def sched_balance_exec() -> None:
-    """Move the current task, which is about to run something else, where there is less to do.
+    """Move the current task, which is about to exec, to a CPU that has less to do.
 
-    Preemption is on again before anything is done about it: the CPU chosen, and this
-    one, may go down at any time.  May sleep.
+    Preemption is on again before the request is queued.  So the chosen CPU, and this CPU, may go
+    down at any time.  May sleep.
     """
     preempt_disable()
     here = smp_processor_id()
@@ -154,21 +154,21 @@ def sched_balance_exec() -> None:
 
 
 def set_cpus_allowed(p: Task, new_mask: int) -> int:
-    """Let p run on these CPUs only, and move it there.  May sleep.
+    """Let p run on these CPUs only, and move p there.  May sleep.
 
-    Returns 0, or -EINVAL if none of them is online.  In 2.6.6 it was safe under the
-    hotplug lock alone; here it takes the reference that the change of 2004 takes.
+    Returns 0, or -EINVAL if none of these CPUs is online.  In 2.6.6 its caller had to hold the
+    hotplug lock; here it takes the reference that the change of 2004 takes.
     """
     check_alive(p)
     if not isinstance(new_mask, int):
-        raise UsageError(f"a mask is an int, not {new_mask!r:.80}")
+        raise UsageError(f"the mask is {new_mask!r:.80}: give an int with a bit for each CPU")
     with migration_req() as req:
         rq, flags = task_rq_lock(p)
         dest_cpu = any_online_cpu(new_mask)
         if dest_cpu >= 0:
             do_set_cpus_allowed(p, new_mask)
         if dest_cpu >= 0 and not new_mask >> task_cpu(p) & 1 and migrate_task(p, dest_cpu, req):
-            p.flags.fetch_or(PF_MIGRATING)      # for the audit: it may run here yet
+            p.flags.fetch_or(PF_MIGRATING)      # for the audit: p may still run here
             wait_for_migration(rq, p, flags, req)
             p.flags.fetch_and(~PF_MIGRATING)
         else:
@@ -177,7 +177,7 @@ def set_cpus_allowed(p: Task, new_mask: int) -> int:
 
 
 def double_rq_lock(rq1: Cpu, rq2: Cpu) -> None:
-    """Interrupts are off."""
+    """Lock both runqueues, the lower CPU's first.  Interrupts are off."""
     first, second = (rq1, rq2) if rq1.cpu <= rq2.cpu else (rq2, rq1)
     first.lock.lock()
     if second is not first:
@@ -192,11 +192,11 @@ def double_rq_unlock(rq1: Cpu, rq2: Cpu) -> None:
 
 
 def move_from_here(p: Task, dest_cpu: int) -> None:
-    """Give a task that is on this CPU, and does not run, to another.  Interrupts are off."""
+    """Give a task of this CPU that does not run to another CPU.  Interrupts are off."""
     rq, rq_dest = this_rq(), cpu_rq(dest_cpu)
     p.pi_lock.lock()
     double_rq_lock(rq, rq_dest)
-    if task_rq(p) is rq:        # else it has moved meanwhile
+    if task_rq(p) is rq:        # otherwise it has moved meanwhile
         queued = p.on_rq.load()
         if queued:
             deactivate_task(rq, p)
@@ -211,7 +211,7 @@ def move_from_here(p: Task, dest_cpu: int) -> None:
 def __migrate_task(p: Task, dest_cpu: int) -> None:
     """Move a task off this CPU, if dest is online.  Interrupts are off.
 
-    dest stays online until they are on again: it cannot go down without this CPU.
+    dest stays online until interrupts are on again: it cannot go down without this CPU.
     """
     if not cpu_is_offline(dest_cpu):
         move_from_here(p, dest_cpu)

@@ -58,7 +58,7 @@ def migration_thread(cpu: int) -> int:
 
 
 def _serve_one(rq: Cpu, mine: Migration) -> bool:
-    """Interrupts are off from the queue to the end of the move."""
+    """Serve one request.  Interrupts are off from the look at the queue to the end of the move."""
     rq.lock.lock_irq()
     node = mine.queue.first()
     if not node:
@@ -74,9 +74,9 @@ def _serve_one(rq: Cpu, mine: Migration) -> bool:
 
 
 def migrate_all_tasks() -> None:
-    """Give this CPU's tasks to others, asleep or not.  All CPUs stand still.
+    """Give this CPU's tasks to other CPUs, also those that sleep.  All CPUs stand still.
 
-    Kernel threads as well, whatever they are bound to.
+    Kernel threads move too, whatever CPU they are bound to.
     """
     here = smp_processor_id()
     for p in system.tasks.used():
@@ -96,7 +96,7 @@ def _thread(cpu: int) -> Task:
 
 
 def migration_call(action: int, cpu: int) -> int:
-    """What a CPU's comings and goings mean to its migration thread.  May sleep."""
+    """Create, wake or stop a CPU's migration thread as the CPU comes and goes.  May sleep."""
     if action == CPU_UP_PREPARE:
         if not Migration.on(cpu).queue.empty():
             BUG(f"S83: cpu{cpu} is to come up, and its migration queue is not empty")
@@ -113,7 +113,7 @@ def migration_call(action: int, cpu: int) -> int:
 
 
 def migration_dead(cpu: int) -> None:
-    """The CPU is gone: so are its thread and its requests.  May sleep."""
+    """The CPU is dead: stop its thread and complete its requests.  May sleep."""
     stop_migration_thread(cpu)
     drain_requests(cpu)
 
@@ -127,7 +127,7 @@ def stop_migration_thread(cpu: int) -> None:
 
 
 def drain_requests(cpu: int) -> None:
-    """Complete what the thread has left; the moves were a favour.  Any context."""
+    """Complete the requests that the thread has left, without the moves.  Any context."""
     rq, mine = cpu_rq(cpu), Migration.on(cpu)
     while True:
         flags = rq.lock.lock_irqsave()

@@ -1,4 +1,4 @@
-"""The chain of subsystems that are told when a CPU comes up or goes down.
+"""The chain of callbacks that the kernel calls when a CPU comes up or goes down.
 
 Linux: kernel/sys.c (notifier_chain_register, notifier_call_chain),
 include/linux/notifier.h (2.6.6).  Later fixes in it: CPU_UP_CANCELED is sent only to those
@@ -25,9 +25,9 @@ from kemu.kernel.sched.schedule import ThreadEnds
 from kemu.memory import functions
 from kemu.memory.struct import List, ListHead, PerCPU, Struct, Word
 
-CPU_ONLINE = 2          # it is up
-CPU_UP_PREPARE = 3      # it is to come up; a callback that objects returns NOTIFY_BAD
-CPU_UP_CANCELED = 4     # it was to, and does not
+CPU_ONLINE = 2          # the CPU is up
+CPU_UP_PREPARE = 3      # the CPU is to come up; a callback that objects returns NOTIFY_BAD
+CPU_UP_CANCELED = 4     # the CPU was to come up, and does not
 CPU_DEAD = 6            # it is gone
 
 NOTIFY_DONE = 0
@@ -48,7 +48,7 @@ class NotifierBlock(Struct):
 
 
 class CpuChain(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
+    """The chain of the machine.  Only CPU 0's copy is used."""
 
     blocks = ListHead()
 
@@ -67,7 +67,7 @@ def _find(call: Notifier) -> NotifierBlock | None:
 
 
 def notifier_chain_register(call: Notifier, priority: int) -> None:
-    """Put a callback before the first of lower priority.  Raises UsageError if it is there."""
+    """Put a callback before the first of lower priority.  Raises UsageError if it is registered."""
     if _find(call):
         raise UsageError(f"{call.__name__} is registered already")
     block = NotifierBlock.alloc()
@@ -81,7 +81,7 @@ def notifier_chain_register(call: Notifier, priority: int) -> None:
 
 
 def notifier_chain_unregister(call: Notifier) -> None:
-    """Take a callback out of the chain.  Raises UsageError if it is not there."""
+    """Take a callback out of the chain.  Raises UsageError if it is not registered."""
     block = _find(call)
     if block is None:
         raise UsageError(f"{call.__name__} is not registered")
@@ -90,7 +90,7 @@ def notifier_chain_unregister(call: Notifier) -> None:
 
 
 def _call(block: NotifierBlock, action: int, cpu: int) -> int:
-    """A callback that raises, or returns something else than an answer, objects."""
+    """Call one callback.  If it raises, or returns anything but an answer, it objects."""
     call: Notifier = functions.load(block.call.load())
     try:
         ret = call(action, cpu)
@@ -105,10 +105,10 @@ def _call(block: NotifierBlock, action: int, cpu: int) -> int:
 
 
 def notifier_call_chain(action: int, cpu: int, nr_to_call: int = -1) -> tuple[int, int]:
-    """Tell those in the chain, the first nr_to_call of them.  May sleep.
+    """Call the first nr_to_call callbacks of the chain, until one objects.  May sleep.
 
-    Returns the last answer, and how many were called; the last of them, if it
-    answered NOTIFY_BAD, has not accepted.
+    Returns the last answer, and how many callbacks were called.  If the answer is NOTIFY_BAD, the
+    last callback has not accepted.
     """
     ret, called = NOTIFY_DONE, 0
     for block in _blocks():

@@ -25,7 +25,7 @@ from kemu.native import preempt_disable, preempt_enable, smp_processor_id
 
 
 def ksoftirqd(cpu: int) -> int:
-    """Run what is pending on the CPU, and only there, until stopped.  A thread's function."""
+    """Run the CPU's pending softirqs, on that CPU only, until stopped.  A thread's function."""
     set_current_state(TASK_INTERRUPTIBLE)
     while not kthread_should_stop():
         preempt_disable()
@@ -43,7 +43,7 @@ def ksoftirqd(cpu: int) -> int:
 
 
 def softirq_call(action: int, cpu: int) -> int:
-    """A CPU's ksoftirqd as the CPU comes and goes.  May sleep."""
+    """Create, wake or stop a CPU's ksoftirqd as the CPU comes and goes.  May sleep."""
     mine = Softirq.on(cpu)
     if action == CPU_UP_PREPARE:
         thread = kthread_create(ksoftirqd, cpu, cpu, "ksoftirqd/%u")

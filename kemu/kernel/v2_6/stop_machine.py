@@ -1,4 +1,4 @@
-"""kstopmachine: a thread on every CPU that does nothing, so that one CPU can do something.
+"""kstopmachine: a thread keeps every other CPU busy, while one CPU runs a function alone.
 
 Linux: kernel/stop_machine.c (2.6.6).
 
@@ -9,8 +9,8 @@ off, and runs the function.
     sm.state        <- WAIT, PREPARE, DISABLE_IRQ, EXIT: by do_stop (release)
     sm.thread_ack   += 1 by each thread for each state; 0 by do_stop, before the next state
 
-All of these threads are FIFO 99, as a CPU's migration thread is.  The one that comes second
-on a CPU waits until the other sleeps or yields.
+All of these threads are FIFO 99, like a CPU's migration thread.  Of the two, the thread that
+comes second on a CPU waits until the first sleeps or yields.
 
 Locks: stopmachine_mutex, inside the hotplug lock.  Callers: cpu.
 """
@@ -41,7 +41,7 @@ STOPMACHINE_WAIT, STOPMACHINE_PREPARE, STOPMACHINE_DISABLE_IRQ, STOPMACHINE_EXIT
 
 
 class StopMachine(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
+    """The state of kstopmachine.  Only CPU 0's copy is used."""
 
     mutex = Embedded(Mutex)
     num_threads = Word()
@@ -50,7 +50,7 @@ class StopMachine(PerCPU, keep=True):
 
 
 class StopMachineData(Struct):
-    """struct stop_machine_data: the initiator's, until done."""
+    """struct stop_machine_data.  It belongs to the initiator, which waits for done."""
 
     fn = Word()
     data = Word()
@@ -59,7 +59,7 @@ class StopMachineData(Struct):
 
 
 def stopmachine(cpu: int) -> int:
-    """Stand in the way on a CPU until the machine goes on.  A thread's function."""
+    """Keep a CPU busy until the machine goes on.  A thread's function."""
     sm = StopMachine.on(0)
     seen = STOPMACHINE_WAIT
     sm.thread_ack.add(1)
@@ -84,7 +84,7 @@ def stopmachine(cpu: int) -> int:
 
 
 def stopmachine_set_state(sm: StopMachine, state: int) -> None:
-    """Tell the threads, and wait until all have done so.  Polls; interrupts are off."""
+    """Set the state, and wait until all threads have reached it.  Polls."""
     sm.thread_ack.store(0)
     sm.state.store_release(state)
     _wait_for_acks(sm)
@@ -97,9 +97,10 @@ def _wait_for_acks(sm: StopMachine) -> None:
 
 
 def create_threads(cpus: list[int]) -> list[Task]:
-    """A thread for each CPU, none of which has run; [] if there is no room for all.  May sleep.
+    """Create a thread for each CPU.  None has run yet.  [] if task slots run out.  May sleep.
 
-    All are made before any runs: a newborn, not yet FIFO, would starve behind one that does.
+    All threads are created before any runs.  Otherwise a new thread, which is not FIFO yet, would
+    starve behind a thread that runs.
     """
     threads: list[Task] = []
     try:
@@ -128,22 +129,22 @@ def stop_machine() -> int:
     while (acks := sm.thread_ack.load()) != len(others):
         yield_()
         sm.thread_ack.relax_while(acks)
-    local_irq_save()        # from here on nothing may take this CPU away
+    local_irq_save()        # from here on no interrupt and no task may take this CPU
     stopmachine_set_state(sm, STOPMACHINE_PREPARE)
     stopmachine_set_state(sm, STOPMACHINE_DISABLE_IRQ)
     return 0
 
 
 def restart_machine() -> None:
-    """Let the others go."""
+    """Let the other CPUs go on."""
     stopmachine_set_state(StopMachine.on(0), STOPMACHINE_EXIT)
     local_irq_restore(0)
 
 
 def do_stop(smdata: StopMachineData) -> int:
-    """Stop the machine, run the function, let it go on; then sleep until stopped.  A thread's function.
+    """Stop the machine, run the function, restart the machine; then sleep until stopped.
 
-    What it was told is the initiator's again once done is complete.
+    A thread's function.  Once done is complete, the data belongs to the initiator again.
     """
     fn, data = functions.load(smdata.fn.load()), smdata.data.load()
     ret = stop_machine()
@@ -163,8 +164,8 @@ def do_stop(smdata: StopMachineData) -> int:
 def __stop_machine_run(fn: Any, data: int, cpu: int) -> tuple[Task | None, int]:
     """Run fn(data) on a CPU while all others stand still.  Caller holds the hotplug lock.  May sleep.
 
-    Returns the thread that did, which sleeps and is the caller's to stop, and what fn
-    returned; -ENOMEM, and maybe no thread, if there is no room for threads.
+    Returns the thread that ran fn, and what fn returned.  The thread sleeps, and the caller must
+    stop it.  If task slots run out, returns -ENOMEM, and maybe no thread.
     """
     with StopMachine.on(0).mutex:
         smdata = StopMachineData.alloc()

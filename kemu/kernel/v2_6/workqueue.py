@@ -3,8 +3,8 @@
 Linux: kernel/workqueue.c (2.6.6).  Not modelled: a thread for each CPU (a queue here has one
 thread, as create_singlethread_workqueue makes it), delayed works.
 
-keventd is the thread of the queue that everybody shares.  kthread_create() is one of its
-users: a work that does not end keeps every new kernel thread from being created.
+keventd is the thread of the queue that all subsystems share.  kthread_create() uses it: while a
+work does not end, keventd creates no kernel thread.
 
     worklist          <- works, the oldest first: under wq.lock
     insert_sequence   += 1 by the task that queues a work, under wq.lock
@@ -36,7 +36,7 @@ WorkFn = Callable[[int], Any]
 
 
 class WorkStruct(Struct):
-    """struct work_struct: its owner's, except while it is pending."""
+    """struct work_struct.  It belongs to its owner, except while it is pending."""
 
     next = Word()
     prev = Word()
@@ -58,7 +58,7 @@ class Workqueue(Struct):
 
 
 class Keventd(PerCPU, keep=True):
-    """Of CPU 0: there is one for the machine."""
+    """The queue of keventd.  Only CPU 0's copy is used."""
 
     wq = Embedded(Workqueue)
 
@@ -145,7 +145,7 @@ def start_workqueue(wq: Workqueue, name: str) -> None:
 
 
 def keventd_up() -> bool:
-    """Whether keventd is there."""
+    """Whether keventd exists."""
     return Keventd.on(0).wq.thread.get() is not None
 
 
