@@ -65,6 +65,9 @@ def notes(run: PairRun, interval_us: int) -> Iterator[str]:
     if shortest:
         yield (f"{near(*run.cores).label}; reading the clock took {run.overhead_ns:.0f} ns "
                f"({run.overhead_ns / shortest:.1%} of the shortest p50), which is taken out")
+    if run.crowded:
+        yield (f"another machine of kemu held core {', '.join(map(str, run.crowded))} when this one "
+               "booted, so its CPUs there do not poll: these are the times of CPUs that sleep")
     late = sum(one.late for one in run.series.values())
     if late:
         yield (f"{late:,} samples began late, since the one before took longer than {interval_us} us; the "

@@ -118,6 +118,7 @@ class PairRun:
 
     cores: tuple[int, int]
     overhead_ns: float = 0.0            # what reading the clock cost; taken out of each sample
+    crowded: list[int] = field(default_factory=list)    # cores that another machine of kemu holds too
     series: dict[str, Series] = field(default_factory=dict)
     trace: Trace | None = field(default=None, repr=False)       # if a sample broke the limit
 
@@ -151,6 +152,7 @@ def _measure(run: PairRun, plan: Plan, progress: Progress) -> None:
     with Machine(2, placement=run.cores, poll_us=plan.poll_us,
                  trace=bool(plan.breaktrace_us)) as machine:
         run.overhead_ns = machine.run(overhead)
+        run.crowded = machine.crowded_cores()
         until = time.monotonic() + plan.seconds
         while not run.broke:
             _round(machine, run, plan, interval_ns)

@@ -243,6 +243,13 @@ class Machine:
         """The shared memory, to look at."""
         return self._memory
 
+    def crowded_cores(self) -> list[int]:
+        """The host cores of this machine that another machine of this user holds too.
+
+        A CPU that shared its core when the machine booted does not poll.
+        """
+        return [core for core in dict.fromkeys(self.placement) if self._cores.others(core)]
+
     def online(self) -> list[int]:
         """The CPUs that are online, lowest first."""
         mask = self._header.online_mask.load()

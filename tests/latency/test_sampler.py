@@ -16,6 +16,7 @@ from kemu import native
 from kemu.cli.latency import latency
 from kemu.errors import UsageError
 from kemu.latency.measures import MEASURES
+from kemu.latency.report import notes
 from kemu.latency.sampler import Plan, measure_pairs
 from kemu.machine.placement import usable_cores
 
@@ -80,6 +81,14 @@ def test_a_core_that_is_not_there():
     with pytest.raises(OSError, match="Invalid argument"):
         native.handover(CORES[0], 65_000, 10, 10**9, False)
     assert threading.active_count() == before
+
+
+def test_a_core_that_another_machine_holds_is_told(machine):
+    """Its CPUs do not poll, so the report says whose times these are."""
+    machine(1, placement=[PAIR[0]])
+    run = run_once(measures=("ipi",))
+    assert PAIR[0] in run.crowded
+    assert any("do not poll" in note for note in notes(run, 0))
 
 
 def test_json_and_compare(tmp_path):
