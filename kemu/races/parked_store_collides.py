@@ -37,7 +37,7 @@ race = kemu.Race(
             "sched_wakeup[idler/1]": "  state = TASK_RUNNING",
             "parkme:woken[idler/1]": "schedule() returns at once",
             "kthread_unpark[idler/1]": "unpark(T)", "kemu_panic": "WARN: T is not TASK_PARKED"},
-    budget="jitter: a hit within 20 s")
+    budget="jitter: a hit within 20 s; exhaustive: a hit with 3 preemptions, none with 2")
 race.witness("waker-inside", "T was about to park while a waker was between its test and its store")
 
 
