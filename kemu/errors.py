@@ -85,7 +85,11 @@ class TaskOops(KernelPanic):
 
 
 class KernelHang(KernelPanic):
-    """Tasks wait for each other, or a CPU is stuck: nothing will ever happen again."""
+    """Tasks wait for each other, or a CPU is stuck: nothing will ever happen again.
+
+    If a wait for a result found this (see ``hang_after`` of :class:`kemu.Machine`), the machine has
+    not stopped: it can still be looked at, and take another task.
+    """
 
 
 class MachineStopped(BaseException):

@@ -111,7 +111,7 @@ class Stillness:
             chains = Chains(memory, self.answers).text(name)
         except Exception as error:      # the memory is damaged
             chains = f"(the chain of waits cannot be read: {type(error).__name__}: {text_of(error)})"
-        text = (f"INFO: {what} can never return: every task is blocked, no timer is set, and nothing "
-                f"has happened for {self._hang_after:g} s\n{chains}")
+        text = (f"INFO: {what} can never return\nEvery task is blocked, no timer is set, and nothing "
+                f"has happened for {self._hang_after:g} s.\n{chains}")
         whole = report.whole(memory, stack_texts(list(self.answers)))
         return KernelHang(text, task=name, trace=report.trace_text(memory), report=f"{text}\n\n{whole}")
