@@ -49,6 +49,8 @@ BOTH = "both"
 @options.cpus(1, None, "Boot more CPUs than the race needs.")
 @click.option("--jobs", type=click.IntRange(1, MAX_JOBS), metavar="N",
               help="How many machines run side by side.  [default: as many as have cores of their own]")
+@click.option("--report-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+              help="Write the report of each trial that hangs into a file in DIR.")
 @options.search
 @options.json_file("Write one JSON object for each race, on a line of its own.")
 @click.option("--trace", "trace_to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
@@ -139,10 +141,11 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
          tell: Callable[[Side], None]) -> Outcome:
     """Run the race in the way that was given.  Raises UsageError for an option of another way."""
     searches = given["how"] in SEARCHES
-    foreign = ("trials", "cpus", "jobs", "grain") if searches else options.OF_A_SEARCH
+    foreign = ("trials", "cpus", "jobs", "grain", "report_dir") if searches else options.OF_A_SEARCH
     for name in foreign:
         if given[name] is not None:
-            raise UsageError(f"--{name} was given with --how {given['how']}, which does not take it: "
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} was given with --how {given['how']}, which does not take it: "
                              f"{'say --schedules' if name == 'trials' else 'leave it out'}")
     own = {name: value for name, value in given.items() if name not in foreign and value is not None}
     if not searches:

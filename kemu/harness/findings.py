@@ -39,11 +39,20 @@ class Kind(Enum):
 
 @dataclass(frozen=True)
 class Finding:
-    """How one trial failed.  ``text`` says it in words; ``who`` are the actors whose sleep never ends."""
+    """How one trial failed.  ``text`` says it in words; ``who`` are the actors whose sleep never ends.
+
+    ``report`` is what the machine left behind, if it stopped because of a hang.
+    """
 
     kind: Kind
     text: str
     who: tuple[str, ...] = ()
+    report: str = ""
+
+    @property
+    def hung(self) -> bool:
+        """Whether the trial waited for what never came."""
+        return self.kind in (Kind.ASLEEP, Kind.STUCK) or bool(self.report)
 
     @property
     def line(self) -> str:

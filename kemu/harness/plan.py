@@ -7,6 +7,7 @@ Locks: none.  Callers: runner, side_run.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 
 from kemu import native
 from kemu.errors import refuse
@@ -34,6 +35,7 @@ class Plan:
     grain: str = "points"           # where jitter acts: at points, or at every operation too
     jobs: int | None = None         # machines side by side; None: as many as have cores of their own
     points: bool = True             # False: points are recorded, and do nothing else
+    report_dir: str | PathLike[str] | None = None   # the folder for the report of each trial that hung
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
@@ -52,6 +54,8 @@ class Plan:
             check_int("jobs", self.jobs, 1, MAX_JOBS, "a number of machines")
         check_int("seed", self.seed, -MAX_INT, MAX_INT, "a number")
         check_int("enough_hits", self.enough_hits, 1, MAX_INT, "a number of hits")
+        if self.report_dir is not None and not isinstance(self.report_dir, str | PathLike):
+            raise refuse("report_dir", self.report_dir, "the path of a folder")
         if self.seconds is not None and not check_seconds("seconds", self.seconds):
             raise refuse("seconds", self.seconds, "a number of seconds, more than 0 and "
                          f"at most {MAX_SECONDS:.0f}")

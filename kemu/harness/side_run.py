@@ -17,10 +17,12 @@ import sys
 import time
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 from kemu import native
-from kemu.errors import KemuError, KernelPanic, UsageError, text_of
+from kemu.errors import KemuError, KernelHang, KernelPanic, UsageError, text_of
 from kemu.harness.findings import Finding, Kind, is_hit, why_not
+from kemu.harness.kept import keep_report
 from kemu.harness.mistakes import last_frame, mistake_in
 from kemu.harness.plan import Plan
 from kemu.harness.race import Race
@@ -99,6 +101,10 @@ class SideRun:
             self.side.placement = self.side.placement or machine.placement
             before = (self.side.trials, self.side.witnessed, self.side.audits)
             finding = self._run_trials(machine, before)
+            if finding is not None and finding.hung and self.plan.report_dir is not None:
+                keep_report(Path(self.plan.report_dir), [self.race.name, self.side.side, self.plan.how,
+                            self.plan.seed, self.boots], finding,
+                            finding.report or machine.report(stacks=True))
             hit = finding is not None and self._judge(finding)
             self._count(machine, before, hit)
             if finding is not None:
@@ -136,7 +142,8 @@ class SideRun:
                     return self._give_up(machine)
             return handle.result()
         except KernelPanic as panic:
-            finding = Finding(Kind.PANIC, panic.text)
+            finding = Finding(Kind.PANIC, panic.text,
+                              report=panic.report if isinstance(panic, KernelHang) else "")
             mistake = mistake_in(self.race, self.side.side, panic, finding)
             if mistake:
                 raise UsageError(f"race {self.race.name}: {mistake}") from panic

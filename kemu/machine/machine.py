@@ -75,7 +75,7 @@ class Machine:
     ``carried``: an object that tasks find again with ``programme.carried()``.
     ``hang_after``: run() and a handle's result() raise KernelHang if every task has been blocked for
     that many seconds and no thread of this process is left that could start another task; 0 or
-    None: never.
+    None: never.  A wait with a time-out ends with TaskTimeout instead.
     """
 
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | Layout | None = None,

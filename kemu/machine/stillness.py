@@ -29,6 +29,8 @@ Why this accuses no machine that lives:
     A line in the console callback     the callback runs in the thread that brings the answers
     A thread that will act             is found by step 4; one that has acted and ended, by step 5
 
+A wait with a limit is never accused: it ends by itself.
+
 Time proves nothing here.  hang_after only keeps the report from a wait that is short anyway.
 
 What the protocol cannot see: a signal's handler that would start a task later, and a thread that

@@ -5,12 +5,14 @@ from __future__ import annotations
 import pytest
 
 import kemu
+from kemu.errors import UsageError
 from kemu.harness import side_run
 from kemu.harness.findings import Finding, Kind, is_hit
 from kemu.harness.runner import Plan, run_race
 from kemu.harness.verdict import Verdict
 from kemu.kernel import kthread, sched
 from kemu.kernel.panic import BUG
+from kemu.kernel.sched.completion import Completion, wait_for_completion
 
 FREE, FORCED = Plan("free", trials=3), Plan("forced", trials=3)
 
@@ -220,3 +222,38 @@ def test_a_witness_of_code_without_a_trial():
     race.invariant()(lambda t: None)
     assert judged(race).seen == {"called": 3, "inside": 3}
     assert judged(race, "after").seen == {"called": 3}
+
+
+def deadlocked():
+    wait_for_completion(Letter.on(0).come)      # for ever
+
+
+class Letter(kemu.PerCPU):
+    come = kemu.Embedded(Completion)
+
+
+def test_the_report_of_each_trial_that_hangs_is_kept(tmp_path):
+    """Three hits leave three reports, each with the line in which the actor waits."""
+    race = a_race(deadlocked)
+    race.asleep("one")
+    side = judged(race, plan=Plan("free", trials=3, enough_hits=3, report_dir=tmp_path / "new"))
+    reports = [path.read_text() for path in sorted((tmp_path / "new").iterdir())]
+    assert len(reports) == side.hits == 3
+    for report in reports:
+        assert report.startswith("a task that sleeps for ever: every task is blocked, and one sleeps")
+        assert "Letter.on(0).come" in report and "wait_for_completion(Letter.on(0).come)" in report
+
+
+def test_a_failure_that_is_no_hang_keeps_no_report(tmp_path):
+    """A panic has its report in the outcome."""
+    judged(a_race(expects="sky is green"), plan=Plan("free", trials=1, report_dir=tmp_path))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_report_that_cannot_be_kept(tmp_path):
+    """The folder is a file: refused, not lost in silence."""
+    (tmp_path / "file").touch()
+    race = a_race(deadlocked)
+    race.asleep("one")
+    with pytest.raises(UsageError, match="cannot be kept"):
+        judged(race, plan=Plan("free", trials=1, report_dir=tmp_path / "file"))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import queue
 import signal
+import subprocess
 import threading
 import time
 
+import psutil
 import pytest
 
 from kemu import KernelHang, Machine
@@ -185,32 +187,43 @@ def test_wait_for_the_console():
 
 def test_slow_console_callback():
     """The CPU idles, and the result is under way behind a line that is still in the callback."""
-    with Machine(2, console=lambda line: time.sleep(0.5), hang_after=0.05) as m:
+    with Machine(2, console=lambda line: time.sleep(2.5), hang_after=0.05) as m:
         assert m.run(print, "slowly") is None
 
 
+@pytest.fixture
+def stopped():
+    """Stop a process, and have another process continue it after that many seconds."""
+    others = []
+
+    def stop(pid: int, seconds: float) -> None:
+        os.kill(pid, signal.SIGSTOP)
+        others.append(subprocess.Popen(["sh", "-c", f"sleep {seconds}; kill -CONT {pid}"]))
+
+    yield stop
+    for other in others:
+        other.wait()
+
+
 @pytest.mark.parametrize("cpu", [0, 1])
-def test_stopped_process(machine, cpu):
-    """A CPU's process under SIGSTOP: nothing is told until it goes on."""
+def test_stopped_process(machine, stopped, cpu):
+    """The process of a CPU is stopped, in the middle of its work or before it."""
     m = machine(2, hang_after=0.05)
     handle = m.start(sleeps, 20, cpu=cpu)
-    os.kill(m.pids[cpu], signal.SIGSTOP)
-    with pytest.raises(TaskTimeout):
-        handle.result(1.5)
-    os.kill(m.pids[cpu], signal.SIGCONT)
+    stopped(m.pids[cpu], 3)
     assert handle.result() == 20
 
 
-def test_stopped_while_its_cpu_idles(machine):
-    """A process that is stopped might have a result to send: nothing is told until it answers."""
+def test_stopped_while_its_cpu_idles(machine, stopped):
+    """A process that is stopped might have a result to send: nothing is told until it goes on."""
     m = machine(2, hang_after=0.05)
     waiting = m.start(waits_for_bell, cpu=1)
-    os.kill(m.pids[1], signal.SIGSTOP)
-    with pytest.raises(TaskTimeout):
-        waiting.result(1.5)
-    os.kill(m.pids[1], signal.SIGCONT)
+    while not m.memory.all_blocked():
+        pass
+    stopped(m.pids[1], 3)
     with pytest.raises(KernelHang):
         waiting.result()
+    assert psutil.Process(m.pids[1]).status() != psutil.STATUS_STOPPED
 
 
 def computes(seconds):
@@ -263,9 +276,18 @@ def test_two_threads_that_wait(machine):
 
 @pytest.mark.parametrize("off", [0, None])
 def test_turned_off(machine, off):
-    """A machine that never tells."""
-    with pytest.raises(TaskTimeout):
-        machine(1, hang_after=off).run(waits_for_bell, timeout=1.5)
+    """A machine that never tells, though the thread that acts looks like one that does not."""
+    m = machine(2, hang_after=off)
+    handle = m.start(waits_for_bell)
+
+    def rings_late():
+        time.sleep(2)       # twice as long as the stillness that is told by default
+        m.run(rings, cpu=1)
+
+    thread = threading.Thread(target=rings_late, name="kemu-report")
+    thread.start()
+    assert handle.result() is None
+    thread.join()
 
 
 @pytest.mark.parametrize("wrong", [-1, True, "1", 0.001, float("nan")])
