@@ -32,7 +32,7 @@ Contender = Callable[[int], list[int]]
 
 
 def contenders(stack: ExitStack, cores: tuple[int, int]) -> dict[str, Contender]:
-    """Who takes part, in the order of a round; each makes n round trips when called."""
+    """The participants, in the order of a round; each makes n round trips when called."""
     where = [str(core) for core in cores]
 
     def outside(*command: str) -> Contender:

@@ -1,4 +1,4 @@
-"""What a test may leave behind: nothing, but for the one helper and its listener.
+"""What a test may leave behind: only the helper and its listener.
 
 A snapshot names what the test process holds: its child processes, threads, open
 files, mapped memfds, and what lies in /dev/shm.  Processes are reaped a moment
@@ -89,7 +89,7 @@ def leaked_since(before: Counter[str], helper_before: Counter[str]) -> Counter[s
     until = time.monotonic() + PATIENCE
     while True:
         more = snapshot() - before
-        if helper_before:       # else the helper was started by the test
+        if helper_before:       # otherwise the test started the helper
             more += Counter({what: nr for what, nr in (helper_snapshot() - helper_before).items()
                              if what.split()[-1] == next(iter(helper_before)).split()[-1]})
         if not more or time.monotonic() > until:

@@ -49,7 +49,7 @@ def mistake_in(race: Race, side: str, panic: KernelPanic, finding: Finding) -> s
 
 
 def last_frame(panic: KernelPanic) -> str:
-    """Where in whose code an exception that nobody caught was raised; "" for other panics."""
+    """The line that raised an exception which no code caught; "" for other panics."""
     lines = panic.traceback.splitlines()
     places = [number for number, line in enumerate(lines) if line.startswith('  File "')]
     if not isinstance(panic, TaskOops) or not places:
@@ -58,7 +58,7 @@ def last_frame(panic: KernelPanic) -> str:
 
 
 def _refusals() -> set[str]:
-    """The names of UsageError and of what derives from it."""
+    """The names of UsageError and of its subclasses."""
     return {UsageError.__name__, *(kind.__name__ for kind in UsageError.__subclasses__())}
 
 

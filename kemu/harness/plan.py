@@ -16,7 +16,7 @@ from kemu.machine.arguments import MAX_SECONDS, check_flag, check_int, check_sec
 
 HOWS = ("forced", "jitter", "free")
 
-FIRST_HITS = 5                  # of an unsteered side that is expected to hit: enough for a rate
+FIRST_HITS = 5                  # hits that end an unsteered side that is expected to hit: enough for a rate
 FORCED_TRIALS, SECONDS = 100, 10.0
 MAX_JOBS = 512                  # a host with more cores has not been seen
 MAX_INT = 1 << 62               # of what goes into a word
@@ -31,7 +31,7 @@ class Plan:
     seconds: float | None = None    # of each side; None: 10, or no limit if trials are given
     seed: int = 1
     cpus: int | None = None         # more than the race needs
-    enough_hits: int = FIRST_HITS   # of an unsteered side that is expected to hit: then it ends
+    enough_hits: int = FIRST_HITS   # hits that end an unsteered side that is expected to hit
     grain: str = "points"           # where jitter acts: at points, or at every operation too
     jobs: int | None = None         # machines side by side; None: as many as have cores of their own
     points: bool = True             # False: points are recorded, and do nothing else
@@ -67,7 +67,7 @@ class Plan:
 
     @property
     def options(self) -> str:
-        """As `kemu race` takes it."""
+        """The plan as options of `kemu race`."""
         given = {"trials": self.trials, "seconds": self.seconds, "cpus": self.cpus, "jobs": self.jobs,
                  "grain": self.grain if self.grain != "points" else None}
         return f"--how {self.how} --seed {self.seed}" + "".join(

@@ -305,7 +305,7 @@ class Race:
 
     @property
     def file(self) -> str:
-        """Where its first actor is written."""
+        """The file that has its first actor."""
         return self.actors[0].function.__code__.co_filename if self.actors else ""
 
     def steps(self) -> list[FunctionType]:
@@ -317,7 +317,7 @@ class Race:
         return cast(list[FunctionType], steps)      # check_step() has looked
 
     def code_hash(self) -> str:
-        """Of the race's own steps and script: two results with the same hash ran the same ones."""
+        """A hash of the race's own steps and script: two results with the same hash ran the same code."""
         digest = hashlib.sha256()
         for step in self.steps():
             digest.update(text_of_code(step.__code__).encode())

@@ -15,7 +15,7 @@ SCHEMA = 2
 
 
 def as_json(race: Race, outcome: Outcome) -> str:
-    """One object on one line."""
+    """The outcome as one object, on one line."""
     said: dict[str, Any] = {
         "schema": SCHEMA, "race": race.name, "how": outcome.how, "seed": outcome.seed,
         "kemu": kemu.__version__, "code": race.code_hash(), "python": platform.python_version(),

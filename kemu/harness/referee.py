@@ -48,7 +48,7 @@ class Referee:
         self.states = [ActorState.alloc() for _ in [*self.race.actors, *self.race.kthreads]]
         self._start_actors()
         self.trial = Trial(self.race, self.states)
-        override.arm(self.memory, False)    # otherwise setup might be the race already
+        override.arm(self.memory, False)    # otherwise setup might start the race
         for step in self.race.setups:
             step(self.trial)
         self.rest()        # otherwise a thread that is inside a fixed function would stay there
@@ -102,7 +102,7 @@ class Referee:
         return self._audit() if self.unaudited >= self.every else None
 
     def _find(self) -> Finding | None:
-        """What does not hold, now that the machine is at rest."""
+        """The finding of a machine at rest, or None."""
         for step in self.race.invariants:
             broken = self._broken(step)
             if broken:

@@ -65,7 +65,7 @@ def _held(memory: native.Memory, race: Race) -> list[script.Hold]:
 
 
 def _actors(machine: Machine, race: Race, running: list[Task]) -> list[tuple[str, str]]:
-    """How each actor stands that neither runs nor is held."""
+    """The state of each actor that neither runs nor is held."""
     with machine.looking():
         done = TrialWords.on(0).done.load()
     names = {task.comm for task in running}

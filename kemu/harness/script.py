@@ -111,7 +111,7 @@ def arm(places: Sequence[points.Hold], holds: Sequence[Hold], side: str, trial: 
 
 
 def outcome(place: points.Hold, hold: Hold) -> Ended:
-    """How the hold stands.  Exact once the machine is at rest or has stopped."""
+    """How the hold ended.  Exact once the machine is at rest or has stopped."""
     if not place.held.load():
         reached = place.reached.load()
         if reached < hold.nth:

@@ -48,7 +48,7 @@ class SideJobs:
         self.errors: list[BaseException] = []
 
     def run(self) -> Side:
-        """Run them all to their end; the sum.  Raises UsageError for a mistake in the race's file.
+        """Run all machines to their end; return the sum.  Raises UsageError for a mistake in the file.
 
         After KeyboardInterrupt, so_far() has what was counted.
         """

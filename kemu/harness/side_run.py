@@ -41,13 +41,13 @@ from kemu.machine.timeout import POLL_SECONDS
 from kemu.memory.views import Header
 from kemu.trace import columns
 
-OTHER_FAILURES = 3              # of an unsteered side that is to hit: then it ends
-DRAWN_EVENTS = 2000             # of the trace's end, looked at for the diagram
+OTHER_FAILURES = 3              # other failures that end an unsteered side that is expected to hit
+DRAWN_EVENTS = 2000             # the last events of the trace, which the diagram may show
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
 
 
 def layout_of(race: Race, cpus: int) -> Layout:
-    """Which CPUs share a host core: as the race asks, and each CPU more gets a core of its own."""
+    """Which CPUs share a host core: as the race asks; each further CPU gets a core of its own."""
     wanted = race.placement if race.placement is not None else range(race.cpus)
     return Layout((*wanted, *range(race.cpus, cpus)))
 
@@ -84,7 +84,7 @@ class SideRun:
         return self.side
 
     def failed(self) -> bool:
-        """Whether it ended for what it found otherwise than as a hit."""
+        """Whether it ended because of failures that are not hits."""
         return self.stuck or self.others >= (1 if self.plan.forced else OTHER_FAILURES)
 
     def _enough(self) -> bool:

@@ -26,7 +26,7 @@ from kemu.memory.struct import PerCPU, Word, Words
 
 
 class Counters(PerCPU, keep=True):
-    """Of CPU 0: what the controller reads, also after a panic."""
+    """The counts, which the controller reads, also after a panic.  Only CPU 0's copy is used."""
 
     trials = Word()
     closed = Word()
@@ -41,7 +41,7 @@ class Counters(PerCPU, keep=True):
 
 
 class Totals:
-    """The counts of all machines of a side.  In the controller."""
+    """The counts of all machines of a side.  Only the controller has them."""
 
     def __init__(self, race: Race) -> None:
         self.asserted = self.met = 0

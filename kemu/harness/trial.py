@@ -44,7 +44,7 @@ from kemu.memory.views import Task
 
 
 class TrialWords(PerCPU, keep=True):
-    """Of CPU 0: the trial that runs."""
+    """The words of the trial that runs.  Only CPU 0's copy is used."""
 
     number = Word()
     arrived = Word()
@@ -191,7 +191,7 @@ def actor_main(data: tuple[int, list[ActorState]]) -> int:
 
 
 def _kthread_main(data: tuple[int, list[ActorState]]) -> int:
-    """A kthread of the race: its function, once."""
+    """Run the function of a kthread of the race, once."""
     index, states = data
     race = load_race()
     function = race.kthreads[index - len(race.actors)].function

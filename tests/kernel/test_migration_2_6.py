@@ -45,7 +45,7 @@ def migrate_where_it_may_not() -> int:
 
 
 def test_the_mask_counts(old):
-    """A task goes nowhere that its mask forbids, and nobody is told."""
+    """A task does not go where its mask forbids it, and no message says so."""
     assert old().run(migrate_where_it_may_not) == 0
 
 

@@ -1,4 +1,4 @@
-"""Mutexes: one holder, who sleeps as it likes; the others wait."""
+"""Mutexes: one holder, which may sleep; the other tasks wait."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def owners():
 
 
 def test_owner(machine):
-    """The mutex knows who holds it."""
+    """The mutex knows the task that holds it."""
     assert machine().run(owners) == (None, True, None)
 
 
@@ -129,7 +129,7 @@ def waits_for(shared, lock):
 
 
 def test_waits_for(machine):
-    """Who waits for a mutex says for whom, and gets it when it is freed."""
+    """A task that waits for a mutex names the holder, and gets the mutex when it is freed."""
     m = machine(3)
     shared, lock = m.run(Shared.alloc), m.run(Mutex.alloc)
     holds = m.start(hold, shared, lock, cpu=0)

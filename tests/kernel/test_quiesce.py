@@ -1,4 +1,4 @@
-"""Being told when every task is blocked."""
+"""A task can wait until every other task is blocked."""
 
 from __future__ import annotations
 

@@ -145,7 +145,7 @@ def test_notifiers_come_by_priority(old):
 
 
 def test_a_veto_is_told_to_those_who_accepted(old):
-    """UP_CANCELED goes to who was called before the objector, and to nobody else."""
+    """UP_CANCELED goes only to the callbacks that were called before the objector."""
     m = old(2)
     m.run(cpu_down, 1)
     for call, priority in ((first, 3), (objects, 2), (second, 1)):
@@ -276,7 +276,7 @@ def test_lock_cpu_hotplug(old):
 @pytest.mark.parametrize(("kernel", "call"), [("2.6.6", modern.cpu_down), ("2.6.6", modern.cpu_up),
                                               ("4.13", cpu_down), ("4.13", cpu_up)])
 def test_the_other_kernels_functions(machine, kernel, call):
-    """Each says whose it is, and which to call."""
+    """Each error names the version that has the function, and the function to call."""
     with pytest.raises(kemu.UsageError, match="and the machine runs"):
         machine(2, kernel=kernel).run(call, 1)
 

@@ -103,7 +103,7 @@ def fail_while_waiting():
 
 
 def test_leave_by_exception(machine):
-    """Who leaves the block by an exception is out of the queue, and running."""
+    """A task that leaves the block by an exception is out of the queue, and running."""
     assert machine().run(fail_while_waiting) == (True, sched.TASK_RUNNING)
 
 
@@ -170,7 +170,7 @@ def queue_behind(hogged):
 
 
 def waits_for_whom(waiter_comm):
-    """Poll, from a third CPU, whom the waiter says it sleeps for."""
+    """Poll, from a third CPU, for the task that the waiter names."""
     tasks = sched.runqueue.system.tasks
     while True:
         for task in tasks.used():
@@ -220,7 +220,7 @@ def test_schedule_timeout(machine):
 
 
 def test_schedule_timeout_of_a_runner(machine):
-    """Who has set no state does not sleep, and has ticks left."""
+    """A task that has set no state does not sleep, and has ticks left."""
     assert machine().run(sleep_for, 1_000_000, sched.TASK_RUNNING) > 0
 
 
@@ -247,7 +247,7 @@ def wake_slot(shared):
 
 
 def test_woken_early(machine):
-    """Who is woken before the time is over has ticks left."""
+    """A task that is woken before the time is over has ticks left."""
     m = machine()
     shared = m.run(Shared.alloc)
     sleeps = m.start(sleep_and_tell, shared, 1_000_000, cpu=1)

@@ -61,7 +61,7 @@ def test_a_host_that_was_paused_is_no_lockup(machine):
 
 
 def test_nothing_is_stuck(machine):
-    """Sleeping, and CPUs that go and come, are no lockup; watchdogs park and unpark."""
+    """Sleeping tasks, and CPUs that come and go, are not a lockup; watchdogs park and unpark."""
     m = machine(3, watchdog=1)
     assert [m.run(cpu_down, 2), m.run(schedule_timeout_uninterruptible, 1500), m.run(cpu_up, 2),
             m.run(schedule_timeout_uninterruptible, 1500)] == [0, 0, 0, 0]

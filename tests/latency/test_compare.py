@@ -28,7 +28,7 @@ def test_twice_as_slow():
 
 
 def test_coverage():
-    """Of two runs alike, about one interval in twenty misses 1: the bootstrap is no boast."""
+    """For two equal runs, about one interval in twenty misses 1, as the bootstrap promises."""
     draw = random.Random(3)
     missed = 0
     for _ in range(150):
@@ -39,7 +39,7 @@ def test_coverage():
 
 
 def test_runs_with_nothing_in_common():
-    """Other cores, another interval or other polling are no base for a ratio."""
+    """A run with other cores, another interval or other polling gives no ratio."""
     for more in ({"cores": [2, 3]}, {"interval_us": 5}, {"poll_us": 0}, {"measure": "park"}):
         with pytest.raises(UsageError, match="in common"):
             compare.compare(run_with([1.0]), run_with([1.0], **more))

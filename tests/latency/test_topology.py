@@ -33,7 +33,7 @@ def host(tmp_path):
     (0, 0, Near.SAME_CORE), (0, 2, Near.SMT_SIBLING), (0, 1, Near.SAME_CACHE), (0, 3, Near.SAME_NODE),
     (0, 4, Near.OTHER_NODE), (7, 4, Near.SAME_NODE)])
 def test_near(host, a, b, expected):
-    """Each kind of nearness is told from the others."""
+    """Each kind of nearness is distinguished from the others."""
     assert near(a, b, host) is expected
 
 

@@ -50,7 +50,7 @@ def nothing(data: object) -> int:
 
 
 def exercise() -> None:
-    """Hotplug, stop_machine, threads that are created, parked and stopped: for ever."""
+    """Run hotplug and stop_machine, and create, park and stop threads, without end."""
     while True:
         assert cpu_down(1) == 0
         assert cpu_up(1) == 0

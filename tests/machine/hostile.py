@@ -23,7 +23,7 @@ from kemu.kernel.own.point import point
 
 WAYS = {"words": 400, "fields": 120, "header": 40}      # how many words each way writes over
 EDGES = (-1, 1, 2, 1 << 31, 1 << 62, -(1 << 63))
-CALL_SECONDS = 10.0         # far more than any call takes here, far less than for ever
+CALL_SECONDS = 10.0         # far more than any call takes here
 BUSY_SLOTS = 32             # in which there are tasks
 
 

@@ -79,7 +79,7 @@ def test_timeout(machine, timeout):
 
 @pytest.mark.parametrize("timeout", [None, 0.0, 60, 1e300, INFINITE, 10**400], ids=shown)
 def test_timeout_of_any_size(machine, timeout):
-    """What is more than any wait is no limit."""
+    """A time-out longer than any wait is not a limit."""
     handle = machine(1).start(echo, 7)
     handle.wait()
     assert handle.result(timeout) == 7

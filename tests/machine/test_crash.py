@@ -115,7 +115,7 @@ def test_exit_without_close():
 
 
 def ended(program, how):
-    """Send a busy program a signal once its task runs; its words, and who is left of it."""
+    """Send a busy program a signal once its task runs; its output, and the processes that are left."""
     with start_program("busy.py") as process:
         who = json.loads(process.stdout.readline())
         assert json.loads(process.stdout.readline())["console"] == "[cpu1 spin] spinning"
@@ -200,7 +200,7 @@ def test_boot_after_helper(machine):
 
 
 def test_other_machine_lives(machine):
-    """A machine beside the one whose CPU was killed does not mind."""
+    """If a CPU of one machine is killed, another machine goes on."""
     one, other = machine(2), machine(2)
     psutil.Process(one.pids[1]).kill()
     with pytest.raises(MachineError):

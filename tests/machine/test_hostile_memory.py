@@ -1,4 +1,4 @@
-"""A machine whose memory is written over harms nobody: its calls end, other machines go on."""
+"""If a machine's memory is overwritten, its calls end and other machines go on."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def waits_for_ever():
 
 
 def test_close_beside_a_stopped_helper(machine):
-    """close() needs nothing of the helper, nor of a task that waits for ever."""
+    """close() needs nothing of the helper, nor of a task whose wait never ends."""
     m = machine()
     m.start(waits_for_ever, cpu=1)
     helper = psutil.Process(helper_link.the_helper().process.pid)

@@ -21,7 +21,7 @@ class Lie(Exception):
 
 
 class Leaves:
-    """Ends whoever loads it."""
+    """An object that ends the process that loads it."""
 
     def __reduce__(self):
         return sys.exit, (3,)

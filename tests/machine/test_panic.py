@@ -156,7 +156,7 @@ def test_bug_cannot_be_swallowed(panic_of):
 
 
 def test_next_use(machine):
-    """Whoever uses a stopped machine gets the same exception."""
+    """Each call of a stopped machine raises the same exception."""
     m = machine(2)
     with pytest.raises(KernelBug) as first:
         m.run(bug)
@@ -211,7 +211,7 @@ def test_oops_traceback(panic_of):
 
 
 def test_oops_on_wrong_result(panic_of):
-    """So is a function of a thread that returns what is no number."""
+    """So is a function of a thread that returns something other than a number."""
     assert "returns an int or None, not 'seven'" in panic_of(run_thread_that_returns, "seven").text
 
 

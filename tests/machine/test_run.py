@@ -345,7 +345,7 @@ def test_wrong_arguments_of_the_function(machine):
 
 
 def test_no_slot_left(machine):
-    """A task for which there is no slot is refused, and the others run on."""
+    """A task that finds no free slot is refused, and the others run on."""
     m = machine(tasks=40)
     done = m.run(new_completion)
     handles = [m.start(wait_for_completion, done, cpu=1) for _ in range(60)]

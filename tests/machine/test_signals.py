@@ -48,7 +48,7 @@ def when_waiting():
 
 
 def test_handler_that_waits(machine, when_waiting):
-    """It would wait for who waits for it: refused."""
+    """The call would wait for a thread that waits for it, so it is refused."""
     m = machine(2)
     when_waiting(m, lambda: m.run(echo, 1, cpu=1))
     with pytest.raises(UsageError, match="this thread is waiting"):
@@ -57,7 +57,7 @@ def test_handler_that_waits(machine, when_waiting):
 
 
 def test_handler_that_starts(machine, when_waiting):
-    """It may start a task, and who was interrupted may take the result."""
+    """The handler may start a task, and the interrupted thread may take the result."""
     m, handles = machine(2), []
     waiting = m.start(wait_for_ever)
     when_waiting(m, lambda: handles.append(m.start(echo, 3)))
@@ -67,7 +67,7 @@ def test_handler_that_starts(machine, when_waiting):
 
 
 def test_handler_of_another_machine(machine, when_waiting):
-    """A machine of its own is no matter of who was interrupted."""
+    """The handler may use a machine of its own, whatever thread it interrupted."""
     m, other, answers = machine(1), machine(1), []
     waiting = m.start(wait_for_ever)
     when_waiting(m, lambda: answers.append(other.run(echo, 4)))
@@ -77,7 +77,7 @@ def test_handler_of_another_machine(machine, when_waiting):
 
 
 def test_handler_that_closes(machine, when_waiting):
-    """Who waits is told."""
+    """The thread that waits gets the error."""
     m = machine(2)
     when_waiting(m, m.close)
     with pytest.raises(MachineError, match="closed"):
@@ -94,7 +94,7 @@ def test_handler_that_interrupts_under_a_lock(machine):
 
 
 def test_closed_before_it_was_expected(machine, monkeypatch):
-    """A machine closed by a handler as start() begins: an error, and nobody waits for ever."""
+    """If a handler closes the machine as start() begins, start() raises and every wait ends."""
     m = machine(1)
 
     class Lock:

@@ -88,7 +88,7 @@ def test_hang_says_where(machine):
 
 
 def test_a_process_that_does_not_answer(machine):
-    """It is named, and the others are heard."""
+    """The report names it, and has the stacks of the others."""
     m = machine(2)
     m.start(wait_for_ever, cpu=0)
     psutil.Process(m.pids[1]).suspend()

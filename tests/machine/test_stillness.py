@@ -1,4 +1,4 @@
-"""A wait that can never end is told, with who waits for whom; a machine that lives is never accused."""
+"""A wait that can never end is reported, with the tasks of its chain; a live machine never is."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def takes(first, second, mine, others):
 
 
 def test_two_mutexes(machine):
-    """AB and BA: told as soon as the circle closes."""
+    """AB and BA: reported as soon as the circle closes."""
     m = machine(2)
     m.start(takes, "other", "door", "entered", "inside", cpu=1)
     hang = hang_of(m, takes, "door", "other", "inside", "entered")
@@ -242,7 +242,7 @@ def test_load(machine):
 
 
 def test_work_beside_a_task_that_sleeps_for_ever(machine):
-    """What was only started may sleep for ever; its result() counts."""
+    """A task that was only started may sleep without end; only a wait in its result() counts."""
     m = machine(2, hang_after=0.05)
     sleeper = m.start(waits_for_bell)
     assert m.run(sleeps, 30, cpu=1) == 30
@@ -254,7 +254,7 @@ def test_work_beside_a_task_that_sleeps_for_ever(machine):
 
 
 def test_two_threads_that_wait(machine):
-    """Both wait without a limit: both are told.  One that waits with a limit may still act."""
+    """If both threads wait without a limit, both get the error.  A wait with a limit may still end."""
     m = machine(2, hang_after=0.1)
     told = []
 
@@ -292,6 +292,6 @@ def test_turned_off(machine, off):
 
 @pytest.mark.parametrize("wrong", [-1, True, "1", 0.001, float("nan")])
 def test_argument(wrong):
-    """What is no number of seconds is refused."""
+    """A value that is not a number of seconds is refused."""
     with pytest.raises(UsageError, match="hang_after"):
         Machine(1, hang_after=wrong)

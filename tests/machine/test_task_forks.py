@@ -1,4 +1,4 @@
-"""A task that forks: the copy is no task, and is gone when its parent is."""
+"""A task that forks: the copy is not a task, and ends when its parent ends."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_copy_leaves_the_function(machine):
 
 
 def test_copy_calls_the_kernel(machine):
-    """It is told that it is no task, and the task's own state does not change."""
+    """The copy gets the error that it is not a task, and the task's own state does not change."""
     m = machine(2)
     assert m.run(fork_and_misuse, timeout=30) == 0
     assert audited(m)

@@ -1,4 +1,4 @@
-"""A machine that stops is heard of, also by who does not ask."""
+"""A machine that stops is reported, even if the user does not ask."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def start_and_return(thread):
 
 
 def stopped(m):
-    """Wait until the kernel has panicked, without being told so by the machine."""
+    """Wait until the kernel has panicked, without a call that reports it."""
     while not m._header.report_len.load():
         pass
 
 
 def test_end_of_the_block():
-    """It raises what nobody has been told; a report tells nobody."""
+    """It raises an error that no call has raised yet; a report does not count as a call."""
     with pytest.raises(TaskOops, match="in a kernel thread"), Machine(2) as m:
         m.run(start_and_return, raises)
         while not m._inbox.failure:
@@ -51,7 +51,7 @@ def test_another_error_goes_first():
 
 
 def test_told_once():
-    """Who has been told is not told again."""
+    """An error that a call has raised is not raised again."""
     with Machine(2) as m, pytest.raises(KernelBug):
         m.run(BUG, "told")
 
@@ -74,7 +74,7 @@ def start():
 
 def test_it(kemu_machine):
     m = kemu_machine(2)
-    m.start(start)          # run() would be told, if the oops comes before its result
+    m.start(start)          # run() would raise, if the oops comes before its result
     while not m._header.report_len.load():
         pass
 """

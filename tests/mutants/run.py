@@ -6,7 +6,7 @@
 
 A failure counts only if it does not come with the function unchanged: what failed runs once more
 under the control (draw.control).  If it fails then too, it is left out, and the rest goes on.
-An UNKNOWN verdict is no kill, because a loaded machine can cause it.
+An UNKNOWN verdict is not a kill, because a loaded machine can cause it.
 
 Locks: none.  Callers: __main__, test_mutants.
 """

@@ -21,7 +21,7 @@ TORTURE = [["torture", "--duration", "1", "--mix", "register", "--cpus", "2"]]
     (KTHREAD, "__kthread_unpark", "return at the start"),
     (CPUHP, "cpuhp_thread_fun", "invert `not st.should_run.load_acquire()`")])
 def test_a_wrong_kernel_is_killed(module, function, change):
-    """By the first test that needs the function; and its kill is told."""
+    """The first test that needs the function kills it, and the judgement names that test."""
     judgement = judge_by_suite(find(module, function, change), SHORT)
     assert (judgement.verdict, judgement.by, judgement.unsure) == (KILLED, SHORT[0], ())
 

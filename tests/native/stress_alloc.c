@@ -1,5 +1,5 @@
 /*
- * stress_alloc.c - what many threads allocate at once is nobody else's.
+ * stress_alloc.c - what many threads allocate at once belongs to one thread each.
  */
 #include <stdio.h>
 #include <string.h>

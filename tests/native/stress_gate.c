@@ -28,7 +28,7 @@ static void arm(void)
 	store_release(&h->state, HOLD_ARMED);
 }
 
-/* Two tasks of one name race to the point: one is held, and it is that one who is rung. */
+/* Two tasks of one name race to the point: one is held, and its bell rings. */
 static void actor(u64 number, void *arg)
 {
 	struct kemu_self *s = become(k, number, number, number < NAMESAKES ? "held" : "passer");
@@ -69,7 +69,7 @@ void stress_holds(void)
 static void waiter(u64 number, void *arg)
 {
 	struct kemu_self *s = become(k, number, number, "waiter");
-	u64 out, *never = arg, held = 1;	/* by who waits for its turn */
+	u64 out, *never = arg, held = 1;	/* written by the thread that waits for its turn */
 
 	switch (number) {
 	case 0:

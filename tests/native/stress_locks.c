@@ -67,7 +67,7 @@ struct shop {
 	u64 core;
 };
 
-/* One on whose core the other waits relocks at once, all the time: it must let him in. */
+/* The owner shares a core with the waiter and relocks at once, always: the waiter must get in. */
 static void customer(u64 number, void *arg)
 {
 	struct shop *s = arg;
@@ -117,7 +117,7 @@ static bool mine(void *arg)
 	return load_acquire(&s->t->ball) == s->number;
 }
 
-/* The ball goes round; who has it plays on and rings.  A lost ring would end the game. */
+/* The ball goes round; the thread that has it passes it on and rings.  A lost ring ends the game. */
 static void player(u64 number, void *arg)
 {
 	struct table *t = arg;

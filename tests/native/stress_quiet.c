@@ -28,7 +28,7 @@ static void pass_on(u64 *seed)
 	kemu_kick(k, to);
 }
 
-/* All is said to be quiet.  Asks to be told again, then makes a token. */
+/* The report says that all is quiet.  Asks for the next report, then makes a token. */
 static void make_token(struct kemu_cpu *cpu, u64 *seed)
 {
 	CHECK(cpu->id == 0 && xchg(&cpu->ipi, 0) == IPI_QUIESCENT);
@@ -70,7 +70,7 @@ void stress_quiet(void)
 	rounds = 0;
 	store(&k->hdr->poll_max_ns, POLL_NS);
 	store(&k->hdr->online_mask, (1ULL << DEAD) - 1);
-	store(&k->hdr->gate, GATE_QUIESCE);	/* nobody has a token: that is told first */
+	store(&k->hdr->gate, GATE_QUIESCE);	/* no CPU has a token: that is reported first */
 	for (u64 i = 0; i < CPUS; i++) {
 		k->cpus[i].sharers = 1;
 		store(&k->cpus[i].idling, i % (BETWEEN + 1) ? CPU_IDLE : CPU_BUSY);

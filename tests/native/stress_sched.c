@@ -65,7 +65,7 @@ static void swapper(u64 cpu)
 	CHECK(status >= 0 || status == KEMU_STOPPED);
 }
 
-/* Preemption is off: nobody else is between these lines on this CPU. */
+/* Preemption is off: no other task is between these lines on this CPU. */
 static void run_on(struct kemu_self *s)
 {
 	store(&s->task->preempt_count, s->task->preempt_count + 1);

@@ -10,7 +10,7 @@
 static struct kemu *k;
 static u64 steps[CPUS];		/* plain: only the turn orders them */
 
-/* Whoever runs here has been handed the runqueue's lock, and holds nothing else. */
+/* The task that runs here got the runqueue's lock with its turn, and holds no other lock. */
 static void check_mine(struct kemu_self *s, u64 cpu, u64 slot)
 {
 	CHECK(s->task == s->thread && s->task == &k->tasks[slot]);

@@ -166,7 +166,7 @@ class World:
         args = [self.resolve(arg) for arg in call.args]
         if call.name == "pin" and args and isinstance(args[0], int) and 0 < args[0] <= PID_MAX:
             args[0] = 0
-        if call.name == "Memory.wait_monitor":      # there is a ring to be heard
+        if call.name == "Memory.wait_monitor":      # a ring ends the wait
             for cpu in range(2):
                 self.memory.notify_monitor(cpu)
         try:

@@ -1,4 +1,4 @@
-"""A call that would wait for ever, because the caller is not entitled to it, is refused."""
+"""A call that the caller may not make, because its wait would never end, is refused."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_preemption_cannot_be_enabled_below_zero():
 
 @pytest.mark.parametrize("mask", [native.TASK_DEAD, native.TASK_WAKING, native.POISON, -1])
 def test_a_dead_task_is_not_woken(mask):
-    """Its thread has ended: the CPU that switched to it would wait for ever."""
+    """Its thread has ended, so the wait of a CPU that switched to it would never end."""
     memory = small()
     task_word(memory, 1, "state").store(native.TASK_DEAD)
     assert "cannot be woken" in in_task(

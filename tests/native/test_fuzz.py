@@ -14,7 +14,7 @@ def test_garbage_ends_in_results_and_typed_errors(kind):
 
 
 def test_a_crash_a_hang_and_a_system_error_are_failures(monkeypatch):
-    """A child that ends in one of these ways is told apart from one that ends well."""
+    """A child that ends in one of these ways is distinguished from a child that ends well."""
     assert "status" in fuzz.run_child("no such kind", seed=1, count=2)
     monkeypatch.setattr(fuzz, "CHILD_SECONDS", 0.01)
     assert "did not end" in fuzz.run_child("threads", seed=1, count=100)

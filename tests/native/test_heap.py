@@ -89,7 +89,7 @@ def test_no_heap_at_all() -> None:
 
 
 def test_a_use_after_free_is_found() -> None:
-    """Who writes into a freed block spoils the free list, which is not followed out."""
+    """A write into a freed block spoils the free list, and the next allocation refuses the list."""
     memory = small()
     block = memory.heap_alloc(8)
     memory.heap_free(block)

@@ -83,7 +83,7 @@ def test_a_broken_link_is_found(word: str) -> None:
 
 
 def test_a_link_that_leads_out_is_not_followed() -> None:
-    """Where next is no offset of the memory, there is no next."""
+    """If next is not an offset of the memory, the list has no next node."""
     memory = small()
     nodes = new_list(memory)[1]
     Word(memory, nodes[0]).store(-8)

@@ -1,4 +1,4 @@
-"""A memory: who may attach, its slots, its names, its arena, its events."""
+"""A memory: which descriptors it accepts, its slots, its names, its arena, its events."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_header_that_lies(name: str, value: int) -> None:
 @pytest.mark.parametrize("name", ["nr_cpus", "nr_tasks", "cpus", "tasks", "symbols", "rings",
                                   "heap", "heap_end", "arena", "arena_end"])
 def test_a_header_scribbled_on_later(name: str) -> None:
-    """Who is attached keeps to the shape it saw: nothing is looked up beyond it."""
+    """A process keeps the shape that it saw when it attached: no look-up goes beyond it."""
     memory = small()
     header(memory, name).store(1 << 45)
     memory.notify_all()
@@ -247,7 +247,7 @@ def test_read_stays_inside(span: tuple[int, int]) -> None:
 
 
 def test_write_goes_into_a_block_or_the_report() -> None:
-    """Nowhere else, and no further than there is room."""
+    """The write goes nowhere else, and not beyond the room that there is."""
     memory = small()
     block, report = memory.heap_alloc(8), native.HEADER["report"]
     for offset, room in ((block, 56), (report, native.REPORT_SIZE)):

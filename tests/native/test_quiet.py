@@ -1,4 +1,4 @@
-"""A CPU that idles, and the news that all do: who is told, and what counts as idle."""
+"""The report that all CPUs idle: which CPU gets it, and what counts as idle."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def power_on(memory: Memory, cpu: int) -> None:
 
 
 def test_an_online_cpu_is_told_when_a_dead_one_idles_last() -> None:
-    """The dead one takes no interrupts: told of it, nobody would ever know."""
+    """A dead CPU takes no interrupts, so a report that went there would be lost."""
     memory = small(cpus=3)
     cpu_word(memory, 0, "idling").store(native.CPU_IDLE)
     cpu_word(memory, 2, "idling").store(native.CPU_IDLE)
@@ -70,7 +70,7 @@ def test_a_dead_cpu_idles_with_an_interrupt_pending() -> None:
 
 
 def hold(memory: Memory, kind: int) -> Word:
-    """Hold the task of that name at the point, until for ever; the hold's state."""
+    """Hold the task of that name at the point, without an awaited point.  Returns the hold's state."""
     base = native.HEADER["holds"]
     for field, value in {"kind": kind, "comm0": NAME, "point": POINT, "until_point": 1}.items():
         Word(memory, base + native.HOLD[field]).store(value)
@@ -92,7 +92,7 @@ def held_where_nothing_preempts(irqs_off: int, preempt_count: int) -> None:
 
 
 def test_a_hold_ends_where_nothing_can_preempt_it() -> None:
-    """A reschedule is due, and will not be taken there: nothing else can run."""
+    """A reschedule is due that this CPU will not take, and no other task can run."""
     child.run(held_where_nothing_preempts, 0, 1)
     child.run(held_where_nothing_preempts, 1, 0)
 

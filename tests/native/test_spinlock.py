@@ -49,7 +49,7 @@ def test_interrupts_are_off_under_irqsave() -> None:
 
 @pytest.mark.parametrize("name", ["lock", "lock_irqsave", "lock_irq"])
 def test_a_lock_of_nobody_is_refused(name: str) -> None:
-    """A word that is no lock, or was written over: whoever waits for its owner waits for ever."""
+    """A word that is not a lock, or was overwritten: a wait for its owner would never end."""
     memory = small()
     lock = new_lock(memory)
     lock.store(1 << 20)
@@ -155,7 +155,7 @@ def test_a_panic_ends_the_wait_for_a_lock() -> None:
 
 
 def test_a_lock_is_a_word() -> None:
-    """It can be looked at as one; a plain word is no lock."""
+    """A lock can be read as a word; a plain word is not a lock."""
     memory = small()
     lock = new_lock(memory)
     assert SpinLock(memory, lock.offset).offset == lock.offset

@@ -170,7 +170,7 @@ def wait_for_ever(world: World, name: str) -> None:
                 queue(world, 2)
                 native.schedule(True)
             case "wait_for_completion":
-                queue(world, 0)         # only who is queued can go to sleep
+                queue(world, 0)         # only a queued task can go to sleep
                 native.wait_for_completion(world.things["block"])
             case "schedule" | "schedule, offline":
                 native.schedule(True)
@@ -210,7 +210,7 @@ def leave_while_due(vector: str) -> None:
 
 @pytest.mark.parametrize("vector", ["ipi", "need_resched"])
 def test_a_vector_may_leave(vector: str) -> None:
-    """What waits for the vector finds that it is no task any more, and says so."""
+    """A call that took the vector finds that its thread is not a task any more, and raises NoTask."""
     child.run(leave_while_due, vector)
 
 

@@ -161,7 +161,7 @@ def test_wait_while_returns_what_it_found() -> None:
 
 @pytest.mark.parametrize("slot", [4, -2, HIGHEST])
 def test_wait_while_for_a_task_that_is_none(slot: int) -> None:
-    """The slot names who will change the word; there must be such a slot."""
+    """The slot names the task that will change the word; the slot must exist."""
     word = new_word(small())
     with pytest.raises(UsageError):
         word.wait_while(0, slot)
@@ -196,7 +196,7 @@ def wait_for_a_signal() -> None:
 
 
 def test_a_signal_is_handled_during_wait_while() -> None:
-    """The main thread, which is no task, waits with an ear for Ctrl-C."""
+    """The main thread, which is not a task, handles Ctrl-C while it waits."""
     child.run(wait_for_a_signal)
 
 

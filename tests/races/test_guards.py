@@ -76,7 +76,7 @@ def look_then_queue(cpu1, work1, cpu2, work2):
     pytest.param(CPU_ACTIVE, 0, id="off"),
     pytest.param([(stop_machine.cpu_stop_queue_two_works, look_then_queue)], TRIALS, id="on")])
 def test_look_and_queue_with_preemption(before, monkeypatch, guard, hits):
-    """cpu_active guards the way down only since the CPU waits for who looked with preemption off."""
+    """cpu_active guards the way down only because the CPU waits for readers with preemption off."""
     monkeypatch.setattr(exhibit(DOWN), "holds", [
         Hold("initiator", "two:active", "migration/1", "stopper:empty", KINDS["preemptible"]),
         Hold("downer", "start", "initiator", "two:active", KINDS["preemptible"])])

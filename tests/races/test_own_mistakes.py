@@ -1,4 +1,4 @@
-"""A race file with a mistake of its author's: it is told from a race, and where it is."""
+"""A race file with a mistake of its author: the error says that it is a mistake, and where it is."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_label(run):
 
 
 def test_what_tasks_print(run):
-    """It is no answer: JSON stays JSON."""
+    """Its output is not part of the answer: JSON stays JSON."""
     done = run("print('here'); kemu.point('mine:here')", "--json", "-")
     assert json.loads(done.stdout)["race"] == "mine"
     assert "here" in done.stderr
@@ -141,7 +141,7 @@ def test_sides_that_are_not_told_apart(how, after, told):
 
 
 def test_invariant_that_returns():
-    """What it says would be heard by nobody."""
+    """Its result would reach no reader."""
     race = small_race()
     race.before(kthread.kthread_bind)(lambda p, cpu: None)
     race.invariant()(lambda t: t is None)

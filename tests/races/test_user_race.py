@@ -248,7 +248,7 @@ def late(data):
 
 
 def test_setup_is_over_before_the_pre_fix_functions_are_in_place():
-    """Also what it only set going: a thread would else begin its trials in a fixed function."""
+    """Also what it only started: otherwise a thread would begin its trials in a fixed function."""
     race = small_race()
     race.before(which_side)(lambda: Seen.on(0).side.store(2))
     race.setup(lambda t: kthread.kthread_run(late, None, "late"))

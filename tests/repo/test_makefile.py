@@ -65,6 +65,6 @@ def test_mypy_checks_for_each_python_of_setup_cfg(clone):
 
 
 def test_make_says_that_it_installs(clone):
-    """Whoever runs `make demo` in a fresh clone learns what it waits for; the second run is silent."""
+    """`make demo` in a fresh clone says what it waits for; the second run is silent."""
     said = [make(clone, clone / "one", "build").stdout for _ in range(2)]
     assert ["installing kemu" in text for text in said] == [True, False], said

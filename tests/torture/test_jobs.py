@@ -144,7 +144,7 @@ def test_a_reverted_fix_is_found(tmp_path):
     (["--mix", ""], "no workload"), (["nothing.py"], "no such file"),
     (["--kernel", "2.6.6", "--mix", "register"], "needs kernel 4.13")])
 def test_misuse(tmp_path, args, what):
-    """Told before anything runs, with what to do."""
+    """The error comes before anything runs, and says what to do."""
     done = run(tmp_path, *args)
     assert isinstance(done.exception, UsageError)
     assert what in str(done.exception)

@@ -23,7 +23,7 @@ def test_short_torture(machine, cpus):
 
 
 def test_audit_beside_the_load(machine):
-    """A task that runs where it no longer may, since its stopper is on the way, is no violation."""
+    """A task may still run where its mask forbids it, until the stopper comes: that is not a violation."""
     m = machine(3)
     for workload in (affinity, park):
         with m.looking():

@@ -63,7 +63,7 @@ def stands_still(t):
 
 @workload
 def returns(t):
-    """Ends before it is told to."""
+    """A workload that ends before it is asked to."""
     t.did()
 
 

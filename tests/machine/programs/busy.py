@@ -1,4 +1,4 @@
-"""Tell who is there, then wait for a task that never ends.  Killed, or interrupted."""
+"""Print the processes, then wait for a task that never ends.  A test kills or interrupts it."""
 
 import json
 import os

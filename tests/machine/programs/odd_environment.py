@@ -1,4 +1,4 @@
-"""SIGCHLD is ignored, and sys.path has what is no text in it.  Two machines, one after the other."""
+"""Ignore SIGCHLD, put an object that is not text into sys.path, and boot two machines in turn."""
 
 import signal
 import sys
