@@ -104,7 +104,7 @@ def _log(line: str) -> None:
 
 
 def _reverted(revert: str | None, kernel: str) -> list[Override]:
-    """The functions before the race's fix.  Raises UsageError if they are not the kernel's."""
+    """The functions before the race's fix.  Raises UsageError if this kernel does not have them."""
     if revert is None:
         return []
     race = exhibit(revert)

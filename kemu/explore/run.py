@@ -43,7 +43,7 @@ SECONDS = 10.0          # of a search that is not exhaustive, unless schedules a
 
 @dataclass(frozen=True)
 class Search:
-    """How to search.  Raises UsageError for what it cannot be.
+    """How to search.  Raises UsageError for a wrong argument.
 
     ``schedules``, ``seconds``: at most so many, so long, for each side.  ``seed``: of random
     and pct; the same seed is the same schedules.  ``depth``: of the bugs that pct looks for.

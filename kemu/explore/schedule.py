@@ -60,7 +60,7 @@ class Schedule:
 
 
 def parse(text: str, name: str = "the file") -> Schedule:
-    """The schedule that a file's text is.  Raises UsageError, with the line, for what is none."""
+    """Read a schedule from a file's text.  Raises UsageError, with the line, if the text is wrong."""
     head, _, steps = text.partition("\nsteps\n")
     first, *rest = head.split("\n")
     if first != FIRST_LINE:

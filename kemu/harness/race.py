@@ -216,7 +216,8 @@ class Race:
     def witness(self, name: str, meaning: str, *, sides: Iterable[str] = ()) -> None:
         """A trial counts if ``t.witness(name)`` was called in it; so with each declared witness.
 
-        ``meaning``: the dangerous state in words, for the table.  ``sides``: only there.
+        ``meaning``: the dangerous state in words, for the table.  ``sides``: the
+        only sides where a trial needs it.
         """
         if not isinstance(name, str) or not name or not isinstance(meaning, str) or not meaning:
             raise UsageError(f"race {self.name}: witness({shown(name)}, {shown(meaning)}): a name, "
@@ -241,7 +242,7 @@ class Race:
         Tasks are actors, or names.  Every actor passes "start" and "done".  kind: "stall", its
         CPU stands still; "preemptible", its CPU may run others; "locked", a stall that may come
         with a spinlock held.  nth: at which pass of the point, from 1.  trial: only in that
-        trial of each machine, from 1.  sides: only there.  If both are actors, the other actor
+        trial of each machine, from 1.  sides: only on these.  If both are actors, the other actor
         starts only when this one is held.
 
         A trial counts only if the task was held.  The hold ends, too, when another task comes to

@@ -25,7 +25,7 @@ GAP = "  "
 
 
 def outcome_text(outcome: Outcome, width: int | None = None) -> str:
-    """The whole outcome.  width: of the terminal, in characters; None wraps nothing."""
+    """The whole outcome.  width: the terminal's width in characters; None: wrap no line."""
     title = f"{outcome.race} ({outcome.how})" + (f": {outcome.title}" if outcome.title else "")
     parts = [wrapped(title, width), table(list(outcome.sides.values()), width),
              wrapped(f"rate: hits among the witnessed trials, {interval.NAME}", width)]

@@ -158,9 +158,9 @@ class Outcome:
     seed: int
     sides: dict[str, Side] = field(default_factory=dict)
     title: str = ""             # of the race: what happens in it
-    options: str = ""           # of the command that runs it again
+    options: str = ""           # the options of the command that runs it again
     what: str = ""              # the race in that command, if not by its name: FILE:NAME
-    program: str = "kemu"       # in that command
+    program: str = "kemu"       # the name of the program in that command
 
     @property
     def before(self) -> Side:

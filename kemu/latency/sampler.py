@@ -74,8 +74,8 @@ class Series:
     near: Near
     interval_ns: int = 0
     histogram: Any = field(default_factory=lambda: HdrHistogram(1, HIGHEST_NS, DIGITS), repr=False)
-    rounds: list[float] = field(default_factory=list, repr=False)      # the median of each
-    floors: list[float] = field(default_factory=list, repr=False)      # of the floor, likewise
+    rounds: list[float] = field(default_factory=list, repr=False)      # the median of each round
+    floors: list[float] = field(default_factory=list, repr=False)      # the floor's median of each round
     last: int = 0
     late: int = 0
     broke: bool = False                 # the last sample was above --breaktrace

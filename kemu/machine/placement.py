@@ -76,8 +76,9 @@ def _physical(core: int) -> tuple[str, str]:
 def place(cpus: int, placement: Sequence[int] | Layout | None, marks: Cores) -> list[int]:
     """The host core of each CPU, marked as taken.
 
-    placement: the host cores themselves, or how CPUs share cores of the machine's choice; None:
-    not at all, while there are enough.  Raises UsageError for what this process may not use.
+    placement: the host cores themselves, or which CPUs share a core that the machine chooses.
+    None: no CPUs share a core while there are enough cores.  Raises UsageError for a core that
+    this process may not use.
     """
     check_int("cpus", cpus, 1, native.MAX_CPUS, "a number of CPUs")
     usable = usable_cores()

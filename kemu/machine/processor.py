@@ -85,7 +85,7 @@ class Unloadable(Exception):
 
 
 def _load_programme(data: bytes) -> None:
-    """Load what the machine was booted with.  Raises Unloadable: that is the user's to mend."""
+    """Load what the machine was booted with.  Raises Unloadable, an error that the user can mend."""
     try:
         programme.load(data)
     except Exception as error:

@@ -3,8 +3,8 @@
 Until April 2004, exec held the hotplug lock while it moved the task.  That led to deadlocks
 (exec-deadlocks-flush, exec-deadlocks-cpu-up).  "sched-hotplug-cpu-sched_balance_exec-fix" took the lock
 away.  Its author met these races when the lock was gone, and the same change deals with them.
-So no kernel that anybody ran has ever had them: their before side is that change without its
-answer to the race.
+So no released kernel ever had them.  Their before side is that change without its answer to
+the race.
 
 Three CPUs of a machine that runs 2.6.6:
 

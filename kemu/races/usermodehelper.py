@@ -31,7 +31,7 @@ class SubprocessInfo(kemu.PerCPU, keep=True):
     work = kemu.Embedded(WorkStruct)
     vfork = kemu.Embedded(Completion)       # H has executed the program
     complete = kemu.Embedded(Completion)    # the caller may go on
-    started = kemu.Word()                   # programs, ever
+    started = kemu.Word()                   # how many programs ever started
     executed = kemu.Word()                  # of these, how many have got through their exec
     moved = kemu.Word()                     # of these, how many were on another CPU then
 

@@ -85,7 +85,7 @@ class Result:
     """What a run did, and how it ended."""
 
     stats: Stats = field(default_factory=Stats)
-    rounds: dict[str, int] = field(default_factory=dict)    # of each workload
+    rounds: dict[str, int] = field(default_factory=dict)    # how many rounds each workload made
     audits: int = 0
     seconds: float = 0.0
     failures: list[str] = field(default_factory=list)

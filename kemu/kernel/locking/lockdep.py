@@ -5,8 +5,8 @@ locks, softirqs, a lock that is held while interrupts are turned on.
 
 A CPU that holds a lock with interrupts on can be interrupted by a handler that takes the
 same lock: the handler then waits for the task that it interrupted.  That needs an unlucky
-moment.  It is proven without one when locks of one class have been taken in an interrupt
-on one occasion and with interrupts on at another.
+moment.  No such moment is needed for a proof: it is enough that one task took a lock of
+the class in an interrupt, and a task took a lock of the same class with interrupts on.
 
     symbol lock:CLASS           <- the uses: by lockuse.c
     symbol lock:CLASS:USE       <- the offset of the stack of the first such use: by its task

@@ -40,7 +40,7 @@ class Kernel:
 
 
 def version_number(version: str) -> int:
-    """What header.era says of it.  Raises UsageError for one there is not."""
+    """The number of a version in header.era.  Raises UsageError for an unknown version."""
     if not isinstance(version, str) or version not in VERSIONS:
         raise refuse("kernel", version, f"one of {', '.join(map(repr, VERSIONS))}")
     return list(VERSIONS).index(version)
