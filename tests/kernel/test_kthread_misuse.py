@@ -44,7 +44,7 @@ def test_not_callable(machine):
 @pytest.mark.parametrize("function", [kthread_should_stop, kthread_should_park])
 def test_not_a_kthread(machine, function):
     """What is for kernel threads says so to other tasks."""
-    with pytest.raises(NoTask, match="no kernel thread"):
+    with pytest.raises(NoTask, match="not a kernel thread"):
         machine().run(function)
 
 
@@ -55,8 +55,8 @@ def on_current(function):
 @pytest.mark.parametrize("function", [kthread_park, kthread_unpark, kthread_stop, kthread_data,
                                       kthread_is_parked])
 def test_task_that_is_no_kthread(machine, function):
-    """A task that is no kernel thread cannot be parked, unparked or stopped."""
-    with pytest.raises(NoTask, match="no kernel thread"):
+    """A task that is not a kernel thread cannot be parked, unparked or stopped."""
+    with pytest.raises(NoTask, match="not a kernel thread"):
         machine().run(on_current, function)
 
 
