@@ -48,7 +48,7 @@ def receive_as_shipped(mailbox: Any) -> None:
 @race.actor(cpu=1)
 def consumer(t: kemu.Trial) -> None:
     """A task on CPU 1 that runs this function once in each trial."""
-    with t.window():        # a trial counts as met if all actors were in their windows together
+    with t.window():        # a trial counts if all actors were in their windows together
         receive(Mailbox.on(1))
 
 

@@ -142,6 +142,7 @@ class Run:
             self.result.seconds = time.monotonic() - self.began
         if self.result.failures:
             self.result.trace = self.machine.trace()
+            self.result.report = self.result.report or self.machine.report(stacks=True)
         return self.result
 
     # -- the phases ----------------------------------------------------------------

@@ -117,5 +117,7 @@ def check_invariants(invariants: list[Callable[[], Any]]) -> list[str]:
 
 def worker_main(function: Callable[[Turn], Any], worker: Worker, seed: int) -> None:
     """What a worker's task runs."""
-    worker.task.set(sched.current())
+    me = sched.current()
+    me.set_comm(function.__name__.lstrip("_"))
+    worker.task.set(me)
     function(Turn(worker, seed))

@@ -94,7 +94,7 @@ def run(tmp_path, *args, **more):
 
 def test_success(tmp_path):
     """Exit status 0, and the kernel's last line."""
-    done = run(tmp_path, "--duration", "1", "--cpus", "2", "--mix", "park,hotplug", "--json",
+    done = run(tmp_path, "--duration", "3", "--cpus", "2", "--mix", "park,hotplug", "--json",
                str(tmp_path / "json"))
     assert done.return_value is Exit.EXPECTED, done.output
     assert "--- End of test: SUCCESS: kernel=4.13" in done.output
@@ -111,7 +111,8 @@ def test_a_file_of_the_users_own(tmp_path):
     assert done.return_value is Exit.UNEXPECTED, done.output
     assert "!!! nothing_is_lost:" in done.output
     assert "on the account" in (tmp_path / "bundle" / "failure.txt").read_text()
-    assert "worker_main runs" in (tmp_path / "bundle" / "diagram.txt").read_text()
+    assert " runs" in (tmp_path / "bundle" / "diagram.txt").read_text()
+    assert "moves" in (tmp_path / "bundle" / "report.txt").read_text()
 
 
 @pytest.mark.parametrize("where", ["workload", "invariant"])
