@@ -18,7 +18,7 @@ from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.own.version import Kernel
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.softirq import spawn_ksoftirqd
-from kemu.kernel.watchdog import lockup_detector_init
+from kemu.kernel.watchdog import lockup_detector_init, wait_until_watched
 
 
 def start_kernel(watchdog: float = 0) -> None:
@@ -36,7 +36,9 @@ def start_kernel(watchdog: float = 0) -> None:
         ret = cpu_up(cpu)               # the others, and their threads
         if ret:
             raise MachineError(f"CPU {cpu} did not come up: {ret}")
-    if not watchdog:                    # otherwise its timers never rest
+    if watchdog:                        # its timers never rest, so the machine is never quiet
+        wait_until_watched()            # watchdog: each has begun
+    else:
         wait_until_quiet()              # quiesce: all CPUs idle
 
 

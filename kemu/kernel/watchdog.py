@@ -26,7 +26,7 @@ from kemu.kernel.sched.policy import SCHED_FIFO, sched_setscheduler
 from kemu.kernel.sched.runqueue import idle_tasks, runqueues
 from kemu.kernel.sched.state import (TASK_INTERRUPTIBLE, TASK_RUNNING, __set_current_state,
                                      set_current_state)
-from kemu.kernel.sched.timer import schedule_timeout
+from kemu.kernel.sched.timer import schedule_timeout, schedule_timeout_uninterruptible
 from kemu.kernel.smpboot import SmpHotplugThread, smpboot_register_percpu_thread
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import current, now_ns
@@ -95,3 +95,13 @@ def lockup_detector_init(seconds: float) -> None:
     """Start the watchdogs.  Runs at boot.  May sleep."""
     Watchdog.on(0).thresh.store(int(seconds * 1e9))
     smpboot_register_percpu_thread(watchdog_threads)
+
+
+def wait_until_watched() -> None:
+    """Sleep until the watchdog of each online CPU has begun.  Runs at the end of boot.  May sleep.
+
+    A CPU that is stuck before its watchdog has run once would never be reported.
+    """
+    for cpu in online_cpus():
+        while not Watchdog.on(cpu).touched.load():
+            schedule_timeout_uninterruptible(1)

@@ -9,9 +9,11 @@ import time
 import pytest
 
 from kemu import KernelHang
+from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.sched import cond_resched, schedule_timeout_uninterruptible
+from kemu.kernel.watchdog import Watchdog
 from kemu.native import now_ns
 
 
@@ -37,6 +39,16 @@ def test_stuck_stopper(machine):
     """A work that does not return: the stopper is named."""
     with pytest.raises(KernelHang, match=r"soft lockup - CPU#1 .*\[migration/1:"):
         machine(2, watchdog=1).run(stop_one_cpu, 1, stuck_stopper)
+
+
+def watched() -> list[bool]:
+    return [bool(Watchdog.on(cpu).touched.load()) for cpu in online_cpus()]
+
+
+def test_every_cpu_is_watched_after_boot(machine):
+    """Otherwise a CPU that is stuck at once, before its watchdog has run, would never be reported."""
+    for _ in range(5):
+        assert machine(3, watchdog=5).run(watched) == [True] * 3
 
 
 def pause(m, seconds):
