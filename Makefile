@@ -91,4 +91,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign grain hotplug soak faults mutants bench docs lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races campaign grain hotplug soak faults mutants wrong-fixes bench docs lint fuzz sanitize check clean
