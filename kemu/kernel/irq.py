@@ -1,4 +1,4 @@
-"""Interrupts: function calls to other CPUs, timers, and what the board raises.
+"""Interrupts: where a CPU takes an IPI, the timer's, or the board's; calls to other CPUs.
 
 Linux: kernel/smp.c (smp_call_function_single), arch/x86/kernel/irq.c (do_IRQ).
 Not modelled: interrupt descriptors; call batching.

@@ -1,4 +1,4 @@
-"""What the CPUs send: results, lines for the console, and why the machine stopped.
+"""The controller's end of what the CPUs send: results, console lines, why the machine stopped.
 
 A thread per machine reads the CPUs' sockets and hands each message to the machine's Inbox.
 The thread holds the Inbox by a weak reference, so that it keeps no machine alive.

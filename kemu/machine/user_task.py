@@ -1,4 +1,4 @@
-"""The task's side of a request: load the function, run it, send the result.
+"""The task's side of a request: load the function, run it, send the result to the controller.
 
 The result and what the function raises travel to the controller as a message of the CPU
 process (processor).  An exception that cannot be pickled travels as its text (RemoteError).

@@ -1,5 +1,5 @@
 /*
- * schedule.c - a CPU goes from one task to the next; idling in place.
+ * schedule.c - a CPU goes from one task to the next; a task's thread stands in for swapper.
  *
  * Linux: kernel/sched/core.c (__schedule, context_switch, finish_task_switch) and idle.c.
  *

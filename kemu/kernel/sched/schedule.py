@@ -1,4 +1,4 @@
-"""schedule(): give the CPU to the next task, and come back when it is the caller's turn.
+"""schedule(), which gives the CPU to the next task, and the idle loop (do_idle).
 
 Linux: kernel/sched/core.c (__schedule, finish_task_switch, schedule_debug) and idle.c
 (do_idle).  Not modelled: address spaces.

@@ -1,5 +1,6 @@
 /*
- * cpu.c - what an emulated CPU does in hardware: run one task, idle, be interrupted.
+ * cpu.c - what an emulated CPU does in hardware: run one task, sleep while idle, notice
+ * that an interrupt is pending.
  *
  *	task.turn	<- 1 + the slot of the task that ran before: by the task that switches
  *			   away (release); cleared by the thread whose turn it is (acquire)
