@@ -120,4 +120,5 @@ def unpark_it(t: Trial) -> None:
     assert not Subject.on(CPU).in_loop.load(), "unpark has not let T out of parkme()"
 
 
-race.force(hold="resident/1", at="parkme:woken", until=(parker, "parked"))
+# Before, park() may return before T has woken: IS_PARKED is stale from the unpark on.
+race.force(hold="resident/1", at="parkme:woken", until=(parker, "parked"), early=True)

@@ -114,8 +114,8 @@ def test_ctrl_c_keeps_the_results():
             if "pair 1 of 1" in line:
                 break
         child.send_signal(signal.SIGINT)
-        out, _ = child.communicate(timeout=60)
-    assert child.returncode == 130
+        out, err = child.communicate(timeout=60)
+    assert child.returncode == 130, err
     said = json.loads(out)
     assert said["interrupted"]
     assert said["series"][0]["n"] > 0

@@ -122,6 +122,10 @@ IDEMPOTENT = {
 
 
 # A part of a fix that, left out alone, changes nothing: the race does not come back.
+# Pairs of a race and a function that refuses in its trials, so that a second call refuses too.
+REFUSED = {("stopper-drops-work-up", "cpu_stop_queue_two_works"),
+           ("stopper-drops-work-up", "stop_two_cpus")}
+
 HARMLESS = {
     ("stopper-drops-work", "cpu_stop_park"): "it drains a list that stop_machine_park has left empty",
     ("stopper-drops-work-up", "cpu_stop_queue_two_works"): "CPUs become active last: see test_guards",
@@ -142,7 +146,7 @@ def wrong_fixes(name: str) -> Iterator[WrongFix]:
         for how in (empty, refuses, twice):
             if how is refuses and inspect.signature(target).return_annotation == "None":
                 continue        # it has no result, so to refuse is to do nothing
-            if how is not twice or target.__name__ not in IDEMPOTENT:
+            if how is not twice or not (target.__name__ in IDEMPOTENT or (name, target.__name__) in REFUSED):
                 yield WrongFix(name, target, how.__name__, _written(target, how))
 
 
