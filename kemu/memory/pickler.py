@@ -54,11 +54,6 @@ def _is_of_user(module: str) -> bool:
                for length in range(len(parts), 0, -1))
 
 
-def goes_by_value(module: str) -> bool:
-    """Whether functions of the module of that name travel by value."""
-    return module == "__main__" or _is_of_user(module)
-
-
 def _is_found_at_user(thing: Any) -> bool:
     """Whether pickle would look the function, class or TypeVar up in a module of the user's."""
     found = reducers._lookup_module_and_qualname(thing)
