@@ -84,7 +84,7 @@ fuzz: build	## a million native calls of random arguments (ARGS="CALLS SEED")
 sanitize:	## the hardware alone, under the address, undefined and thread sanitizers
 	$(MAKE) -C tests/native check
 
-check: lint sanitize test	## what must pass before a change lands, but for the soak
+check: lint sanitize test	## what must pass before a change lands (the soak takes hours and stays apart)
 
 clean:		## remove what was built
 	rm -rf $(VENV) build docs/_build kemu/native/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

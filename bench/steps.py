@@ -29,7 +29,7 @@ WARM_UP = 20
 BATCH = 120                 # trips whose events fit into the rings
 SECONDS = 60.0
 
-Key = tuple[int, int, str]  # which CPU, which event, about whom
+Key = tuple[int, int, str]  # which CPU, which event, about which task
 
 UNPARK, PARK = (0, ev.KTHREAD_UNPARK, WORKER_NAME), (0, ev.KTHREAD_PARK, WORKER_NAME)
 TO_WORKER: list[tuple[Key, str]] = [

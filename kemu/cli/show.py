@@ -67,7 +67,7 @@ class Progress:
         self.title = title
         self.console = Output(stderr=True)
         self.status: Status | None = None
-        self.began = self.told = time.monotonic()
+        self.began = self.shown = time.monotonic()
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -86,8 +86,8 @@ class Progress:
         line = Text(f"{self.title} {text}, {now - self.began:.0f} s")
         if self.status:
             self.status.update(line)
-        elif now - self.told >= TELL_SECONDS:
-            self.told = now
+        elif now - self.shown >= TELL_SECONDS:
+            self.shown = now
             self.console.print(line, soft_wrap=True)
 
 

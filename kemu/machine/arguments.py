@@ -47,7 +47,7 @@ def check_hang_after(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) \
             or (value and not MIN_HANG_AFTER <= value <= MAX_SECONDS):
         raise refuse("hang_after", value, f"a number of seconds, {MIN_HANG_AFTER} or more, or 0 or None "
-                     "to let run() wait for ever")
+                     "to let run() wait without end")
     return float(value)
 
 

@@ -283,9 +283,9 @@ class Machine:
         stacks: also the Python stack of each task that is not at rest, for which the CPUs are
         asked; waits a second at most.
         """
-        told = self.ask_stacks() if stacks and self.usable() else []
+        answers = self.ask_stacks() if stacks and self.usable() else []
         with self._last_look():
-            return report.whole(self._memory, stack_texts(told))
+            return report.whole(self._memory, stack_texts(answers))
 
     def ask_stacks(self) -> list[CpuStacks | None]:
         """What each CPU's process answers when it is asked for its stacks: see Inbox.ask_stacks()."""

@@ -90,7 +90,7 @@ class Chains:
     def __init__(self, memory: native.Memory, answers: list[CpuStacks]) -> None:
         self._memory = memory
         self._stacks = {task.pid: task for answer in answers for task in answer.busy}
-        self._told: set[int] = set()
+        self._described: set[int] = set()
 
     def text(self, first: str) -> str:
         """A chain from each task that was started from outside, the task of that name first."""
@@ -100,7 +100,7 @@ class Chains:
         waiting = [task for task in tasks if task.kthread.load() and
                    (task.blocked_on.load() or task.waits_on.load() or task.waits_for.load())]
         return "\n\n".join(self._chain(task) for task in [*started, *waiting]
-                           if task.slot not in self._told)
+                           if task.slot not in self._described)
 
     def _chain(self, task: Task) -> str:
         lines: list[str] = []
@@ -109,10 +109,10 @@ class Chains:
         while following is not None:
             if following.slot in way:
                 return "\n".join([*lines, f"so {following.comm} waits for itself: the chain is a circle"])
-            if following.slot in self._told:
-                return "\n".join([*lines, f"{following.comm} is told of above"])
+            if following.slot in self._described:
+                return "\n".join([*lines, f"{following.comm} is described above"])
             way.add(following.slot)
-            self._told.add(following.slot)
+            self._described.add(following.slot)
             wait = wait_of(self._memory, following)
             where = f"(pid {following.pid.load()}, CPU {following.cpu.load()})"
             how = (f"waits for {wait.what}" if wait.what else

@@ -17,8 +17,8 @@ POINTS = {
     # kthread: __kthread_parkme(), in the thread that parks
     "parkme:announced": "the state is TASK_PARKED; SHOULD_PARK is not tested yet",
     "parkme:asked": "SHOULD_PARK was seen set; IS_PARKED is not set yet",
-    "parkme:parked": "IS_PARKED is set; the parker is not told yet",
-    "parkme:completed": "the parker is told; the thread is not off its CPU yet",
+    "parkme:parked": "IS_PARKED is set; the parker still waits",
+    "parkme:completed": "the parker may go on; the thread is not off its CPU yet",
     "parkme:woken": "the thread runs again; its state is not TASK_PARKED yet",
     "parkme:leaving": "SHOULD_PARK was seen clear; IS_PARKED is not cleared yet",
     "parkme:left": "IS_PARKED is clear; the state is still TASK_PARKED",
@@ -34,7 +34,7 @@ POINTS = {
     "stop:woken": "the thread was woken; the caller is about to wait for its end",
     "kthread:starts": "the thread runs for the first time; it has not looked at SHOULD_STOP yet",
     "kthread:returned": "the thread's function has returned; its result is not stored yet",
-    "kthread:ended": "task.ended is set; a task that waits in kthread_stop() is not told yet",
+    "kthread:ended": "task.ended is set; a task in kthread_stop() still waits",
     # smpboot: the loop of a per-CPU thread
     "smpboot:announced": "the state is TASK_INTERRUPTIBLE, preemption is off; no flag is tested yet",
     "smpboot:parks": "SHOULD_PARK was seen set; the park hook has not run yet",
@@ -47,7 +47,7 @@ POINTS = {
     "stopper:refused": "the stopper is not enabled, and the work is completed without having run",
     # cpu_stop: the stopper
     "stopper:took": "a work is off the list; it has not run yet",
-    "stopper:ran": "the work has run; its initiator is not told yet (preemption is off)",
+    "stopper:ran": "the work has run; its initiator still waits (preemption is off)",
     "stopper:empty": "the list was seen empty; the stopper is about to look at its flags",
     "stopper:disabled": "the stopper takes no more works; SHOULD_PARK is not set yet",
     "stopper:enabled": "the stopper takes works; it is not unparked yet",
@@ -59,15 +59,15 @@ POINTS = {
     "multi:acked": "a participant has acknowledged a state; it has not seen the next one yet",
     # hotplug, on the way up
     "starting:online": "the CPU is online, interrupts are on; its stopper is not enabled yet",
-    "online-idle": "the stopper of the upcoming CPU is enabled; the control task is not told yet",
-    "bringup:idle": "the control task was told; cpuhp/N is not unparked yet",
+    "online-idle": "the stopper of the upcoming CPU is enabled; the control task still waits",
+    "bringup:idle": "the control task may go on; cpuhp/N is not unparked yet",
     "bringup:unparked": "cpuhp/N is unparked; it is not asked to run callbacks yet",
     # hotplug, on the way down
     "deactivate:inactive": "the CPU is not active; tasks that saw it active may still place on it",
     "takedown:parked": "cpuhp/N is parked; the machine is not stopped yet",
     "take-down:offline": "all CPUs stand still; the CPU is offline, its tasks are still on it",
     "takedown:stopped": "the CPU is offline and its tasks have moved; it has not said that it is dead",
-    "idle-dead:noted": "the CPU's state is AP_IDLE_DEAD; the control task is not told yet",
+    "idle-dead:noted": "the CPU's state is AP_IDLE_DEAD; the control task still waits",
     # hotplug: cpuhp/N and the task that kicks it
     "cpuhp:asked": "should_run is set; cpuhp/N is not woken yet",
     "cpuhp:runs": "cpuhp/N has seen should_run; its callback has not run yet",

@@ -87,8 +87,8 @@ def complete_all(x: Completion) -> None:
 
 def wait_for_completion(x: Completion) -> None:
     """Wait for an event and take it.  May sleep."""
-    while news := native.wait_for_completion(x.base):
-        after_switch(news)
+    while status := native.wait_for_completion(x.base):
+        after_switch(status)
 
 
 def wait_for_completion_timeout(x: Completion, jiffies: int) -> int:
@@ -97,9 +97,9 @@ def wait_for_completion_timeout(x: Completion, jiffies: int) -> int:
     Returns the ticks that are left, at least 1; 0 if no event has come.
     """
     with timeout(jiffies) as deadline:
-        while news := native.wait_for_completion(x.base, deadline):
-            after_switch(news)
-    return 0 if news is None else max(ticks_left(deadline), 1)
+        while status := native.wait_for_completion(x.base, deadline):
+            after_switch(status)
+    return 0 if status is None else max(ticks_left(deadline), 1)
 
 
 def try_wait_for_completion(x: Completion) -> bool:

@@ -40,16 +40,16 @@ def schedule_debug(prev: Task) -> NoReturn:
         f"{prev.comm}/{prev.pid.load()}/{preempt_count():#010x}", depth=3)
 
 
-def after_switch(news: int) -> None:
-    """Do what the C half cannot.  news: the result of native.schedule(), which is not 0."""
-    if news > 0:
-        wiring.dead_task(cast(Task, system.tasks.get(news)))
-    elif news == native.ENDS:
+def after_switch(status: int) -> None:
+    """Do what the C half cannot.  status: the result of native.schedule(), which is not 0."""
+    if status > 0:
+        wiring.dead_task(cast(Task, system.tasks.get(status)))
+    elif status == native.ENDS:
         raise ThreadEnds
-    elif news == native.BUG_ATOMIC:
+    elif status == native.BUG_ATOMIC:
         schedule_debug(current())
     else:
-        broken(news, this_rq(), current())
+        broken(status, this_rq(), current())
 
 
 def __schedule() -> None:
@@ -58,16 +58,16 @@ def __schedule() -> None:
     A task that is not RUNNING leaves its runqueue, unless it is being preempted:
     "preempted" is not "sleeping" (S15).
     """
-    news = native.schedule_once()
-    if news:
-        after_switch(news)
+    status = native.schedule_once()
+    if status:
+        after_switch(status)
 
 
 def finish_task_switch(last: int) -> None:
     """Finish the switch to a new task: the task before it is off the CPU.  last: from wait_turn()."""
-    news = native.finish_switch(last)
-    if news:
-        after_switch(news)
+    status = native.finish_switch(last)
+    if status:
+        after_switch(status)
 
 
 def do_idle() -> None:
@@ -82,16 +82,16 @@ def do_idle() -> None:
 
 def schedule() -> None:
     """Sleep if the task's state says so; otherwise let other tasks run.  May sleep."""
-    news = native.schedule(False)
-    if news:
-        after_switch(news)
+    status = native.schedule(False)
+    if status:
+        after_switch(status)
 
 
 def preempt_schedule() -> None:
     """Switch away from a task that could continue.  The hardware calls it when a reschedule is due."""
-    news = native.schedule(True)
-    if news:
-        after_switch(news)
+    status = native.schedule(True)
+    if status:
+        after_switch(status)
 
 
 def cond_resched() -> bool:
