@@ -2,6 +2,7 @@
 
 kemu's own.  The hardware's half is native/hardware/chooser.c, which says what a step is.
 
+    alternative what may happen next at a choice
     plan        what a trial is to do: choices, then a rule
     table       the plan and the record in shared memory
     record      what a trial did, step by step, in names that every machine shares

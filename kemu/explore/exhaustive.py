@@ -1,11 +1,12 @@
 """Every schedule with at most so many preemptions, each exactly once.
 
 Iterative context bounding (Musuvathi and Qadeer, PLDI 2007), by running again: a schedule is
-the choices of one that ran, up to some choice, then another CPU there, then no preemption
+the choices of one that ran, up to some choice, then another alternative, then no preemption
 until the end.  So each schedule is known by the last choice in which it differs from the
 one it came from, and none is held twice.
 
-A choice is a preemption if the CPU that had run could have gone on and another was chosen.
+A choice is a preemption if the CPU that had run could have gone on, and something else was
+chosen (alternative).
 Schedules with fewer preemptions come first, so that the first hit has as few as any.
 
 Nothing is left out: two schedules that differ in the order of independent steps are both
@@ -19,8 +20,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
+from kemu.explore.alternative import offered, preempts
 from kemu.explore.plan import Plan
-from kemu.explore.record import Step
+from kemu.explore.record import Step, choices_of
 
 
 class Exhaustive:
@@ -31,7 +33,7 @@ class Exhaustive:
     def __init__(self, preemptions: int) -> None:
         self.preemptions = preemptions
         self.held = 0
-        # By preemptions: the choices that it follows, at which choice it leaves them, for whom.
+        # By preemptions: the choices that it follows, at which choice it leaves them, for what.
         self.waiting: list[deque[tuple[bytes, int, int]]] = [deque() for _ in range(preemptions + 1)]
         self.waiting[0].append((b"", 0, -1))
         self.level = 0
@@ -42,21 +44,21 @@ class Exhaustive:
         if self.level > self.preemptions:
             return None
         # Take the newest prefix first: it shares most with the last trial, and few prefixes wait.
-        choices, at, cpu = self.waiting[self.level].pop()
-        return Plan(choices[:at] + bytes([cpu]) if cpu >= 0 else b"")
+        choices, at, alt = self.waiting[self.level].pop()
+        return Plan(choices[:at] + bytes([alt]) if alt >= 0 else b"")
 
     def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
         """Note each other way to go on, after the last choice of the plan."""
         self.held += 1
         made = [step for step in steps if step.chosen]
-        taken = bytes(step.cpu for step in made)
+        taken = choices_of(made)
         for at in range(len(plan.choices), len(made)):
             step = made[at]
-            for cpu in _bits(step.enabled & ~(1 << step.cpu)):
+            for alt in offered(step):
                 # The rule stays, so up to here nothing was added to the plan's preemptions.
-                level = self.level + (step.enabled >> step.before & 1)
-                if level <= self.preemptions:
-                    self.waiting[level].append((taken, at, cpu))
+                level = self.level + preempts(step, alt)
+                if alt != step.alt and level <= self.preemptions:
+                    self.waiting[level].append((taken, at, alt))
 
     @property
     def left(self) -> int:
@@ -70,7 +72,3 @@ class Exhaustive:
             return (f"{self.held:,} schedules with at most {many}: no violation; at least "
                     f"{self.left:,} more were not held")
         return f"all {self.held:,} schedules with at most {many}: no violation"
-
-
-def _bits(mask: int) -> list[int]:
-    return [bit for bit in range(mask.bit_length()) if mask >> bit & 1]

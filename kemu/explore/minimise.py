@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
+from kemu.explore.alternative import preempts
 from kemu.explore.plan import Plan
 from kemu.explore.record import Record, Step
 from kemu.explore.strategy import Several
@@ -30,9 +31,8 @@ def cost(record: Record) -> tuple[int, int, int]:
 
 
 def preemptions(steps: Sequence[Step]) -> int:
-    """Choices of another CPU, though the one that had run could have gone on."""
-    return sum(step.chosen and step.cpu != step.before and step.enabled >> step.before & 1
-               for step in steps)
+    """Choices that stopped a CPU that could have gone on."""
+    return sum(step.chosen and preempts(step, step.alt) for step in steps)
 
 
 def switches(steps: Sequence[Step]) -> int:

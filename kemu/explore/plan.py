@@ -1,7 +1,7 @@
 """Plan: what a controlled trial is to do.
 
-A trial is the list of its choices: at each step at which two CPUs could go on, the
-number of the CPU that did.  A plan is the beginning of such a list, and the rule that
+A trial is the list of its choices: at each step at which two things could happen next, the
+number of the one that did (alternative).  A plan is the beginning of such a list, and the rule that
 decides when the list is used up (native/hardware/rule.c).
 
 Locks: none; a plan is immutable.  Callers: strategy, exhaustive, table, referee, replay, minimise.
@@ -20,11 +20,13 @@ MAX_STEPS = 29_000      # of a trial; one that takes more does not end
 
 @dataclass(frozen=True)
 class Plan:
-    """``choices``: CPUs, one byte each.  ``rule``: "stay", "random" or "pct" after that.
+    """``choices``: alternatives, one byte each.  ``rule``: "stay", "random" or "pct" after that.
 
-    ``seed``: of "random".  ``priorities``: for "pct", of each CPU; above MAX_CHANGES, a
-    higher one goes first.  ``changes``: the choices at which the CPU that would go on gets
-    a priority below all others; the later in the tuple, the higher.
+    ``seed``: of "random".  ``priorities``: for "pct", of each alternative; above MAX_CHANGES, a
+    higher one goes first, and one that is not given is the lowest.  ``changes``: the choices at
+    which what would happen next gets a priority below all others; the later in the tuple, the
+    higher.  ``irqs``: whether a CPU may take an interrupt or a reschedule before it must;
+    ``ticks``: whether a timer may expire while a CPU can go on.
 
     Raises UsageError for what the table has no room for.
     """
@@ -34,6 +36,8 @@ class Plan:
     seed: int = 0
     priorities: tuple[int, ...] = ()
     changes: tuple[int, ...] = ()
+    irqs: bool = False
+    ticks: bool = False
 
     def __post_init__(self) -> None:
         if self.rule not in RULES:

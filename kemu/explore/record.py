@@ -23,16 +23,17 @@ OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
        native.OP_CMPXCHG: "cmpxchg", native.OP_ADD: "add", native.OP_OR: "or",
        native.OP_AND: "and", native.OP_WAIT: "wait", native.OP_LOCK: "lock",
        native.OP_UNLOCK: "unlock", native.OP_POINT: "point", native.OP_START: "start",
-       native.OP_RELAX: "relax", native.OP_IDLE: "wakes"}
+       native.OP_RELAX: "relax", native.OP_IDLE: "wakes", native.OP_IRQ: "takes"}
 READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_START,
-                   native.OP_RELAX, native.OP_IDLE})
+                   native.OP_RELAX, native.OP_IDLE, native.OP_IRQ})
 
 
 class Step(NamedTuple):
     """One step.
 
-    seen: what the word held just before.  enabled: a bit per CPU.  before: the CPU that had
-    the baton when this step's CPU was chosen; MAX_CPUS if none had.
+    seen, after: what the word held just before and just after.  flags: STEP_ bits: whether
+    the step reads and writes the word, and what could interrupt it.  alt, enabled, due, drains,
+    values, choice, before: what was taken, of what was offered (native/hardware/chooser.h).
     """
 
     op: int
@@ -41,19 +42,25 @@ class Step(NamedTuple):
     word: int
     value: int
     seen: int
+    after: int
+    flags: int
+    alt: int
     enabled: int
+    due: int
+    drains: int
+    values: int
     choice: int
     before: int
 
     @property
     def chosen(self) -> bool:
-        """Whether another CPU could have gone on instead."""
+        """Whether anything else could have happened instead."""
         return self.choice != native.NO_CHOICE
 
 
 def choices_of(steps: Sequence[Step]) -> bytes:
     """The trial as the list of its choices."""
-    return bytes(step.cpu for step in steps if step.chosen)
+    return bytes(step.alt for step in steps if step.chosen)
 
 
 def _fields(layout: dict[str, int]) -> dict[int, str]:

@@ -11,8 +11,8 @@
     ...
 
 ``race`` is what `kemu race` takes: a name, or FILE:NAME.  ``code`` is the hash of the race's
-own code (Race.code_hash).  ``choices``: the CPU of each choice, ``CPU*TIMES``.  The steps
-are the record, with which a replay is compared.
+own code (Race.code_hash).  ``choices``: what was taken at each choice (alternative), ``WHAT*TIMES``.  The
+steps are the record, with which a replay is compared.
 
 Locks: none.  Callers: run, replay, cli/replay.
 """
@@ -25,6 +25,8 @@ from itertools import groupby
 
 from kemu import native
 from kemu.errors import UsageError
+from kemu.explore.alternative import parse as alternative
+from kemu.explore.alternative import text_of
 from kemu.explore.record import Record
 from kemu.harness.race import Race
 
@@ -52,8 +54,8 @@ class Schedule:
     @property
     def text(self) -> str:
         """The file."""
-        runs = [(cpu, len(list(run))) for cpu, run in groupby(self.choices)]
-        choices = " ".join(str(cpu) if times == 1 else f"{cpu}*{times}" for cpu, times in runs)
+        runs = [(text_of(alt), len(list(run))) for alt, run in groupby(self.choices)]
+        choices = " ".join(alt if times == 1 else f"{alt}*{times}" for alt, times in runs)
         return "\n".join([FIRST_LINE, f"race {self.race}", f"side {self.side}", f"code {self.code}",
                           f"choices {choices}", f"outcome {json.dumps(self.outcome)}", "steps",
                           *self.lines, ""])
@@ -83,12 +85,13 @@ def parse(text: str, name: str = "the file") -> Schedule:
 def _choices(text: str, name: str) -> bytes:
     choices = bytearray()
     for run in text.split():
-        cpu, _, times = run.partition("*")
-        if not cpu.isdecimal() or not (times or "1").isdecimal() or int(cpu) >= native.MAX_CPUS \
+        what, _, times = run.partition("*")
+        alt = alternative(what)
+        if alt is None or not (times or "1").isdecimal() \
                 or len(choices) + int(times or 1) > native.MAX_PLANNED:
-            raise UsageError(f"{name}: choices: {run!r:.60}: CPU, or CPU*TIMES; at most "
-                             f"{native.MAX_PLANNED:,} choices")
-        choices += bytes([int(cpu)]) * int(times or 1)
+            raise UsageError(f"{name}: choices: {run!r:.60}: CPU, or CPU*TIMES; irqCPU, drainCPU and "
+                             f"valueN stand for a CPU too; at most {native.MAX_PLANNED:,} choices")
+        choices += bytes([alt]) * int(times or 1)
     return bytes(choices)
 
 

@@ -1,6 +1,6 @@
 """The plan and the record of a controlled trial, in shared memory.
 
-The layout is in native/hardware/layout.h (struct kemu_chooser, struct kemu_step).  The
+The layout is in native/hardware/trial.h (struct kemu_chooser, struct kemu_step).  The
 two blocks of the heap outlive a machine that stops, so the controller can read what led
 there.
 
@@ -20,7 +20,7 @@ from kemu.explore.plan import MAX_STEPS, RULES, Plan
 from kemu.explore.record import Step
 from kemu.memory.views import Header
 
-STEP = struct.Struct("<9q")
+STEP = struct.Struct("<15q")
 WORD = struct.Struct("<Q")
 CLOCK_BEGINS_NS = 1_000_000_000     # the same in each trial
 
@@ -65,6 +65,7 @@ class Table:
         _put(block, "seed", plan.seed & (1 << 64) - 1)
         _put(block, "nr_planned", len(plan.choices))
         _put(block, "max_steps", MAX_STEPS)
+        _put(block, "options", native.CHOOSE_IRQS * plan.irqs | native.CHOOSE_TICKS * plan.ticks)
         _put(block, "record", self.record)
         _put(block, "start_point", self.memory.symbol("point:start"))
         _put(block, "done_point", self.memory.symbol("point:done"))

@@ -4,10 +4,9 @@
  * The rules are in chooser.c.  The CPU that has the baton calls these.
  *
  *	chooser.phase	<- 1 when every CPU that could go on has come to its start point
- *	chooser.choice	<- the number of this choice; NO_CHOICE where only one CPU could go
- *			   on, or where a CPU must not switch
- *	chooser.before	<- the CPU that chose; KEMU_NOBODY at the first choice of a trial
+ *	chooser.alt ... before	<- the present choice: see chooser.h
  *	chooser.last	<- the CPU of the last step; KEMU_NOBODY before the first step
+ *	chooser.open	<- 1: the last step of the record has no word after it yet
  *	chooser.writes	<- counts the steps that write: a CPU that polls waits for one
  */
 #include "chooser.h"
@@ -50,49 +49,101 @@ static bool keeps_baton(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu
 				    load(&kemu_task_at(k, load(&cpu->want_task))->unexplored));
 }
 
-/* The CPU that goes on; KEMU_NOBODY if no CPU can. */
-u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
+static u64 take(struct kemu *k, struct kemu_chooser *ch, u64 alt)
 {
-	u64 me = (u64)(cpu - k->cpus), enabled = kemu_enabled_cpus(k, ch), next;
+	u64 which = alt & ALT_WHICH;
 
-	while (!enabled && (begins(k, ch) || kemu_advance_clock(k, ch)))
-		enabled = kemu_enabled_cpus(k, ch);
-	if (!enabled)
-		return KEMU_NOBODY;
-	ch->enabled = enabled;
-	ch->choice = KEMU_NO_CHOICE;
-	ch->before = ch->last == KEMU_NOBODY ? KEMU_NOBODY : me;
-	if (ch->last != KEMU_NOBODY && keeps_baton(k, ch, cpu, enabled))
-		return me;
-	if (!(enabled & (enabled - 1)) || !ch->phase)
-		return (u64)__builtin_ctzll(enabled);
-	next = kemu_who_goes_on(ch, enabled, ch->before);
-	ch->choice = ch->nr_choices++;
-	return next;
+	ch->alt = alt;
+	if ((alt & ALT_KIND) == ALT_IRQ)
+		kemu_let_timer_expire(k, &k->cpus[which]);
+	return which;
 }
 
-static bool is_read(u64 op)
+/* The CPU that goes on, as chooser.alt says; KEMU_NOBODY if no CPU can. */
+u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
-	return op == OP_LOAD || op == OP_WAIT || op >= OP_POINT;
+	u64 me = (u64)(cpu - k->cpus);
+	struct kemu_offer o = kemu_offer(k, ch);
+
+	while (!(o.enabled | o.due) && (begins(k, ch) || kemu_advance_clock(k, ch)))
+		o = kemu_offer(k, ch);
+	if (!(o.enabled | o.due))
+		return KEMU_NOBODY;
+	ch->enabled = o.enabled;
+	ch->due = o.due;
+	ch->drains = o.drains;
+	ch->values = 0;
+	ch->choice = KEMU_NO_CHOICE;
+	ch->before = ch->last == KEMU_NOBODY ? KEMU_NOBODY : me;
+	if (ch->last != KEMU_NOBODY && keeps_baton(k, ch, cpu, o.enabled))
+		return take(k, ch, ALT_CPU + me);
+	if (!ch->phase)
+		return take(k, ch, (u64)__builtin_ctzll(o.enabled));
+	if (!(o.enabled & (o.enabled - 1)) && !(o.due | o.drains))
+		return take(k, ch, (u64)__builtin_ctzll(o.enabled));
+	me = kemu_decide(ch, &o, ch->before);
+	ch->choice = ch->nr_choices++;
+	return take(k, ch, me);
+}
+
+/* STEP_READS and STEP_WRITES of an operation. */
+static u64 access_of(u64 op)
+{
+	switch (op) {
+	case OP_LOAD: case OP_WAIT: case OP_RELAX: case OP_IDLE: case OP_IRQ:
+		return STEP_READS;
+	case OP_STORE: case OP_UNLOCK: case OP_TURN:
+		return STEP_WRITES;
+	case OP_POINT: case OP_START:
+		return 0;
+	default:
+		return STEP_READS | STEP_WRITES;
+	}
+}
+
+/* The last step in the record, or NULL. */
+static struct kemu_step *last_step(struct kemu *k, struct kemu_chooser *ch)
+{
+	u64 place = ch->record + (ch->nr_steps - 1) * sizeof(struct kemu_step);
+
+	if (!ch->nr_steps || ch->nr_steps > ch->max_steps || place < k->heap ||
+	    place % sizeof(u64) || place + sizeof(struct kemu_step) > k->heap_end)
+		return NULL;
+	return (struct kemu_step *)(k->base + place);
+}
+
+/* The CPU that did the last step comes to its next one: now the word is as the step left it. */
+void kemu_close_step(struct kemu *k, struct kemu_chooser *ch)
+{
+	struct kemu_step *step = ch->open ? last_step(k, ch) : NULL;
+	u64 *word = step ? kemu_word(k, step->word) : NULL;
+
+	ch->open = 0;
+	if (word && step->flags & STEP_WRITES)
+		step->after = load(word);
 }
 
 /* Records the step that the CPU is about to do.  The CPU has the baton. */
 void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, u64 op, u64 task,
-		   u64 off, u64 value)
+		 u64 off, u64 value)
 {
-	u64 *word = kemu_word(k, off);
-	u64 place = ch->record + ch->nr_steps * sizeof(struct kemu_step);
+	u64 *word = kemu_word(k, off), access = access_of(op), seen;
+	struct kemu_step *step;
 
-	ch->writes += !is_read(op);
+	ch->writes += !!(access & STEP_WRITES);
 	if (!ch->phase)
 		return;
 	ch->last = (u64)(cpu - k->cpus);
-	if (ch->nr_steps < ch->max_steps && place >= k->heap && place % sizeof(u64) == 0 &&
-	    place + sizeof(struct kemu_step) <= k->heap_end)
-		*(struct kemu_step *)(k->base + place) = (struct kemu_step) {
-			.op = op, .cpu = ch->last, .task = task, .word = off, .value = value,
-			.seen = word && op != OP_POINT ? load(word) : 0,
-			.enabled = ch->enabled, .choice = ch->choice, .before = ch->before,
-		};
 	ch->nr_steps++;
+	ch->open = 1;
+	step = last_step(k, ch);
+	if (!step)
+		return;
+	seen = word && access ? load(word) : 0;
+	*step = (struct kemu_step) {
+		.op = op, .cpu = ch->last, .task = task, .word = off, .value = value,
+		.seen = seen, .after = seen, .flags = access | load(&cpu->want_flags),
+		.alt = ch->alt, .enabled = ch->enabled, .due = ch->due, .drains = ch->drains,
+		.values = ch->values, .choice = ch->choice, .before = ch->before,
+	};
 }

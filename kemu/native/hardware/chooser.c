@@ -138,39 +138,74 @@ static int take_part(struct kemu_self *s, struct kemu_chooser *ch, struct kemu_c
 	return kemu_await_baton(s);
 }
 
+/* STEP_IRQS_ON, STEP_PREEMPTIBLE: what the CPU may take before the task's next step. */
+static u64 may_take(struct kemu_self *s, struct kemu_cpu *cpu)
+{
+	if (load(&cpu->irqs_off) || load(&s->task->unexplored))
+		return 0;
+	return STEP_IRQS_ON |
+	       (load(&s->task->preempt_count) || s->rescheduling ? 0 : STEP_PREEMPTIBLE);
+}
+
+/* Says what the CPU is about to do, and comes back when the CPU may do it. */
+static int announce(struct kemu_self *s, struct kemu_chooser *ch, u64 op, u64 off, u64 value)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	int status;
+
+	store(&cpu->want_word, off);
+	store(&cpu->want_value, op == OP_RELAX ? ch->writes : value);
+	store(&cpu->want_flags, may_take(s, cpu));
+	store(&cpu->want_task, kemu_slot(s->k, s->task));
+	store(&cpu->want_thread, kemu_slot(s->k, s->thread));
+	store(&cpu->want, op);
+	status = take_part(s, ch, cpu);
+	if (status >= 0)	/* otherwise the report says what the CPU wanted */
+		store(&cpu->want, 0);
+	return status;
+}
+
+/* The CPU takes what is due.  This is a step: it reads that something is due. */
+static int take_early(struct kemu_self *s, struct kemu_chooser *ch)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 *word = load(&cpu->ipi) || !load(&cpu->need_resched) ? &cpu->ipi : &cpu->need_resched;
+
+	kemu_record(s->k, ch, cpu, OP_IRQ, kemu_slot(s->k, s->task), kemu_offset(s->k, word), 0);
+	return kemu_host.take_pending();
+}
+
 /*
  * Called before a step of a task.  KEMU_OK: the task does the step now.  A step that may have to
- * wait is announced even if the plan skips its word.
+ * wait is announced even if the plan skips its word.  If the CPU takes what is due first, other
+ * tasks may run meanwhile, and the task may go on at another CPU: so it announces the step again.
  */
 int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
-	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	u64 task = kemu_slot(s->k, s->task);
 	bool skipped, waits = op == OP_LOCK || op == OP_WAIT || op == OP_RELAX || op == OP_START;
 	int status;
 
 	if (!ch)
 		return KEMU_OK;
-	if (!kemu_has_baton(s->k, cpu)) {
+	if (!kemu_has_baton(s->k, kemu_this_cpu(s))) {
 		fetch_add(&ch->strays, 1);
 		return KEMU_OK;
 	}
 	skipped = op != OP_POINT && op != OP_START && kemu_is_skipped(s->k, ch, off);
 	if (skipped && !waits)
 		return KEMU_OK;
-	store(&cpu->want_word, off);
-	store(&cpu->want_value, op == OP_RELAX ? ch->writes : value);
-	store(&cpu->want_task, task);
-	store(&cpu->want_thread, kemu_slot(s->k, s->thread));
-	store(&cpu->want, op);
-	status = take_part(s, ch, cpu);
-	if (status < 0)
-		return status;		/* the report says what the CPU wanted */
-	store(&cpu->want, 0);
+	kemu_close_step(s->k, ch);
+	while ((status = announce(s, ch, op, off, value)) == KEMU_OK && kemu_controlled(s->k) &&
+	       (ch->alt & ALT_KIND) == ALT_IRQ) {
+		status = take_early(s, ch);
+		if (status < 0 || !kemu_controlled(s->k))
+			return status;
+		kemu_close_step(s->k, ch);
+	}
 	/* A choice is recorded with the step that followed from it, whatever the step is. */
-	if (kemu_controlled(s->k) && (!skipped || ch->choice != KEMU_NO_CHOICE))
-		kemu_record(s->k, ch, cpu, op, task, off, value);
+	if (status >= 0 && kemu_controlled(s->k) && (!skipped || ch->choice != KEMU_NO_CHOICE))
+		kemu_record(s->k, ch, kemu_this_cpu(s), op, kemu_slot(s->k, s->task), off, value);
 	return status;
 }
 
@@ -199,6 +234,7 @@ int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
 
 	if (!ch || !kemu_has_baton(s->k, cpu))
 		return KEMU_OK;
+	kemu_close_step(s->k, ch);
 	next = kemu_choose_cpu(s->k, ch, cpu);
 	if (next == KEMU_NOBODY)
 		return kemu_end_trial(s, ch);
@@ -212,7 +248,9 @@ void kemu_record_wakeup(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
 
-	if (ch && kemu_has_baton(s->k, cpu))
-		kemu_record(s->k, ch, cpu, OP_IDLE, kemu_slot(s->k, s->task),
-		       kemu_offset(s->k, &cpu->need_resched), 0);
+	if (!ch || !kemu_has_baton(s->k, cpu))
+		return;
+	store(&cpu->want_flags, may_take(s, cpu));
+	kemu_record(s->k, ch, cpu, OP_IDLE, kemu_slot(s->k, s->task),
+		    kemu_offset(s->k, &cpu->need_resched), 0);
 }

@@ -1,5 +1,5 @@
 /*
- * enabled.c - which CPUs can go on under control, and how time goes forward when none can.
+ * enabled.c - what can happen next under control, and how time goes forward when no CPU can go on.
  *
  * The rules are in chooser.c.  The CPU that has the baton calls these; every other CPU
  * stands still at the step that it announced, or idles, so nothing changes meanwhile.
@@ -14,12 +14,15 @@ u64 kemu_clock(struct kemu *k)
 	return k && kemu_controlled(k) ? load(&k->hdr->clock_ns) : kemu_now();
 }
 
-static bool is_due(struct kemu *k, struct kemu_cpu *cpu)
+/* Whether the CPU could take something before the step that it announced: what is due, or a timer. */
+static bool is_due(struct kemu *k, struct kemu_cpu *cpu, bool timers)
 {
-	struct kemu_task *t = kemu_task_at(k, load(&cpu->want_task));
+	u64 flags = load(&cpu->want_flags), event = load(&cpu->next_event);
 
-	return kemu_irq_pending(cpu) || (!load(&t->preempt_count) && load(&cpu->need_resched) &&
-					 !load(&cpu->irqs_off));
+	if (!(flags & STEP_IRQS_ON))
+		return false;
+	return load(&cpu->ipi) || (flags & STEP_PREEMPTIBLE && load(&cpu->need_resched)) ||
+	       (event < KEMU_NEVER && (timers || load(&k->hdr->clock_ns) >= event));
 }
 
 static bool is_idle_over(struct kemu_cpu *cpu)
@@ -46,21 +49,49 @@ static bool is_enabled(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu 
 	if (op == OP_LOCK)
 		return !word || is_lock_free(k, cpu, load(word));
 	if (op == OP_WAIT)
-		return !word || load(word) != load(&cpu->want_value) || is_due(k, cpu);
+		return !word || load(word) != load(&cpu->want_value) || is_due(k, cpu, false);
 	if (op == OP_RELAX)
-		return ch->writes != load(&cpu->want_value) || is_due(k, cpu);
+		return ch->writes != load(&cpu->want_value) || is_due(k, cpu, false);
 	return true;
 }
 
-/* A bit for each CPU that can go on. */
-u64 kemu_enabled_cpus(struct kemu *k, struct kemu_chooser *ch)
+/*
+ * Whether ALT_IRQ is offered.  It is not if the CPU goes on only because something is due: then
+ * it takes that anyway.
+ */
+static bool may_take_early(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
-	u64 mask = 0;
+	u64 op = load(&cpu->want), *word = kemu_word(k, load(&cpu->want_word));
 
-	for (u64 i = 0; i < k->nr_cpus; i++)
+	if (!op || op == OP_START || op == OP_TURN || op == OP_POINT ||
+	    !is_due(k, cpu, ch->options & CHOOSE_TICKS))
+		return false;
+	if (op == OP_WAIT)
+		return word && load(word) != load(&cpu->want_value);
+	return op != OP_RELAX || ch->writes != load(&cpu->want_value);
+}
+
+/* What can happen next. */
+struct kemu_offer kemu_offer(struct kemu *k, struct kemu_chooser *ch)
+{
+	struct kemu_offer o = { 0 };
+
+	for (u64 i = 0; i < k->nr_cpus; i++) {
 		if (is_enabled(k, ch, &k->cpus[i]))
-			mask |= 1ULL << i;
-	return mask;
+			o.enabled |= 1ULL << i;
+		if (ch->options && ch->phase && may_take_early(k, ch, &k->cpus[i]))
+			o.due |= 1ULL << i;
+	}
+	return o;
+}
+
+/* The CPU is about to take what is due there.  If nothing is, its next timer becomes due. */
+void kemu_let_timer_expire(struct kemu *k, struct kemu_cpu *cpu)
+{
+	u64 event = load(&cpu->next_event);
+
+	if (!is_due(k, cpu, false) && event < KEMU_NEVER && event > load(&k->hdr->clock_ns))
+		store(&k->hdr->clock_ns, event);
 }
 
 /* Whether a timer would let the CPU go on. */

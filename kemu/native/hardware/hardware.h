@@ -52,7 +52,7 @@ enum kemu_status {
 enum kemu_op {
 	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
 	OP_CALL,		/* the beginning of a mechanism of the kernel that is in C */
-	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN,	/* only the chooser uses these */
+	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN, OP_IRQ,	/* only the chooser uses these */
 };
 
 struct kemu {

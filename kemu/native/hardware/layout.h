@@ -208,6 +208,7 @@ enum kemu_hold_state {
 	L(want)			/* an enum kemu_op; 0: it has announced nothing */		\
 	F(want_word)		/* the offset of the word */					\
 	F(want_value)		/* a wait ends when the word differs from this; see enabled.c */ \
+	F(want_flags)		/* STEP_IRQS_ON, STEP_PREEMPTIBLE: what the CPU may take before the step */ \
 	F(want_task)		/* the slot of the task */					\
 	F(want_thread)		/* the slot of the thread that does the step */
 
@@ -300,41 +301,6 @@ enum kemu_hold_state {
 	/* Written before the wait, by the task that knows it.  Only reports of hangs read it. */ \
 	F(completer)		/* 1 + the slot of the task that is to complete it; 0: not known */
 
-/*
- * What a trial is to do, and what it did: see chooser.c.  A block of the heap, which
- * header.chooser names; the plan's choices, a byte each, come after it.
- */
-#define KEMU_CHOOSER_FIELDS(F)						\
-	/* The plan.  Written by the referee, before the trial. */	\
-	F(rule) F(seed) F(nr_planned) F(max_steps)			\
-	F(record) F(start_point) F(done_point)				\
-	/* What happened.  Written by the CPU that has the baton. */	\
-	F(phase) F(nr_steps) F(nr_choices) F(writes) F(outcome)		\
-	F(parted_at) F(strays) F(enabled) F(choice) F(before) F(last)
-
-/*
- * One step in the record.  seen: the word just before the step.  before: the CPU that chose, or
- * KEMU_NOBODY.
- */
-#define KEMU_STEP_FIELDS(F)						\
-	F(op) F(cpu) F(task) F(word) F(value) F(seen) F(enabled) F(choice) F(before)
-
-#define KEMU_MAX_SKIPS	16		/* ranges of words that are not a part of the trial */
-#define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
-#define KEMU_MAX_PLANNED 32768
-#define KEMU_NO_CHOICE	0xffffffffULL	/* step.choice, where only one CPU could go on */
-
-/* The rule that picks the next CPU when the plan's choices are used up. */
-enum kemu_rule { RULE_STAY, RULE_RANDOM, RULE_PCT };
-
-/* chooser.outcome */
-enum kemu_outcome {
-	OUTCOME_RUNS,
-	OUTCOME_QUIET,		/* every CPU idles, and nothing is due */
-	OUTCOME_DEADLOCK,	/* no CPU can go on, and not all CPUs idle */
-	OUTCOME_TOO_LONG,	/* the trial has more than max_steps steps */
-};
-
 #define KEMU_COMPLETE_ALL (1ULL << 40)	/* what complete_all() counts to */
 
 #define KEMU_WORD(name) u64 name;
@@ -343,16 +309,6 @@ enum kemu_outcome {
 struct kemu_completion { KEMU_COMPLETION_FIELDS(KEMU_WORD) };
 
 struct kemu_hold { KEMU_HOLD_FIELDS(KEMU_WORD) };
-
-struct kemu_step { KEMU_STEP_FIELDS(KEMU_WORD) };
-
-struct kemu_chooser {
-	KEMU_CHOOSER_FIELDS(KEMU_WORD)
-	u64 skips[KEMU_MAX_SKIPS][2];		/* from, to */
-	u64 priorities[KEMU_MAX_CPUS];		/* a higher one goes first */
-	u64 changes[KEMU_MAX_CHANGES];		/* at these choices a priority drops */
-	unsigned char planned[KEMU_MAX_PLANNED];
-};
 
 struct kemu_header {
 	KEMU_HEADER_FIELDS(KEMU_WORD)

@@ -1,13 +1,13 @@
 /*
- * rule.c - which of the enabled CPUs goes on.
+ * rule.c - which of the alternatives of a choice is taken.
  *
- * The plan's own choices come first.  When they are used up, or name a CPU that cannot go
- * on (chooser.parted_at then says at which choice), one of three rules decides:
+ * The plan's own choices come first.  When they are used up, or name an alternative that is not
+ * offered (chooser.parted_at then says at which choice), one of three rules decides:
  *
  *	RULE_STAY	the CPU that runs, as long as it can; otherwise the next by number
- *	RULE_RANDOM	any enabled CPU, each as likely as the others, from the seed
- *	RULE_PCT	the highest priority.  At each of the planned changes the CPU that would
- *			go on gets a priority below all others (Burckhardt 2010)
+ *	RULE_RANDOM	any alternative, each as likely as the others, from the seed
+ *	RULE_PCT	the highest priority.  At each of the planned changes the alternative that
+ *			would be taken gets a priority below all others (Burckhardt 2010)
  *
  * Locks: none.  The CPU that has the baton calls this, and writes the chooser's words.
  */
@@ -20,68 +20,94 @@ static u64 nth_bit(u64 mask, u64 n)
 	return (u64)__builtin_ctzll(mask);
 }
 
-/* The CPU that runs stays; otherwise the next one by number, so that each has its turn. */
-static u64 stay(u64 enabled, u64 me)
+static u64 count(u64 mask)
 {
-	u64 after = me < KEMU_MAX_CPUS ? enabled & ~((2ULL << me) - 1) : 0;
+	return (u64)__builtin_popcountll(mask);
+}
 
-	if (me < KEMU_MAX_CPUS && enabled >> me & 1)
-		return me;
-	return (u64)__builtin_ctzll(after ? after : enabled);
+/* The first CPU of the mask after me, so that each has its turn. */
+static u64 next_after(u64 mask, u64 me)
+{
+	u64 after = me < KEMU_MAX_CPUS ? mask & ~((2ULL << me) - 1) : 0;
+
+	return (u64)__builtin_ctzll(after ? after : mask);
+}
+
+/* A CPU takes an interrupt early, and a store buffer drains, only if no step can be done. */
+static u64 stay(const struct kemu_offer *o, u64 me)
+{
+	if (me < KEMU_MAX_CPUS && o->enabled >> me & 1)
+		return ALT_CPU + me;
+	if (o->enabled)
+		return ALT_CPU + next_after(o->enabled, me);
+	return o->due ? ALT_IRQ + next_after(o->due, me) : ALT_DRAIN + next_after(o->drains, me);
 }
 
 /* xorshift64*.  The seed is in the plan, so a plan gives the same schedule each time. */
-static u64 at_random(struct kemu_chooser *ch, u64 enabled)
+static u64 at_random(struct kemu_chooser *ch, const struct kemu_offer *o)
 {
-	u64 x = ch->seed ? ch->seed : 0x9e3779b97f4a7c15ULL;
+	u64 x = ch->seed ? ch->seed : 0x9e3779b97f4a7c15ULL, cpus = count(o->enabled), due = count(o->due), n;
 
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
 	ch->seed = x;
-	return nth_bit(enabled, (x * 0x2545f4914f6cdd1dULL >> 33) % (u64)__builtin_popcountll(enabled));
+	n = (x * 0x2545f4914f6cdd1dULL >> 33) % (cpus + due + count(o->drains));
+	if (n < cpus)
+		return ALT_CPU + nth_bit(o->enabled, n);
+	n -= cpus;
+	return n < due ? ALT_IRQ + nth_bit(o->due, n) : ALT_DRAIN + nth_bit(o->drains, n - due);
 }
 
-static u64 first_by_priority(struct kemu_chooser *ch, u64 enabled)
+/* The alternative of the highest priority among those of one kind, or best. */
+static u64 better(struct kemu_chooser *ch, u64 mask, u64 kind, u64 best)
 {
-	u64 best = (u64)__builtin_ctzll(enabled);
+	for (; mask; mask &= mask - 1) {
+		u64 alt = kind + (u64)__builtin_ctzll(mask);
 
-	for (u64 cpu = best + 1; cpu < KEMU_MAX_CPUS; cpu++)
-		if (enabled >> cpu & 1 && ch->priorities[cpu] > ch->priorities[best])
-			best = cpu;
+		if (best == KEMU_NO_CHOICE || ch->priorities[alt] > ch->priorities[best])
+			best = alt;
+	}
 	return best;
 }
 
-/* The n-th change gives the CPU priority n.  All CPUs begin above KEMU_MAX_CHANGES. */
-static u64 by_priority(struct kemu_chooser *ch, u64 enabled)
+static u64 first_by_priority(struct kemu_chooser *ch, const struct kemu_offer *o)
 {
-	u64 best = first_by_priority(ch, enabled);
+	u64 best = better(ch, o->enabled, ALT_CPU, KEMU_NO_CHOICE);
+
+	return better(ch, o->drains, ALT_DRAIN, better(ch, o->due, ALT_IRQ, best));
+}
+
+/* The n-th change gives the alternative priority n.  All begin above KEMU_MAX_CHANGES, or at 0. */
+static u64 by_priority(struct kemu_chooser *ch, const struct kemu_offer *o)
+{
+	u64 best = first_by_priority(ch, o);
 
 	for (u64 n = 0; n < KEMU_MAX_CHANGES; n++)
 		if (ch->changes[n] == ch->nr_choices) {
 			ch->priorities[best] = n;
-			best = first_by_priority(ch, enabled);
+			best = first_by_priority(ch, o);
 		}
 	return best;
 }
 
 /*
- * enabled: a bit for each CPU that can go on, of which there are at least two.  me: the CPU
- * that has run until now.  chooser.nr_choices: the number of this choice.
+ * At least two alternatives are offered.  me: the CPU that has run until now.
+ * chooser.nr_choices: the number of this choice.
  */
-u64 kemu_who_goes_on(struct kemu_chooser *ch, u64 enabled, u64 me)
+u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
 {
 	u64 number = ch->nr_choices;
 
 	if (number < ch->nr_planned && number < KEMU_MAX_PLANNED) {
-		u64 cpu = ch->planned[number];
+		u64 alt = ch->planned[number];
 
-		if (cpu < KEMU_MAX_CPUS && enabled >> cpu & 1)
-			return cpu;
+		if (kemu_offers(o, alt))
+			return alt;
 		if (ch->parted_at == KEMU_NO_CHOICE)
 			ch->parted_at = number;
 	}
 	if (ch->rule == RULE_RANDOM)
-		return at_random(ch, enabled);
-	return ch->rule == RULE_PCT ? by_priority(ch, enabled) : stay(enabled, me);
+		return at_random(ch, o);
+	return ch->rule == RULE_PCT ? by_priority(ch, o) : stay(o, me);
 }

@@ -50,8 +50,11 @@ bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct ke
 void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu)
 {
 	struct kemu_chooser *ch = kemu_chooser_of(s->k);
-	u64 to = ch ? kemu_choose_cpu(s->k, ch, cpu) : KEMU_NOBODY;
+	u64 to;
 
+	if (ch)
+		kemu_close_step(s->k, ch);
+	to = ch ? kemu_choose_cpu(s->k, ch, cpu) : KEMU_NOBODY;
 	if (to != KEMU_NOBODY)
 		kemu_pass_baton(s->k, to);
 	else if (ch)
