@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from kemu import native
+from kemu.explore.plan import MEMORY
 from kemu.explore.run import MAX_DEPTH, MAX_PREEMPTIONS
 from kemu.machine.arguments import MAX_SECONDS
 
@@ -61,7 +62,7 @@ def json_file(text: str) -> Callable[[F], F]:
     return click.option("--json", "json_to", metavar="FILE", help=f"{text}  - is standard output.")
 
 
-OF_A_SEARCH = ("schedules", "depth", "preemptions")
+OF_A_SEARCH = ("schedules", "depth", "preemptions", "memory")
 
 
 def search(command: F) -> F:
@@ -73,6 +74,9 @@ def search(command: F) -> F:
                          help="Of the bugs that pct looks for.  [default: 3]"),
             click.option("--preemptions", type=click.IntRange(0, MAX_PREEMPTIONS), metavar="N",
                          help="At most so many in a schedule of exhaustive.  [default: 2]"),
+            click.option("--memory", type=click.Choice(list(MEMORY)),
+                         help="When a CPU sees what another stores, in a search.  sc: at once.  tso: as "
+                         "on x86.  weak: as on ARM64.  [default: sc]"),
             click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path),
                          metavar="FILE", help="Write the schedule of the first hit of a search."))):
         command = option(command)

@@ -3,7 +3,7 @@
     1           CPU 1 goes on
     irq1        CPU 1 first takes what is due: interrupts, a reschedule, a timer
     drain1      a store leaves the store buffer of CPU 1
-    value2      the second of several older values
+    value2      of a load, the second older value; value1 of a store: it goes into the buffer
 
 native/hardware/chooser.h says what each means, and which words of a step say what was offered.
 
@@ -66,10 +66,15 @@ def offered(choice: Choice) -> list[int]:
 def preempts(choice: Choice, alt: int) -> bool:
     """Whether this alternative would be a preemption: the CPU that had run could have gone on.
 
-    That a store drains, or which value a load returns, stops no CPU.
+    Under a memory model these count too, so that a bound of preemptions bounds the reorderings:
+    a store that is kept in the buffer, one that leaves it while a CPU could go on, and a load of an
+    older value.
     """
-    return bool(alt < native.ALT_DRAIN and alt != choice.before
-                and choice.enabled >> choice.before & 1)
+    if choice.values:
+        return alt != native.ALT_VALUE
+    if alt >= native.ALT_DRAIN:
+        return choice.enabled != 0
+    return bool(alt != choice.before and choice.enabled >> choice.before & 1)
 
 
 def _bits(mask: int) -> list[int]:

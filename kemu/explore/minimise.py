@@ -71,7 +71,7 @@ def same_failure(one: str, other: str) -> bool:
     return bool(one) and one.splitlines()[:1] == other.splitlines()[:1]
 
 
-def minimise(race: Race, side: str, record: Record, text: str) -> Record:
+def minimise(race: Race, side: str, record: Record, text: str, memory: str = "sc") -> Record:
     """The shortest schedule found that fails as this one; at worst, this one.
 
     The record is that of the first trial of a fresh machine, as the record of a replay is.
@@ -81,9 +81,9 @@ def minimise(race: Race, side: str, record: Record, text: str) -> Record:
         if not left:
             break
         trials = hold_trials(race, side, Several([Plan(choices) for choices in left]),
-                             schedules=len(left))
+                             schedules=len(left), memory=memory)
         left = left[trials.schedules:]
         if same_failure(trials.text, text) and cost(trials.record) < cost(best):
             best = trials.record
             left = list(candidates(best.choices))
-    return hold_trials(race, side, Several([Plan(best.choices)])).record
+    return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory).record

@@ -23,16 +23,19 @@ OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
        native.OP_CMPXCHG: "cmpxchg", native.OP_ADD: "add", native.OP_OR: "or",
        native.OP_AND: "and", native.OP_WAIT: "wait", native.OP_LOCK: "lock",
        native.OP_UNLOCK: "unlock", native.OP_POINT: "point", native.OP_START: "start",
-       native.OP_RELAX: "relax", native.OP_IDLE: "wakes", native.OP_IRQ: "takes"}
+       native.OP_RELAX: "relax", native.OP_IDLE: "wakes", native.OP_IRQ: "takes",
+       native.OP_FENCE: "barrier", native.OP_DRAIN: "drain", native.OP_PICK: "pick"}
+WAYS = {native.WAY_LATE: ", late", native.WAY_OLDER: ", older", native.WAY_OWN: ", own"}
 READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_START,
-                   native.OP_RELAX, native.OP_IDLE, native.OP_IRQ})
+                   native.OP_RELAX, native.OP_IDLE, native.OP_IRQ, native.OP_FENCE, native.OP_PICK})
 
 
 class Step(NamedTuple):
     """One step.
 
     seen, after: what the word held just before and just after.  flags: STEP_ bits: whether
-    the step reads and writes the word, and what could interrupt it.  alt, enabled, due, drains,
+    the step reads and writes the word, and what could interrupt it.  way: how it was done under a
+    memory model, a native.WAY_.  alt, enabled, due, drains,
     values, choice, before: what was taken, of what was offered (native/hardware/chooser.h).
     """
 
@@ -44,6 +47,7 @@ class Step(NamedTuple):
     seen: int
     after: int
     flags: int
+    way: int
     alt: int
     enabled: int
     due: int
@@ -142,7 +146,8 @@ class Names:
         seen = self.value(step.seen)
         given = "" if step.op in READS or step.op in (native.OP_LOCK, native.OP_UNLOCK) \
             else f" {self.value(step.value)}"
-        return f"{where}: {OPS.get(step.op, step.op)} {self.word(step.word)} ({seen}){given}"
+        return (f"{where}: {OPS.get(step.op, step.op)} {self.word(step.word)} ({seen}){given}"
+                + WAYS.get(step.way, ""))
 
 
 class Record:

@@ -74,13 +74,13 @@ class ExploringReferee(Referee):
         return self.run_one()
 
 
-def hold_schedules(side: str, base: int, record: int, strategy: Strategy, schedules: int,
-                   seconds: float, audit_every: int) -> Held:
+def hold_schedules(side: str, base: int, record: int, memory: str, strategy: Strategy,
+                   schedules: int, seconds: float, audit_every: int) -> Held:
     """Hold the strategy's schedules until one fails, or enough were held.  Runs as a task.
 
     The machine is audited after every so many of them, and at the end.
     """
-    table = Table(current_memory.get(), base, record)
+    table = Table(current_memory.get(), base, record, memory)
     referee = ExploringReferee(side, table, audit_every)
     until = now_ns() + int(seconds * 1e9)
     held = Held(None, strategy)

@@ -33,7 +33,8 @@ class Replayed:
 
 def replay(race: Race, schedule: Schedule) -> Replayed:
     """Run the schedule again.  Raises UsageError if the race cannot run."""
-    trials = hold_trials(race, schedule.side, Replay(Plan(schedule.choices)))
+    trials = hold_trials(race, schedule.side, Replay(Plan(schedule.choices)),
+                         memory=schedule.memory)
     remarks = list(_remarks(race, schedule, trials.record, trials.text))
     where = parting(schedule.lines, trials.record.lines)
     return Replayed(trials.record, trials.text, remarks, not where and trials.text == schedule.outcome)

@@ -21,7 +21,7 @@ from kemu.errors import UsageError, refuse
 from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
 from kemu.explore.minimise import minimise
-from kemu.explore.plan import Plan
+from kemu.explore.plan import MEMORY, Plan
 from kemu.explore.schedule import Schedule
 from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
@@ -47,7 +47,8 @@ class Search:
 
     ``schedules``, ``seconds``: at most so many, so long, for each side.  ``seed``: of random
     and pct; the same seed is the same schedules.  ``depth``: of the bugs that pct looks for.
-    ``preemptions``: at most so many in a schedule of exhaustive.
+    ``preemptions``: at most so many in a schedule of exhaustive.  ``memory``: when a CPU sees what
+    another stores: "sc", at once; "tso", as on x86; "weak", as on ARM64.
     """
 
     how: str
@@ -56,10 +57,13 @@ class Search:
     seed: int = 1
     depth: int = 3
     preemptions: int = 2
+    memory: str = "sc"
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
             raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
+        if self.memory not in MEMORY:
+            raise UsageError(f"memory={self.memory!r}: one of {', '.join(MEMORY)}")
         if self.schedules is not None:
             check_int("schedules", self.schedules, 1, MAX_SCHEDULES, "of each side")
         if self.seconds is not None and not check_seconds("seconds", self.seconds):
@@ -71,7 +75,8 @@ class Search:
         """A fresh one."""
         if self.how == "exhaustive":
             return Exhaustive(self.preemptions)
-        return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth)
+        return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth,
+                                                                          self.memory)
 
     @property
     def max_seconds(self) -> float:
@@ -82,7 +87,8 @@ class Search:
     @property
     def options(self) -> str:
         """As `kemu race` takes it."""
-        given: dict[str, object] = {"schedules": self.schedules, "seconds": self.seconds}
+        given: dict[str, object] = {"schedules": self.schedules, "seconds": self.seconds,
+                                    "memory": self.memory if self.memory != "sc" else None}
         if self.how == "exhaustive":
             given["preemptions"] = self.preemptions
         else:
@@ -119,12 +125,12 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
     began = time.monotonic()
     trials = hold_trials(race, side.side, search.strategy(race),
                          schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds,
-                         audit_every=race.audit_every or AUDIT_EVERY)
+                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.memory)
     side.seconds = time.monotonic() - began
     side.placement = trials.placement
     side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
     if trials.finding:
-        _record(race, side, trials, trials.finding)
+        _record(race, search.memory, side, trials, trials.finding)
     else:
         side.proof = trials.strategy.proves()
     if trials.strays:
@@ -142,7 +148,7 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
         doubts.find(race, side, trials.totals, trials.called)
 
 
-def _record(race: Race, side: Side, trials: Trials, finding: Finding) -> None:
+def _record(race: Race, memory: str, side: Side, trials: Trials, finding: Finding) -> None:
     """The failure, as a hit or as a doubt, with its diagram and its schedule."""
     if side.expect != HIT or is_hit(race, side.side, finding):
         side.hits, side.stopped_at_hit = 1, True
@@ -151,19 +157,20 @@ def _record(race: Race, side: Side, trials: Trials, finding: Finding) -> None:
         side.doubts.append(why_not(race, side.side, finding))
     side.failure, side.where = finding.text, trials.where
     if finding.kind is Kind.AUDIT and len(trials.unaudited) > 1:
-        found = _trial_that_broke_it(race, side.side, trials.unaudited)
+        found = _trial_that_broke_it(race, side.side, trials.unaudited, memory)
         if not found:
             side.doubts.append(f"the audit failed after {len(trials.unaudited)} schedules; after none "
                                "of them did it fail when each was held again")
             return
         trials, finding = found, found.finding or finding
         side.failure, side.where = finding.text, trials.where
-    shortest = minimise(race, side.side, trials.record, finding.text)
+    shortest = minimise(race, side.side, trials.record, finding.text, memory)
     side.diagram = drawing(shortest, finding.text)
-    side.schedule = Schedule.of(race, side.side, shortest, finding.text).text
+    side.schedule = Schedule.of(race, side.side, shortest, finding.text, memory=memory).text
 
 
-def _trial_that_broke_it(race: Race, side: str, plans: Sequence[Plan]) -> Trials | None:
+def _trial_that_broke_it(race: Race, side: str, plans: Sequence[Plan],
+                         memory: str) -> Trials | None:
     """The first of these schedules that fails when each is audited; None if none does."""
-    found = hold_trials(race, side, Several(plans), schedules=len(plans))
+    found = hold_trials(race, side, Several(plans), schedules=len(plans), memory=memory)
     return found if found.finding else None

@@ -1,9 +1,10 @@
 """Schedule files: a trial that can be run again, as text.
 
-    kemu schedule 1
+    kemu schedule 2
     race lost-wakeup
     side before
     code 3fa0b1c2d3e4f506
+    memory sc
     choices 1*3 0*5 1
     outcome "the sleeper sleeps, and has work"
     steps
@@ -11,8 +12,8 @@
     ...
 
 ``race`` is what `kemu race` takes: a name, or FILE:NAME.  ``code`` is the hash of the race's
-own code (Race.code_hash).  ``choices``: what was taken at each choice (alternative), ``WHAT*TIMES``.  The
-steps are the record, with which a replay is compared.
+own code (Race.code_hash).  ``memory``: the memory model.  ``choices``: what was taken at each choice
+(alternative), ``WHAT*TIMES``.  The steps are the record, with which a replay is compared.
 
 Locks: none.  Callers: run, replay, cli/replay.
 """
@@ -27,11 +28,12 @@ from kemu import native
 from kemu.errors import UsageError
 from kemu.explore.alternative import parse as alternative
 from kemu.explore.alternative import text_of
+from kemu.explore.plan import MEMORY
 from kemu.explore.record import Record
 from kemu.harness.race import Race
 
-FIRST_LINE = "kemu schedule 1"
-FIELDS = ("race", "side", "code", "choices", "outcome")
+FIRST_LINE = "kemu schedule 2"
+FIELDS = ("race", "side", "code", "memory", "choices", "outcome")
 
 
 @dataclass(frozen=True)
@@ -44,12 +46,14 @@ class Schedule:
     choices: bytes
     outcome: str            # what it hit; "" for nothing
     lines: tuple[str, ...]  # the steps, in words
+    memory: str = "sc"      # the memory model
 
     @classmethod
-    def of(cls, race: Race, side: str, record: Record, outcome: str, what: str = "") -> Schedule:
+    def of(cls, race: Race, side: str, record: Record, outcome: str, what: str = "",
+           memory: str = "sc") -> Schedule:
         """The schedule of a trial of the race."""
         return cls(what or race.name, side, race.code_hash(), record.choices, outcome,
-                   tuple(record.lines))
+                   tuple(record.lines), memory)
 
     @property
     def text(self) -> str:
@@ -57,6 +61,7 @@ class Schedule:
         runs = [(text_of(alt), len(list(run))) for alt, run in groupby(self.choices)]
         choices = " ".join(alt if times == 1 else f"{alt}*{times}" for alt, times in runs)
         return "\n".join([FIRST_LINE, f"race {self.race}", f"side {self.side}", f"code {self.code}",
+                          f"memory {self.memory}",
                           f"choices {choices}", f"outcome {json.dumps(self.outcome)}", "steps",
                           *self.lines, ""])
 
@@ -74,12 +79,14 @@ def parse(text: str, name: str = "the file") -> Schedule:
             raise UsageError(f"{name}, line {number}: {line!r:.60}: one line each of "
                              f"{', '.join(FIELDS)}, then 'steps'")
         found[key] = value
+    if found.get("memory", "sc") not in MEMORY:
+        raise UsageError(f"{name}: memory {found['memory']!r:.60}: one of {', '.join(MEMORY)}")
     missing = [key for key in FIELDS if key not in found]
     if missing:
         raise UsageError(f"{name}: no line {', '.join(missing)}")
     return Schedule(found["race"], found["side"], found["code"],
                     _choices(found["choices"], name), _outcome(found["outcome"], name),
-                    tuple(steps.splitlines()))
+                    tuple(steps.splitlines()), found["memory"])
 
 
 def _choices(text: str, name: str) -> bytes:

@@ -94,21 +94,23 @@ class Pct:
     A bug of depth d (d ordering constraints suffice for it) in n CPUs and k choices is hit
     by each schedule with probability at least 1 / (n k^(d-1)).  k is the largest number of
     choices that any schedule had so far; the first schedule, with no change, gives the
-    first guess.
+    first guess.  Under tso each buffer of stores counts as a CPU.
     """
 
     needs_steps = False
 
-    def __init__(self, seed: int, cpus: int, depth: int) -> None:
-        self.seed, self.cpus, self.depth = seed, cpus, depth
+    def __init__(self, seed: int, cpus: int, depth: int, memory: str = "sc") -> None:
+        self.seed, self.cpus, self.depth, self.memory = seed, cpus, depth, memory
+        self.parties = cpus if memory == "sc" else 2 * cpus
         self.number, self.choices = 0, 1
 
     def next(self) -> Plan | None:
         self.number += 1
         draw = random.Random(f"{self.seed}:{self.number}")
-        order = draw.sample(range(self.cpus), self.cpus)
-        return Plan(rule="pct",
-                    priorities=tuple(native.MAX_CHANGES + 1 + place for place in order),
+        order = draw.sample(range(self.parties), self.parties)
+        priorities = tuple(native.MAX_CHANGES + 1 + place for place in order)
+        buffers = (0,) * (native.ALT_DRAIN - self.cpus) + priorities[self.cpus:]
+        return Plan(rule="pct", priorities=priorities[:self.cpus] + buffers,
                     changes=tuple(draw.randrange(self.choices) for _ in range(self.depth - 1)))
 
     def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
@@ -116,13 +118,16 @@ class Pct:
 
     def chance(self) -> float:
         """Of one schedule to hit a bug of the depth: at least this."""
-        return 1.0 / float(self.cpus * self.choices ** (self.depth - 1))
+        return 1.0 / float(self.parties * self.choices ** (self.depth - 1))
 
     def missed(self) -> float:
         """The probability that all schedules so far have missed such a bug: at most this."""
         return float((1 - self.chance()) ** self.number)
 
     def proves(self) -> str:
-        return (f"a bug of depth {self.depth} in {self.cpus} CPUs and {self.choices} choices is hit "
+        if self.memory == "weak":
+            return ""       # the theorem counts switches between threads, and no load of an older value
+        parties = f"{self.cpus} CPUs" if self.memory == "sc" else f"{self.cpus} CPUs and their buffers"
+        return (f"a bug of depth {self.depth} in {parties} and {self.choices} choices is hit "
                 f"by each schedule with probability {self.chance():.1e} or more: {self.number:,} "
                 f"schedules miss it with probability {self.missed():.2g} or less")

@@ -16,11 +16,11 @@ from __future__ import annotations
 import struct
 
 from kemu import native
-from kemu.explore.plan import MAX_STEPS, RULES, Plan
+from kemu.explore.plan import MAX_STEPS, MEMORY, RULES, Plan
 from kemu.explore.record import Step
 from kemu.memory.views import Header
 
-STEP = struct.Struct("<15q")
+STEP = struct.Struct(f"<{len(Step._fields)}q")
 WORD = struct.Struct("<Q")
 CLOCK_BEGINS_NS = 1_000_000_000     # the same in each trial
 
@@ -34,8 +34,8 @@ def _put(block: bytearray, field: str, *words: int) -> None:
 class Table:
     """The chooser's two blocks in the memory."""
 
-    def __init__(self, memory: native.Memory, base: int, record: int) -> None:
-        self.memory, self.base, self.record = memory, base, record
+    def __init__(self, memory: native.Memory, base: int, record: int, model: str = "sc") -> None:
+        self.memory, self.base, self.record, self.model = memory, base, record, model
         self.skips: list[tuple[int, int]] = []
 
     @classmethod
@@ -66,6 +66,7 @@ class Table:
         _put(block, "nr_planned", len(plan.choices))
         _put(block, "max_steps", MAX_STEPS)
         _put(block, "options", native.CHOOSE_IRQS * plan.irqs | native.CHOOSE_TICKS * plan.ticks)
+        _put(block, "memory", MEMORY[self.model])
         _put(block, "record", self.record)
         _put(block, "start_point", self.memory.symbol("point:start"))
         _put(block, "done_point", self.memory.symbol("point:done"))

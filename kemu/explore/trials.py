@@ -54,7 +54,8 @@ class Trials:
 
 
 def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1,
-                seconds: float = FOREVER, audit_every: int = 1) -> Trials:
+                seconds: float = FOREVER, audit_every: int = 1,
+                memory: str = "sc") -> Trials:
     """Hold the strategy's schedules of one side in a fresh machine, up to the first failure.
 
     ``audit_every``: the machine is audited after so many schedules, and at the end; after
@@ -67,8 +68,8 @@ def hold_trials(race: Race, side: str, strategy: Strategy, *, schedules: int = 1
                  console=partial(print, file=sys.stderr, flush=True),
                  overrides=race.side(side).overrides, carried=race) as machine:
         table = Table.alloc(machine.memory)
-        handle = machine.start(hold_schedules, side, table.base, table.record, strategy, schedules,
-                               seconds, audit_every)
+        handle = machine.start(hold_schedules, side, table.base, table.record, memory, strategy,
+                               schedules, seconds, audit_every)
         where = ""
         try:
             held = handle.result()

@@ -347,6 +347,10 @@ def now_ns() -> int:
     """CLOCK_MONOTONIC, in nanoseconds; under GATE_CONTROL the chooser's clock."""
 def getcpu() -> int:
     """The host core that the thread runs on."""
+def smp_wmb() -> None:
+    """A barrier between the stores before it and those after it."""
+def smp_rmb() -> None:
+    """A barrier between the loads before it and those after it."""
 def smp_mb() -> None:
     """A full barrier."""
 def die_with_parent() -> None:
@@ -487,3 +491,13 @@ OP_START: Final[int]
 OP_RELAX: Final[int]
 OP_IDLE: Final[int]
 OP_IRQ: Final[int]
+OP_FENCE: Final[int]
+OP_DRAIN: Final[int]
+OP_PICK: Final[int]
+WAY_PLAIN: Final[int]
+WAY_LATE: Final[int]
+WAY_OLDER: Final[int]
+WAY_OWN: Final[int]
+MEMORY_SC: Final[int]
+MEMORY_TSO: Final[int]
+MEMORY_WEAK: Final[int]

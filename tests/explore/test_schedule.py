@@ -36,12 +36,15 @@ def test_a_schedule_is_read_as_it_was_written():
     assert parse(schedule.text) == schedule
 
 
+GOOD = "kemu schedule 2\nrace x\nside before\ncode 1\nmemory sc\nchoices 1\noutcome \"\"\nsteps\n"
+
+
 @pytest.mark.parametrize(("line", "said"), [
-    ("kemu schedule 9", "line 1"), ("kemu schedule 1\nrase x", "line 2"),
-    ("kemu schedule 1\nrace x", "no line side"),
-    ("kemu schedule 1\nrace x\nside before\ncode 1\nchoices 99*2\noutcome \"\"\nsteps\n", "99*2"),
-    ("kemu schedule 1\nrace x\nside before\ncode 1\nchoices 1\noutcome x\nsteps\n", "JSON"),
-    ("kemu schedule 1\nrace x\nside before\ncode 1\nchoices 1*999999999\noutcome \"\"\nsteps\n", "32,768"),
+    ("kemu schedule 9", "line 1"), ("kemu schedule 2\nrase x", "line 2"),
+    ("kemu schedule 2\nrace x", "no line side"),
+    (GOOD.replace("choices 1", "choices 99*2"), "99*2"), (GOOD.replace('""', "x"), "JSON"),
+    (GOOD.replace("choices 1", "choices 1*999999999"), "32,768"),
+    (GOOD.replace("memory sc", "memory pso"), "memory 'pso': one of sc, tso, weak"),
 ])
 def test_a_text_that_is_no_schedule_is_refused(line, said):
     """The error names the line, or what is wrong in it."""

@@ -33,6 +33,7 @@ rq->need_resched <- 1 by any CPU under rq->lock, before a kick; 0 by this CPU in
 
 from __future__ import annotations
 
+from kemu.kernel.barrier import smp_load_acquire, smp_mb, smp_rmb, smp_store_release, smp_wmb
 from kemu.kernel.cpumask import cpu_active, cpu_online, cpumask_of, for_each_cpu, online_cpus
 from kemu.kernel.sched.audit import audit
 from kemu.kernel.sched.migration import do_set_cpus_allowed, sched_setaffinity, set_cpus_allowed_ptr
@@ -49,7 +50,7 @@ from kemu.kernel.sched.wait import WaitQueue, wait_event, wait_task_inactive, wa
 from kemu.kernel.sched.wakeup import (select_fallback_rq, try_to_wake_up, wake_up_new_task,
                                       wake_up_process, wake_up_state)
 from kemu.native import (cpu_relax, current, irqs_disabled, local_irq_restore, local_irq_save,
-                         need_resched, preempt_count, preempt_disable, preempt_enable, smp_mb,
+                         need_resched, preempt_count, preempt_disable, preempt_enable,
                          smp_processor_id)
 
 __all__ = [
@@ -61,7 +62,8 @@ __all__ = [
     "online_cpus", "preempt_count", "preempt_disable", "preempt_enable", "sched_set_stop_task",
     "sched_setaffinity", "sched_setscheduler", "schedule", "schedule_timeout",
     "schedule_timeout_uninterruptible", "select_fallback_rq", "set_cpus_allowed_ptr",
-    "set_current_state", "set_special_state", "smp_mb", "smp_processor_id", "task_cpu",
-    "task_curr", "try_to_wake_up", "wait_event", "wait_task_inactive", "waiting", "wake_up",
+    "set_current_state", "set_special_state", "smp_load_acquire", "smp_mb", "smp_processor_id",
+    "smp_rmb", "smp_store_release", "smp_wmb", "task_cpu", "task_curr",
+    "try_to_wake_up", "wait_event", "wait_task_inactive", "waiting", "wake_up",
     "wake_up_new_task", "wake_up_process", "wake_up_state", "yield_",
 ]

@@ -14,6 +14,7 @@
  *	store_release		after everything that precedes
  *	every xchg, cmpxchg, fetch_*	a full barrier on both sides, as in Linux
  *	smp_mb			a full barrier
+ *	smp_wmb, smp_rmb	between stores, between loads
  */
 #ifndef KEMU_ATOMIC_H
 #define KEMU_ATOMIC_H
@@ -25,6 +26,8 @@ static inline u64 load_acquire(const u64 *p)	{ return __atomic_load_n(p, __ATOMI
 static inline void store(u64 *p, u64 v)		{ __atomic_store_n(p, v, __ATOMIC_RELAXED); }
 static inline void store_release(u64 *p, u64 v)	{ __atomic_store_n(p, v, __ATOMIC_RELEASE); }
 static inline void smp_mb(void)			{ __atomic_thread_fence(__ATOMIC_SEQ_CST); }
+static inline void smp_wmb(void)		{ __atomic_thread_fence(__ATOMIC_RELEASE); }
+static inline void smp_rmb(void)		{ __atomic_thread_fence(__ATOMIC_ACQUIRE); }
 
 /* On ARM64 a seq_cst read-modify-write orders only one side: a fence orders the other. */
 #if defined(__x86_64__)

@@ -59,15 +59,21 @@ static u64 take(struct kemu *k, struct kemu_chooser *ch, u64 alt)
 	return which;
 }
 
-/* The CPU that goes on, as chooser.alt says; KEMU_NOBODY if no CPU can. */
-u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
+static bool is_one(const struct kemu_offer *o)
+{
+	return __builtin_popcountll(o->enabled) + __builtin_popcountll(o->due) +
+	       __builtin_popcountll(o->drains) == 1;
+}
+
+/* A CPU that goes on, or a store that reaches memory: chooser.alt.  KEMU_NOBODY if nothing can happen. */
+static u64 choose(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
 	u64 me = (u64)(cpu - k->cpus);
 	struct kemu_offer o = kemu_offer(k, ch);
 
-	while (!(o.enabled | o.due) && (begins(k, ch) || kemu_advance_clock(k, ch)))
+	while (!(o.enabled | o.due | o.drains) && (begins(k, ch) || kemu_advance_clock(k, ch)))
 		o = kemu_offer(k, ch);
-	if (!(o.enabled | o.due))
+	if (!(o.enabled | o.due | o.drains))
 		return KEMU_NOBODY;
 	ch->enabled = o.enabled;
 	ch->due = o.due;
@@ -79,11 +85,40 @@ u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cp
 		return take(k, ch, ALT_CPU + me);
 	if (!ch->phase)
 		return take(k, ch, (u64)__builtin_ctzll(o.enabled));
-	if (!(o.enabled & (o.enabled - 1)) && !(o.due | o.drains))
-		return take(k, ch, (u64)__builtin_ctzll(o.enabled));
+	if (is_one(&o) && !o.due)
+		return take(k, ch, o.enabled ? (u64)__builtin_ctzll(o.enabled) :
+			    ALT_DRAIN + (u64)__builtin_ctzll(o.drains));
 	me = kemu_decide(ch, &o, ch->before);
 	ch->choice = ch->nr_choices++;
 	return take(k, ch, me);
+}
+
+/* The CPU that goes on; KEMU_NOBODY if no CPU can.  Stores that are chosen before reach memory. */
+u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
+{
+	u64 next;
+
+	while ((next = choose(k, ch, cpu)) != KEMU_NOBODY && (ch->alt & ALT_KIND) == ALT_DRAIN)
+		kemu_drain_by_choice(k, ch, next);
+	return next;
+}
+
+/*
+ * Which of so many values: see chooser.h.  The choice of the CPU, if it was one, is recorded first, as
+ * a step of its own that touches nothing.
+ */
+u64 kemu_choose_value(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off, u64 values)
+{
+	struct kemu_offer o = { .values = values < KEMU_MAX_VALUES ? values : KEMU_MAX_VALUES };
+
+	if (ch->choice != KEMU_NO_CHOICE)
+		kemu_record(k, ch, &k->cpus[me], OP_PICK, load(&k->cpus[me].want_task), off, 0);
+	ch->enabled = ch->due = ch->drains = 0;
+	ch->values = o.values;
+	ch->before = me;
+	ch->alt = kemu_decide(ch, &o, me);
+	ch->choice = ch->nr_choices++;
+	return ch->alt - ALT_VALUE;
 }
 
 /* STEP_READS and STEP_WRITES of an operation. */
@@ -92,9 +127,9 @@ static u64 access_of(u64 op)
 	switch (op) {
 	case OP_LOAD: case OP_WAIT: case OP_RELAX: case OP_IDLE: case OP_IRQ:
 		return STEP_READS;
-	case OP_STORE: case OP_UNLOCK: case OP_TURN:
+	case OP_STORE: case OP_UNLOCK: case OP_TURN: case OP_DRAIN:
 		return STEP_WRITES;
-	case OP_POINT: case OP_START:
+	case OP_POINT: case OP_START: case OP_PICK: case OP_FENCE:
 		return 0;
 	default:
 		return STEP_READS | STEP_WRITES;
@@ -102,7 +137,7 @@ static u64 access_of(u64 op)
 }
 
 /* The last step in the record, or NULL. */
-static struct kemu_step *last_step(struct kemu *k, struct kemu_chooser *ch)
+struct kemu_step *kemu_last_step(struct kemu *k, struct kemu_chooser *ch)
 {
 	u64 place = ch->record + (ch->nr_steps - 1) * sizeof(struct kemu_step);
 
@@ -115,7 +150,7 @@ static struct kemu_step *last_step(struct kemu *k, struct kemu_chooser *ch)
 /* The CPU that did the last step comes to its next one: now the word is as the step left it. */
 void kemu_close_step(struct kemu *k, struct kemu_chooser *ch)
 {
-	struct kemu_step *step = ch->open ? last_step(k, ch) : NULL;
+	struct kemu_step *step = ch->open ? kemu_last_step(k, ch) : NULL;
 	u64 *word = step ? kemu_word(k, step->word) : NULL;
 
 	ch->open = 0;
@@ -136,14 +171,16 @@ void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, 
 	ch->last = (u64)(cpu - k->cpus);
 	ch->nr_steps++;
 	ch->open = 1;
-	step = last_step(k, ch);
+	step = kemu_last_step(k, ch);
 	if (!step)
 		return;
 	seen = word && access ? load(word) : 0;
+	if (ch->way == WAY_OLDER || ch->way == WAY_OWN)
+		seen = ch->got;
 	*step = (struct kemu_step) {
 		.op = op, .cpu = ch->last, .task = task, .word = off, .value = value,
 		.seen = seen, .after = seen, .flags = access | load(&cpu->want_flags),
 		.alt = ch->alt, .enabled = ch->enabled, .due = ch->due, .drains = ch->drains,
-		.values = ch->values, .choice = ch->choice, .before = ch->before,
+		.values = ch->values, .way = ch->way, .choice = ch->choice, .before = ch->before,
 	};
 }

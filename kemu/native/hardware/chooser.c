@@ -203,6 +203,8 @@ int kemu_choose(struct kemu_self *s, u64 op, u64 off, u64 value)
 			return status;
 		kemu_close_step(s->k, ch);
 	}
+	if (status >= 0 && ch->memory && ch->phase && !skipped && kemu_controlled(s->k))
+		kemu_order_step(s->k, ch, (u64)(kemu_this_cpu(s) - s->k->cpus), op, off);
 	/* A choice is recorded with the step that followed from it, whatever the step is. */
 	if (status >= 0 && kemu_controlled(s->k) && (!skipped || ch->choice != KEMU_NO_CHOICE))
 		kemu_record(s->k, ch, kemu_this_cpu(s), op, kemu_slot(s->k, s->task), off, value);
@@ -221,6 +223,8 @@ int kemu_choose_at_point(struct kemu_self *s, u64 point)
 	if (starts)
 		store(&s->task->unexplored, 0);
 	status = kemu_choose(s, starts ? OP_START : OP_POINT, point, 0);
+	if (point == ch->done_point && status >= 0)
+		status = kemu_full_barrier(s);	/* until here its last stores are choices */
 	if (point == ch->done_point)
 		store(&s->task->unexplored, 1);
 	return status;
@@ -235,6 +239,7 @@ int kemu_idle_by_choice(struct kemu_self *s, struct kemu_cpu *cpu)
 	if (!ch || !kemu_has_baton(s->k, cpu))
 		return KEMU_OK;
 	kemu_close_step(s->k, ch);
+	kemu_drain_all(s->k, ch, (u64)(cpu - s->k->cpus));
 	next = kemu_choose_cpu(s->k, ch, cpu);
 	if (next == KEMU_NOBODY)
 		return kemu_end_trial(s, ch);

@@ -8,10 +8,12 @@
  *	ALT_IRQ + c	CPU c first takes the interrupts and the reschedule that are due there, and then
  *			announces its step again.  If only a timer that is not due yet remains, the
  *			clock goes forward to that timer first (CHOOSE_TICKS)
- *	ALT_DRAIN + c	a store leaves the store buffer of CPU c, and reaches memory
- *	ALT_VALUE + n	the n-th of several values.  No CPU is chosen here: the CPU that has the
- *			baton needs a value, for example which older value a load returns.  0 is
- *			the value that sequential consistency gives
+ *	ALT_DRAIN + c	a store leaves the store buffer of CPU c, and reaches memory (storebuffer.c)
+ *	ALT_VALUE + n	the n-th of several values.  No CPU is chosen here: the step that was
+ *			chosen before needs a value.  It is which older value a load returns, or
+ *			whether a store goes into the buffer (1), or which of several stores leaves
+ *			the buffer.  0 is what sequential consistency gives, or the first in
+ *			the program
  *
  * What a choice offered, and what was taken, is in these words of the chooser, and then in the
  * record of the step that followed:
@@ -26,8 +28,9 @@
  *	before		the CPU that chose; KEMU_NOBODY at the first choice of a trial
  *
  * A choice is a preemption if ALT_CPU + before was offered and another was taken.  So an
- * interrupt that comes earlier than it must is a preemption, and so is a tick.  A drain
- * and an older value are none: the reader of a record counts them as it sees fit.
+ * interrupt that comes earlier than it must is a preemption, and so is a tick.  The bound of a search
+ * also counts a value other than 0, and a drain at a time at which a CPU could go on (kemu/explore/
+ * alternative.py).
  *
  * An interrupt that is due and not taken by ALT_IRQ is taken where the CPU opens itself to it:
  * when it next turns interrupts or preemption on, waits, or idles (cpu.c).
@@ -46,13 +49,15 @@
 #define ALT_WHICH	63		/* the bits that say which CPU, or which value */
 
 /* The alternatives of a choice. */
-struct kemu_offer { u64 enabled, due, drains; };
+struct kemu_offer { u64 enabled, due, drains, values; };
 
 static inline bool kemu_offers(const struct kemu_offer *o, u64 alt)
 {
 	u64 mask = (alt & ALT_KIND) == ALT_CPU ? o->enabled : (alt & ALT_KIND) == ALT_IRQ ? o->due :
 		   (alt & ALT_KIND) == ALT_DRAIN ? o->drains : 0;
 
+	if (o->values)
+		return alt >= ALT_VALUE && alt - ALT_VALUE < o->values;
 	return mask >> (alt & ALT_WHICH) & 1;
 }
 
@@ -68,6 +73,8 @@ u64 kemu_choose_cpu(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cp
 void kemu_record(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu, u64 op, u64 task,
 		 u64 off, u64 value);
 void kemu_close_step(struct kemu *k, struct kemu_chooser *ch);
+u64 kemu_choose_value(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off, u64 values);
+struct kemu_step *kemu_last_step(struct kemu *k, struct kemu_chooser *ch);
 
 /* enabled.c: what can happen next */
 struct kemu_offer kemu_offer(struct kemu *k, struct kemu_chooser *ch);
@@ -76,6 +83,20 @@ void kemu_let_timer_expire(struct kemu *k, struct kemu_cpu *cpu);
 
 /* rule.c: which of these happens */
 u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *offer, u64 me);
+
+/* storebuffer.c: the memory models */
+u64 kemu_drains(struct kemu *k, struct kemu_chooser *ch);
+u64 kemu_view(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off);
+void kemu_drain_all(struct kemu *k, struct kemu_chooser *ch, u64 me);
+void kemu_drain_by_choice(struct kemu *k, struct kemu_chooser *ch, u64 me);
+void kemu_order_step(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 op, u64 off);
+
+/* history.c: older values */
+void kemu_load_past(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off, bool late);
+void kemu_note_past(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off, u64 value);
+void kemu_note_change(struct kemu *k, struct kemu_chooser *ch, u64 me, u64 off);
+void kemu_raise_floor(struct kemu_chooser *ch, u64 me, u64 time);
+void kemu_forget_past(struct kemu_chooser *ch, u64 me);
 
 /* deadlock.c: no CPU can go on */
 int kemu_stop_hung(struct kemu_self *s, const char *what);

@@ -47,9 +47,9 @@ static bool is_enabled(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu 
 	if (op == OP_TURN)
 		return load(&cpu->want_value);
 	if (op == OP_LOCK)
-		return !word || is_lock_free(k, cpu, load(word));
+		return !word || is_lock_free(k, cpu, kemu_view(k, ch, (u64)(cpu - k->cpus), load(&cpu->want_word)));
 	if (op == OP_WAIT)
-		return !word || load(word) != load(&cpu->want_value) || is_due(k, cpu, false);
+		return !word || kemu_view(k, ch, (u64)(cpu - k->cpus), load(&cpu->want_word)) != load(&cpu->want_value) || is_due(k, cpu, false);
 	if (op == OP_RELAX)
 		return ch->writes != load(&cpu->want_value) || is_due(k, cpu, false);
 	return true;
@@ -61,20 +61,20 @@ static bool is_enabled(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu 
  */
 static bool may_take_early(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 {
-	u64 op = load(&cpu->want), *word = kemu_word(k, load(&cpu->want_word));
+	u64 op = load(&cpu->want), off = load(&cpu->want_word);
 
 	if (!op || op == OP_START || op == OP_TURN || op == OP_POINT ||
 	    !is_due(k, cpu, ch->options & CHOOSE_TICKS))
 		return false;
 	if (op == OP_WAIT)
-		return word && load(word) != load(&cpu->want_value);
+		return kemu_view(k, ch, (u64)(cpu - k->cpus), off) != load(&cpu->want_value);
 	return op != OP_RELAX || ch->writes != load(&cpu->want_value);
 }
 
 /* What can happen next. */
 struct kemu_offer kemu_offer(struct kemu *k, struct kemu_chooser *ch)
 {
-	struct kemu_offer o = { 0 };
+	struct kemu_offer o = { .drains = kemu_drains(k, ch) };
 
 	for (u64 i = 0; i < k->nr_cpus; i++) {
 		if (is_enabled(k, ch, &k->cpus[i]))

@@ -53,6 +53,7 @@ enum kemu_op {
 	OP_LOAD = 1, OP_STORE, OP_XCHG, OP_CMPXCHG, OP_ADD, OP_OR, OP_AND, OP_WAIT, OP_LOCK, OP_UNLOCK,
 	OP_CALL,		/* the beginning of a mechanism of the kernel that is in C */
 	OP_POINT, OP_START, OP_RELAX, OP_IDLE, OP_TURN, OP_IRQ,	/* only the chooser uses these */
+	OP_FENCE, OP_DRAIN, OP_PICK,	/* and these: storebuffer.c */
 };
 
 struct kemu {
@@ -235,6 +236,16 @@ void kemu_record_wakeup(struct kemu_self *s, struct kemu_cpu *cpu);
 /* enabled.c: the time that tasks see */
 u64 kemu_clock(struct kemu *k);
 
+/* storebuffer.c: what a CPU's loads and stores do under a memory model */
+void kemu_put(struct kemu_self *s, struct kemu *k, u64 *word, u64 value, bool release);
+void kemu_put_unlock(struct kemu_self *s, u64 *lock);
+u64 kemu_get(struct kemu_self *s, struct kemu *k, u64 *word, bool acquire);
+u64 kemu_peek(struct kemu_self *s, struct kemu *k, u64 *word);
+int kemu_full_barrier(struct kemu_self *s);
+void kemu_write_barrier(struct kemu_self *s);
+void kemu_read_barrier(struct kemu_self *s);
+void kemu_drain_at_interrupt(struct kemu_self *s);
+
 /* standin.c: turns under control */
 int kemu_take_turn_by_choice(struct kemu_self *s, u64 last);
 bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next);
@@ -268,6 +279,38 @@ static inline int kemu_step(struct kemu_self *s, enum kemu_op op, u64 *word, u64
 	if (!unlikely(load(&s->k->hdr->gate)))
 		return KEMU_OK;
 	return kemu_gate(s, s->k, op, kemu_offset(s->k, word), value);
+}
+
+/* Such a step that stores. */
+static inline int kemu_store_step(struct kemu_self *s, u64 *word, u64 value, bool release)
+{
+	int status = KEMU_OK;
+
+	if (unlikely(load(&s->k->hdr->gate))) {
+		status = kemu_gate(s, s->k, OP_STORE, kemu_offset(s->k, word), value);
+		if (status >= 0)
+			kemu_put(s, s->k, word, value, release);
+	} else if (release) {
+		store_release(word, value);
+	} else {
+		store(word, value);
+	}
+	return status;
+}
+
+/* Such a step that loads. */
+static inline int kemu_load_step(struct kemu_self *s, u64 *word, u64 *value)
+{
+	int status = KEMU_OK;
+
+	if (!unlikely(load(&s->k->hdr->gate))) {
+		*value = load(word);
+		return KEMU_OK;
+	}
+	status = kemu_gate(s, s->k, OP_LOAD, kemu_offset(s->k, word), 0);
+	if (status >= 0)
+		*value = kemu_get(s, s->k, word, false);
+	return status;
 }
 
 #endif

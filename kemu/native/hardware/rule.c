@@ -4,10 +4,13 @@
  * The plan's own choices come first.  When they are used up, or name an alternative that is not
  * offered (chooser.parted_at then says at which choice), one of three rules decides:
  *
- *	RULE_STAY	the CPU that runs, as long as it can; otherwise the next by number
+ *	RULE_STAY	the CPU that runs, as long as it can; otherwise the next by number.  The
+ *			first value
  *	RULE_RANDOM	any alternative, each as likely as the others, from the seed
  *	RULE_PCT	the highest priority.  At each of the planned changes the alternative that
- *			would be taken gets a priority below all others (Burckhardt 2010)
+ *			would be taken gets a priority below all others (Burckhardt 2010).  Of two
+ *			values the second, if the CPU's priority is above that of its buffer: so a
+ *			store stays in the buffer until no CPU of a higher priority can go on
  *
  * Locks: none.  The CPU that has the baton calls this, and writes the chooser's words.
  */
@@ -36,6 +39,8 @@ static u64 next_after(u64 mask, u64 me)
 /* A CPU takes an interrupt early, and a store buffer drains, only if no step can be done. */
 static u64 stay(const struct kemu_offer *o, u64 me)
 {
+	if (o->values)
+		return ALT_VALUE;
 	if (me < KEMU_MAX_CPUS && o->enabled >> me & 1)
 		return ALT_CPU + me;
 	if (o->enabled)
@@ -44,15 +49,24 @@ static u64 stay(const struct kemu_offer *o, u64 me)
 }
 
 /* xorshift64*.  The seed is in the plan, so a plan gives the same schedule each time. */
-static u64 at_random(struct kemu_chooser *ch, const struct kemu_offer *o)
+static u64 draw(struct kemu_chooser *ch, u64 n)
 {
-	u64 x = ch->seed ? ch->seed : 0x9e3779b97f4a7c15ULL, cpus = count(o->enabled), due = count(o->due), n;
+	u64 x = ch->seed ? ch->seed : 0x9e3779b97f4a7c15ULL;
 
 	x ^= x >> 12;
 	x ^= x << 25;
 	x ^= x >> 27;
 	ch->seed = x;
-	n = (x * 0x2545f4914f6cdd1dULL >> 33) % (cpus + due + count(o->drains));
+	return (x * 0x2545f4914f6cdd1dULL >> 33) % n;
+}
+
+static u64 at_random(struct kemu_chooser *ch, const struct kemu_offer *o)
+{
+	u64 cpus = count(o->enabled), due = count(o->due), n;
+
+	if (o->values)
+		return ALT_VALUE + draw(ch, o->values);
+	n = draw(ch, cpus + due + count(o->drains));
 	if (n < cpus)
 		return ALT_CPU + nth_bit(o->enabled, n);
 	n -= cpus;
@@ -79,10 +93,13 @@ static u64 first_by_priority(struct kemu_chooser *ch, const struct kemu_offer *o
 }
 
 /* The n-th change gives the alternative priority n.  All begin above KEMU_MAX_CHANGES, or at 0. */
-static u64 by_priority(struct kemu_chooser *ch, const struct kemu_offer *o)
+static u64 by_priority(struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
 {
-	u64 best = first_by_priority(ch, o);
+	u64 best;
 
+	if (o->values)
+		return ALT_VALUE + (ch->priorities[ALT_CPU + me] > ch->priorities[ALT_DRAIN + me]);
+	best = first_by_priority(ch, o);
 	for (u64 n = 0; n < KEMU_MAX_CHANGES; n++)
 		if (ch->changes[n] == ch->nr_choices) {
 			ch->priorities[best] = n;
@@ -109,5 +126,5 @@ u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
 	}
 	if (ch->rule == RULE_RANDOM)
 		return at_random(ch, o);
-	return ch->rule == RULE_PCT ? by_priority(ch, o) : stay(o, me);
+	return ch->rule == RULE_PCT ? by_priority(ch, o, me) : stay(o, me);
 }

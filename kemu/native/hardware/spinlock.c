@@ -199,7 +199,9 @@ int kemu_unlock(struct kemu_self *s, u64 *lock)
 	struct kemu_task *t = s->task;
 	int status = kemu_step(s, OP_UNLOCK, lock, 0);
 
-	if (status >= 0)
+	if (status >= 0 && unlikely(kemu_controlled(s->k)) && load(lock) == owner_id(s))
+		kemu_put_unlock(s, lock);
+	else if (status >= 0)
 		status = kemu_spin_unlock(lock, owner_id(s));
 	if (unlikely(status < 0))
 		return status;

@@ -15,12 +15,14 @@
 #define KEMU_CHOOSER_FIELDS(F)						\
 	/* The plan.  Written by the referee, before the trial. */	\
 	F(rule) F(seed) F(nr_planned) F(max_steps) F(options)		\
-	F(record) F(start_point) F(done_point)				\
+	F(record) F(start_point) F(done_point) F(memory)		\
 	/* What happened.  Written by the CPU that has the baton. */	\
 	F(phase) F(nr_steps) F(nr_choices) F(writes) F(outcome)		\
 	F(parted_at) F(strays) F(last) F(open)				\
 	/* The present choice: see chooser.h. */			\
-	F(alt) F(enabled) F(due) F(drains) F(values) F(choice) F(before)
+	F(alt) F(enabled) F(due) F(drains) F(values) F(choice) F(before) \
+	/* The memory model: see storebuffer.c and history.c. */	\
+	F(way) F(got) F(got_since) F(nr_past)
 
 /*
  * One step in the record.  chooser.h says what the fields from alt on mean.
@@ -34,6 +36,7 @@
 	F(seen)			/* the word just before the step */	\
 	F(after)		/* the word just after the step */	\
 	F(flags)		/* a set of enum kemu_step_flags */	\
+	F(way)			/* how it was done: an enum kemu_way */	\
 	F(alt) F(enabled) F(due) F(drains) F(values) F(choice) F(before)
 
 /* step.flags */
@@ -52,6 +55,26 @@ enum kemu_alternatives {
 	ALT_VALUE	= 192,		/* + n */
 };
 #define KEMU_MAX_VALUES	62		/* how many values one choice may offer */
+
+/* How a step was done. */
+enum kemu_way {
+	WAY_PLAIN,
+	WAY_LATE,		/* a store that went into the CPU's buffer */
+	WAY_OLDER,		/* a load that read an older value */
+	WAY_OWN,		/* a load that read the CPU's own store, which is in the buffer */
+};
+
+/* chooser.memory: when a CPU sees what another stores (storebuffer.c). */
+enum kemu_memory_model { MEMORY_SC, MEMORY_TSO, MEMORY_WEAK };
+
+#define KEMU_MAX_BUFFERED 8		/* stores in the buffer of a CPU */
+#define KEMU_MAX_PAST	256		/* older values that are kept */
+
+/* A store that has not reached memory.  line: how many smp_wmb() of its CPU came before it. */
+struct kemu_late { u64 word, value, task, line, release; };
+
+/* A value that a word had, and the next one.  passed: the CPUs that may not read it any more. */
+struct kemu_past { u64 word, value, next, passed; };
 
 #define KEMU_MAX_SKIPS	16		/* ranges of words that are not a part of the trial */
 #define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
@@ -82,7 +105,12 @@ struct kemu_chooser {
 	u64 skips[KEMU_MAX_SKIPS][2];		/* from, to */
 	u64 priorities[ALT_VALUE];		/* of each alternative; a higher one goes first */
 	u64 changes[KEMU_MAX_CHANGES];		/* at these choices a priority drops */
+	/* For each CPU: see storebuffer.c and history.c. */
+	u64 nr_late[KEMU_MAX_CPUS], lines[KEMU_MAX_CPUS], floors[KEMU_MAX_CPUS], loaded[KEMU_MAX_CPUS];
 	unsigned char planned[KEMU_MAX_PLANNED];
+	/* A trial begins with all of this unused: nr_late and nr_past say how much of it counts. */
+	struct kemu_late late[KEMU_MAX_CPUS][KEMU_MAX_BUFFERED];
+	struct kemu_past past[KEMU_MAX_PAST];
 };
 
 #endif

@@ -162,7 +162,7 @@ static int wait_by_choice(struct kemu *k, struct kemu_self *s, u64 *word, u64 va
 		return status;
 	}
 	status = kemu_choose(s, OP_WAIT, off, value);
-	return status < 0 || load_acquire(word) != value ? status : KEMU_PENDING;
+	return status < 0 || kemu_peek(s, k, word) != value ? status : KEMU_PENDING;
 }
 
 /*

@@ -22,8 +22,23 @@ static PyObject *py_getcpu(PyObject *module, PyObject *unused)
 
 static PyObject *py_smp_mb(PyObject *module, PyObject *unused)
 {
+	int status = kemu_full_barrier(&kemu_self);
+
 	(void)module, (void)unused;
-	smp_mb();
+	return done(status);
+}
+
+static PyObject *py_smp_wmb(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	kemu_write_barrier(&kemu_self);
+	Py_RETURN_NONE;
+}
+
+static PyObject *py_smp_rmb(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	kemu_read_barrier(&kemu_self);
 	Py_RETURN_NONE;
 }
 
@@ -90,6 +105,8 @@ PyMethodDef host_functions[] = {
 	       "CLOCK_MONOTONIC, in nanoseconds; under GATE_CONTROL the chooser's clock."),
 	NOARGS("getcpu", py_getcpu, "The host core that the thread runs on."),
 	NOARGS("smp_mb", py_smp_mb, "A full barrier."),
+	NOARGS("smp_wmb", py_smp_wmb, "A barrier between the stores before it and those after it."),
+	NOARGS("smp_rmb", py_smp_rmb, "A barrier between the loads before it and those after it."),
 	NOARGS("die_with_parent", py_die_with_parent,
 	       "Have the host send SIGKILL when the parent's thread ends."),
 	FAST("handover", py_handover, "core_a, core_b, n, budget_ns, sleeping",

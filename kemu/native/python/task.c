@@ -60,6 +60,8 @@ static bool take_irq(struct kemu_cpu *cpu)
 	PyObject *memory = Py_NewRef((PyObject *)self_memory);	/* the vector may leave() */
 	bool ok;
 
+	if (unlikely(kemu_controlled(kemu_self.k)))
+		kemu_drain_at_interrupt(&kemu_self);
 	store(&cpu->irqs_off, 1);
 	store(&t->preempt_count, t->preempt_count + KEMU_HARDIRQ_OFFSET);
 	ok = call(irq_vector);

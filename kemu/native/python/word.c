@@ -33,25 +33,54 @@ static PyObject *announce(Word *w, u64 result)
 	return from_word(result);
 }
 
+/* Something is armed: passes the gate, then loads as the memory model says. */
+static __attribute__((noinline)) bool load_at_gate(Word *w, u64 mask, bool acquire, u64 *v)
+{
+	if (word_gate(w, OP_LOAD, mask) < 0)
+		return false;
+	*v = kemu_get(&kemu_self, &w->memory->k, w->p, acquire);
+	return true;
+}
+
+/* The same for a store. */
+static __attribute__((noinline)) bool store_at_gate(Word *w, u64 v, bool release)
+{
+	if (word_gate(w, OP_STORE, v) < 0)
+		return false;
+	kemu_put(&kemu_self, &w->memory->k, w->p, v, release);
+	return true;
+}
+
 static PyObject *Word_load(Word *w, PyObject *unused)
 {
+	u64 v;
+
 	(void)unused;
-	return pass_gate(w, OP_LOAD, 0) ? from_word(load(w->p)) : NULL;
+	if (unlikely(load(&w->hdr->gate)))
+		return load_at_gate(w, 0, false, &v) ? from_word(v) : NULL;
+	return from_word(load(w->p));
 }
 
 static PyObject *Word_load_acquire(Word *w, PyObject *unused)
 {
+	u64 v;
+
 	(void)unused;
-	return pass_gate(w, OP_LOAD, 0) ? from_word(load_acquire(w->p)) : NULL;
+	if (unlikely(load(&w->hdr->gate)))
+		return load_at_gate(w, 0, true, &v) ? from_word(v) : NULL;
+	return from_word(load_acquire(w->p));
 }
 
 static PyObject *Word_store(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !pass_gate(w, OP_STORE, v))
+	if (!as_word(arg, &v))
 		return NULL;
-	store(w->p, v);
+	if (!unlikely(load(&w->hdr->gate)))
+		store(w->p, v);
+	else if (!store_at_gate(w, v, false))
+		return NULL;
 	changed(w);
 	Py_RETURN_NONE;
 }
@@ -60,9 +89,12 @@ static PyObject *Word_store_release(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !pass_gate(w, OP_STORE, v))
+	if (!as_word(arg, &v))
 		return NULL;
-	store_release(w->p, v);
+	if (!unlikely(load(&w->hdr->gate)))
+		store_release(w->p, v);
+	else if (!store_at_gate(w, v, true))
+		return NULL;
 	changed(w);
 	Py_RETURN_NONE;
 }
@@ -91,35 +123,35 @@ static PyObject *Word_add(Word *w, PyObject *arg)
 }
 
 /* inc(), dec(): for a counter that a lock guards.  Cheaper than add(), and not a barrier. */
+static PyObject *add_plainly(Word *w, u64 by)
+{
+	if (!unlikely(load(&w->hdr->gate)))
+		store(w->p, load(w->p) + by);
+	else if (!store_at_gate(w, kemu_peek(&kemu_self, &w->memory->k, w->p) + by, false))
+		return NULL;
+	Py_RETURN_NONE;
+}
+
 static PyObject *Word_inc(Word *w, PyObject *unused)
 {
-	u64 v = load(w->p) + 1;
-
 	(void)unused;
-	if (!pass_gate(w, OP_STORE, v))
-		return NULL;
-	store(w->p, v);
-	Py_RETURN_NONE;
+	return add_plainly(w, 1);
 }
 
 static PyObject *Word_dec(Word *w, PyObject *unused)
 {
-	u64 v = load(w->p) - 1;
-
 	(void)unused;
-	if (!pass_gate(w, OP_STORE, v))
-		return NULL;
-	store(w->p, v);
-	Py_RETURN_NONE;
+	return add_plainly(w, ~0ULL);
 }
 
 static PyObject *Word_inc_not_zero(Word *w, PyObject *unused)
 {
-	u64 old, seen = load(w->p);
+	u64 old, seen;
 
 	(void)unused;
 	if (!pass_gate(w, OP_ADD, 1))
 		return NULL;
+	seen = load(w->p);
 	do {
 		old = seen;
 		if ((s64)old <= 0)
@@ -159,9 +191,13 @@ static bool as_bit(PyObject *arg, u64 *mask)
 
 static PyObject *Word_test_bit(Word *w, PyObject *arg)
 {
-	u64 m;
+	u64 m, v;
 
-	return as_bit(arg, &m) && pass_gate(w, OP_LOAD, m) ? PyBool_FromLong(!!(load(w->p) & m)) : NULL;
+	if (!as_bit(arg, &m))
+		return NULL;
+	if (unlikely(load(&w->hdr->gate)))
+		return load_at_gate(w, m, false, &v) ? PyBool_FromLong(!!(v & m)) : NULL;
+	return PyBool_FromLong(!!(load(w->p) & m));
 }
 
 static PyObject *Word_set_bit(Word *w, PyObject *arg)
@@ -224,7 +260,7 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 		if (status == KEMU_PENDING ? !take_pending() : PyErr_CheckSignals())
 			return NULL;
 	}
-	return from_word(load(w->p));
+	return from_word(kemu_peek(&kemu_self, k, w->p));
 }
 
 /* relax_while(value): as cpu_relax(); it ends early when the word changes. */
@@ -238,7 +274,7 @@ static PyObject *Word_relax_while(Word *w, PyObject *arg)
 		return fail(KEMU_RANGE);
 	if (kemu_self.reschedules)
 		kemu_deliver_kicks(&kemu_self);
-	if (load_acquire(w->p) == v && !is_due())
+	if (kemu_peek(&kemu_self, kemu_self.k, w->p) == v && !is_due())
 		kemu_relax_while(&kemu_self, w->p, v);
 	return then_pending();
 }
