@@ -21,7 +21,9 @@
  * When a task blocks and nothing else can run, the task's own thread runs as swapper
  * (idle_in_place), and swapper's thread sleeps on.  All other CPUs see that swapper runs.  If
  * the task's turn comes on this CPU, no thread has to be switched.  If it comes on another CPU,
- * swapper's own thread takes the duty over (kemu_resign()).
+ * swapper's own thread takes the duty over (kemu_resign()).  That CPU cannot wait for it with its
+ * rq_lock held, since the stand-in may be in an interrupt that wants the lock.  There the task
+ * that goes unlocks rq_lock and stores its own on_cpu = 0 (leave_to_stand_in()).
  *
  * The thread of a dead task does not wait for a turn, because another task may soon have its
  * slot.  The task that comes next gets the slot (dead: the slot plus one), and frees it.
@@ -40,6 +42,12 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 
 	if (last == KEMU_TURN_IDLE)	/* a stand-in resigned: it had finished, and held no lock */
 		return KEMU_OK;
+	if (last >= KEMU_TURN_FINISHED) {
+		store(&s->task->preempt_count, s->task->preempt_count - 1);
+		kemu_irq_put(s, 0);
+		*dead = last - KEMU_TURN_FINISHED;
+		return kemu_take_due(s);
+	}
 	if (last > KEMU_TURN_IDLE)	/* the task has a thread elsewhere now */
 		return KEMU_ENDS;
 	status = kemu_step(s, OP_STORE, &prev->on_cpu, 0);
@@ -91,6 +99,30 @@ static int idle_in_place(struct kemu_self *s, u64 *dead)
 	return status;
 }
 
+/*
+ * Runs next, whose thread stands in for another CPU's swapper.  As a task that holds the lock
+ * does when it is switched out, prev keeps a preempt_count of 2.  A dead task is freed by next.
+ */
+static int leave_to_stand_in(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next, u64 *dead)
+{
+	struct kemu_task *prev = s->task;
+	bool died = load(&prev->state) == TASK_DEAD;
+	int status = kemu_step(s, OP_STORE, &prev->on_cpu, 0);
+	u64 last = 0;
+
+	if (status >= 0)
+		status = kemu_unlock(s, &cpu->rq_lock);
+	if (status < 0)
+		return status;
+	store(&prev->preempt_count, prev->preempt_count + 1);
+	if (died) {
+		kemu_switch_away_to_stand_in(s, cpu, next);
+		return KEMU_ENDS;
+	}
+	status = kemu_switch_to_stand_in(s, cpu, next, &last);
+	return status < 0 ? status : kemu_finish_switch(s, last, dead);
+}
+
 /* Runs next; returns when it is the calling thread's turn again, maybe on another CPU. */
 static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next,
 			  u64 *dead)
@@ -102,6 +134,8 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 	if (status < 0)
 		return status;
 	store(&next->on_cpu, 1);
+	if (unlikely(kemu_stands_in(s, next)))
+		return leave_to_stand_in(s, cpu, next, dead);
 	if (load(&prev->state) == TASK_DEAD) {
 		kemu_switch_away(s, next);
 		return KEMU_ENDS;

@@ -21,6 +21,13 @@
  * (kemu_stand_in()).  Waking it again then costs no switch of threads.  If its turn comes on
  * another CPU, it first hands the idle duty to swapper's own thread (kemu_resign()).
  *
+ * Before it resigns, it may be in an interrupt of the CPU where it stands in, and wait for a
+ * rq_lock there.  So a CPU that gives such a thread its turn must not keep its own rq_lock until
+ * the turn is taken: the task that goes finishes the switch (kemu_switch_to_stand_in()).
+ *
+ *	task.stands_in	<- 1 before the task's on_cpu is 0, and so before it can be woken; 0 when
+ *			   it has its turn.  An old 1 does no harm: every turn may be given so
+ *
  * Locks: rq_lock in the switches.  Callers: kernel/sched/schedule.c; the waits.
  */
 #include "hardware.h"
@@ -80,6 +87,7 @@ static int take_turn(struct kemu_self *s, u64 *last)
 {
 	*last = load_acquire(&s->thread->turn) - 1;
 	store(&s->thread->turn, 0);
+	store(&s->thread->stands_in, 0);
 	s->task = s->thread;
 	return kemu_controlled(s->k) ? kemu_take_turn_by_choice(s, *last) : KEMU_OK;
 }
@@ -120,23 +128,23 @@ static void hand_lock(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_tas
 	next->locks++;
 }
 
-/* Runs next here; returns when it is this thread's turn again.  Caller holds rq_lock. */
-int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
+/*
+ * Gives next the turn, and sleeps until it is this thread's turn again.  gone: the task that went, if
+ * it has finished the switch; from here on another CPU may run it, and then its turn is there already.
+ */
+static int pass_turn(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next, u64 turn,
+		     struct kemu_task *gone, u64 *last)
 {
-	struct kemu_cpu *cpu = kemu_this_cpu(s);
-	u64 from = kemu_slot(s->k, s->task);
-	bool busy;
+	bool busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
 	void *host;
 	int status;
 
-	hand_lock(s, cpu, next);
-	if (next == s->thread) {		/* the stand-in was woken */
-		s->task = next;
-		*last = from;
-		return KEMU_OK;
+	give_turn(cpu, next, turn);
+	if (gone) {
+		store_release(&gone->on_cpu, 0);
+		if (unlikely(load(&s->k->hdr->watchers)))
+			kemu_changed(s->k, &gone->on_cpu);
 	}
-	busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
-	give_turn(cpu, next, from + 1);
 	host = kemu_begin_wait();
 	kemu_notify(&next->bell);
 	if (busy)
@@ -146,21 +154,67 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 	return status == KEMU_OK ? take_turn(s, last) : status;
 }
 
-/* The last switch of a dead task: as soon as next runs, a new task may get the slot. */
-void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
+/* Runs next here; returns when it is this thread's turn again.  Caller holds rq_lock. */
+int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 {
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	u64 from = kemu_slot(s->k, s->task);
-	bool busy;
 
-	kemu_deliver_kicks(s);
 	hand_lock(s, cpu, next);
-	busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
-	give_turn(cpu, next, from + 1);
+	if (next == s->thread) {		/* the stand-in was woken */
+		s->task = next;
+		store(&next->stands_in, 0);
+		*last = from;
+		return KEMU_OK;
+	}
+	return pass_turn(s, cpu, next, from + 1, NULL, last);
+}
+
+/* Whether next's thread may be running as swapper.  Not on this CPU. */
+bool kemu_stands_in(struct kemu_self *s, struct kemu_task *next)
+{
+	return next != s->thread && load(&next->stands_in);
+}
+
+/*
+ * As kemu_switch_to(), for a thread that stands in elsewhere.  The caller has unlocked rq_lock.
+ * Interrupts stay off on this CPU, which no thread runs, until next has its turn.
+ */
+int kemu_switch_to_stand_in(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next, u64 *last)
+{
+	return pass_turn(s, cpu, next, KEMU_TURN_FINISHED + 1, s->task, last);
+}
+
+/* A dead task gives the last turn.  As soon as next has it, a new task may get the slot. */
+static void give_last_turn(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next, u64 turn)
+{
+	bool busy = kemu_controlled(s->k) && kemu_is_busy_elsewhere(s, cpu, next);
+
+	give_turn(cpu, next, turn);
 	kemu_notify(&next->bell);
 	if (busy)
 		kemu_let_others_go_on(s, cpu);
 	s->task = s->thread = NULL;
+}
+
+/* The last switch of a dead task.  Caller holds rq_lock. */
+void kemu_switch_away(struct kemu_self *s, struct kemu_task *next)
+{
+	struct kemu_cpu *cpu = kemu_this_cpu(s);
+	u64 from = kemu_slot(s->k, s->task);
+
+	kemu_deliver_kicks(s);
+	hand_lock(s, cpu, next);
+	give_last_turn(s, cpu, next, from + 1);
+}
+
+/* As kemu_switch_away(), for a thread that stands in elsewhere.  The caller has unlocked rq_lock. */
+void kemu_switch_away_to_stand_in(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next)
+{
+	u64 from = kemu_slot(s->k, s->task);
+
+	store_release(&s->task->on_cpu, 0);
+	give_last_turn(s, cpu, next, KEMU_TURN_FINISHED + from + 2);
 }
 
 /* From here on the thread runs as swapper.  The runqueue names swapper already. */
@@ -170,6 +224,7 @@ void kemu_stand_in(struct kemu_self *s)
 	struct kemu_task *swapper = kemu_task_at(s->k, cpu->idle);
 
 	hand_lock(s, cpu, swapper);
+	store(&s->thread->stands_in, 1);
 	s->task = swapper;
 }
 

@@ -166,6 +166,9 @@ void kemu_raw_unlock(u64 *lock);
 struct kemu_cpu *kemu_this_cpu(struct kemu_self *s);
 int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last);
 void kemu_switch_away(struct kemu_self *s, struct kemu_task *next);
+bool kemu_stands_in(struct kemu_self *s, struct kemu_task *next);
+int kemu_switch_to_stand_in(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next, u64 *last);
+void kemu_switch_away_to_stand_in(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next);
 int kemu_wait_turn(struct kemu_self *s, u64 *last);
 void kemu_stand_in(struct kemu_self *s);
 int kemu_resign(struct kemu_self *s, u64 *last);
@@ -189,6 +192,8 @@ enum kemu_why { WHY_RESCHED = 1, WHY_IRQ = 2, WHY_TURN = 4 };
 #define KEMU_TURN_IDLE	(1ULL << 32)
 /* A turn that ends the thread, because another process has the task. */
 #define KEMU_TURN_REHOME (1ULL << 33)
+/* Plus 1 + the slot of a dead task to free, if there is one: the task that went has finished the switch. */
+#define KEMU_TURN_FINISHED (1ULL << 34)
 #define KEMU_NEVER	(~0ULL >> 1)
 
 /* list.c: circular lists of offsets */

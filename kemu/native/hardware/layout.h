@@ -235,6 +235,7 @@ enum kemu_hold_state {
 	/* The thread sleeps on bell; the CPU that switches to the task writes turn. */		\
 	L(bell)			/* an enum kemu_bell */						\
 	F(turn)			/* 1 + the slot of the task that ran before; 0: it is not this task's turn */ \
+	F(stands_in)		/* 1: the thread may be running as swapper; by the thread (cpu.c) */ \
 	/* Written by the thread while it waits for a word to change (watch.c, spinlock.c). */	\
 	F(watching)		/* the offset of the word; 0: none */				\
 	F(watch_as)		/* the owner that the lock is to have; 0: the word is not a lock */ \

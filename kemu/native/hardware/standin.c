@@ -71,7 +71,7 @@ int kemu_take_turn_by_choice(struct kemu_self *s, u64 last)
 	struct kemu_cpu *cpu = kemu_this_cpu(s);
 	int status;
 
-	if (last > KEMU_TURN_IDLE)
+	if (last > KEMU_TURN_IDLE && last < KEMU_TURN_FINISHED)
 		return KEMU_OK;		/* the thread ends */
 	status = kemu_await_baton(s);
 	if (load(&cpu->want) == OP_TURN)
