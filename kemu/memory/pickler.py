@@ -21,8 +21,9 @@ import os
 import site
 import sys
 import sysconfig
-from types import FunctionType, ModuleType
-from typing import Any, TypeVar
+from collections import ChainMap
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, ClassVar, TypeVar
 
 import cloudpickle  # type: ignore[import-untyped]
 from cloudpickle import cloudpickle as reducers
@@ -35,6 +36,7 @@ def _installed_places() -> tuple[str, ...]:
 
 
 _PLACES = _installed_places()
+CO_FILENAME = 10        # of the arguments of CodeType(), since Python 3.11
 
 
 @functools.cache
@@ -60,8 +62,16 @@ def _is_found_at_user(thing: Any) -> bool:
     return found is not None and _is_of_user(found[0].__name__)
 
 
+def _code_with_its_file(code: CodeType) -> tuple[Any, ...]:
+    """cloudpickle 3.1.3 leaves the file's name out.  Reports name lines of the user's files by it."""
+    make, arguments = reducers._code_reduce(code)
+    return make, (*arguments[:CO_FILENAME], code.co_filename, *arguments[CO_FILENAME + 1:])
+
+
 class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """cloudpickle's pickler, but what the user's modules hold travels by value."""
+
+    dispatch_table: ClassVar = ChainMap({CodeType: _code_with_its_file}, cloudpickle.Pickler.dispatch_table)
 
     def reducer_override(self, thing: Any) -> Any:
         """How to pickle the object; NotImplemented where pickle's own way will do."""

@@ -153,3 +153,12 @@ def test_module_of_a_package_without_a_file(elsewhere, monkeypatch):
 def test_installed(thing):
     """What every process can import travels by name."""
     assert len(functions.dumps(thing)) < 100
+
+
+def file_of_the_code() -> str:
+    return file_of_the_code.__code__.co_filename
+
+
+def test_code_keeps_the_name_of_its_file(machine):
+    """Reports name lines of the user's files.  cloudpickle 3.1.3 leaves the file's name out."""
+    assert machine(1).run(file_of_the_code) == __file__
