@@ -31,15 +31,24 @@ def find(race: Race, side: Side, totals: Totals, called: dict[str, int]) -> None
         found += _doubts_of_holds(race, side, totals)
         side.holds = list(_told_holds(race, side, totals))
     found += _doubts_of_witnesses(race, side, totals)
+    side.turns, side.turns_allowed = totals.turns, race.turns_allowed
     if (race.invariants or race.postconditions) and not totals.asserted and not side.hits:
         found.append("no invariant was ever evaluated")
     if side.expect == HIT and not side.hits and side.how != "forced" and not side.doubts:
         found.append("it never hit: give it more time, or --how forced")
     if not side.witnessed and not found:
-        found.append("no trial ran as the script says" if side.how == "forced" and
-                     (totals.met or any(totals.seen)) else "the sides never met in the window")
+        found.append(_why_none_counts(race, side, totals))
     side.doubts = list(dict.fromkeys(found))
     side.notes += list(_notes(side))
+
+
+def _why_none_counts(race: Race, side: Side, totals: Totals) -> str:
+    if side.how == "forced" and (totals.met or any(totals.seen)):
+        return "no trial ran as the script says"
+    if totals.turns and not race.turns_allowed and (totals.met or any(totals.seen)):
+        return ("in each trial that would count, tasks took turns at one interpreter: give each a home of "
+                "its own, kthread_create_on_node(home=), or say race.takes_turns(why)")
+    return "the sides never met in the window"
 
 
 def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str]:

@@ -10,6 +10,7 @@
     @race.postcondition             what an operation promised: must hold on every side
     race.asleep(actor)              the hit: that actor sleeps for ever
     race.witness("name", "...")     what a trial must have shown in order to count
+    race.takes_turns("...")         why tasks of one process may run at once in it
     race.force(hold=..., at=..., until=...)
 
 See the README for a whole one.  A race object runs nothing itself: runner boots machines
@@ -89,6 +90,7 @@ class Race:
         self.setups: list[Step] = []
         self.prepares: list[Step] = []
         self.concludes: list[Step] = []
+        self.turns_allowed = ""                 # why a trial counts in which tasks took turns
         self._sides = {BEFORE: Variant(BEFORE, HIT, expects, origin),
                        AFTER: Variant(AFTER, CLEAN)}
 
@@ -231,6 +233,17 @@ class Race:
     def witnesses_of(self, side: str) -> list[Witness]:
         """The witnesses that a trial of that side needs."""
         return [one for one in self.witnesses if not one.sides or side in one.sides]
+
+    def takes_turns(self, why: str) -> None:
+        """Count trials in which two tasks of one process ran at once and took turns at its interpreter.
+
+        By default such a trial counts only if it is forced, because its tasks did not run in
+        parallel.  First try to give each task a home of its own: kthread_create_on_node(home=).
+        ``why``: the reason, for the table.  Raises UsageError if it is not a text.
+        """
+        if not isinstance(why, str) or not why:
+            raise refuse("why", why, f"for race {self.name}, why its tasks must take turns")
+        self.turns_allowed = why
 
     # -- the script ----------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
 from kemu.memory import current_memory
 from kemu.memory.cleared import ClearedVariables
-from kemu.memory.views import Header
+from kemu.memory.views import Header, took_turns
 from kemu.native import now_ns
 
 AUDIT_EVERY = 10        # trials that are not forced, between two audits
@@ -71,6 +71,7 @@ class Referee:
         for word in (words.done, words.windows, words.inside, words.met, words.seen):
             word.store(0)
         self.steer()
+        words.turns.store(took_turns(self.memory))
         self.counters.trials.add(1)
         for state in self.states[:len(self.race.actors)]:
             complete(state.go)

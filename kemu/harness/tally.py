@@ -21,8 +21,9 @@ from kemu.harness import script
 from kemu.harness.race import MAX_WITNESSES, Race
 from kemu.harness.script import Ended
 from kemu.harness.trial import TrialWords
-from kemu.memory import points
+from kemu.memory import current_memory, points
 from kemu.memory.struct import PerCPU, Word, Words
+from kemu.memory.views import took_turns
 
 
 class Counters(PerCPU, keep=True):
@@ -37,6 +38,7 @@ class Counters(PerCPU, keep=True):
     ended = Words(native.MAX_HOLDS * len(Ended))        # for each hold, how often it ended how
     passed = Words(native.MAX_HOLDS)                    # trials in which its until was passed
     met = Word()            # trials in which windows met, of a race without witnesses
+    turns = Word()          # trials in which tasks took turns at one interpreter
     ending = Word()         # set by the controller: the trial under way is the last
 
 
@@ -44,7 +46,7 @@ class Totals:
     """The counts of all machines of a side.  Only the controller has them."""
 
     def __init__(self, race: Race) -> None:
-        self.asserted = self.met = 0
+        self.asserted = self.met = self.turns = 0
         self.seen = [0] * len(race.witnesses)
         self.ended = [[0] * len(Ended) for _ in race.holds]
         self.passed = [0] * len(race.holds)
@@ -53,6 +55,7 @@ class Totals:
         """Add the counts of a machine that has ended."""
         self.asserted += counters.asserted.load()
         self.met += counters.met.load()
+        self.turns += counters.turns.load()
         self.seen = [old + word.load() for old, word in zip(self.seen, counters.seen)]  # noqa: B905
         for number, ended in enumerate(self.ended):
             self.passed[number] += counters.passed[number].load()
@@ -63,6 +66,7 @@ class Totals:
         """Add the totals of another run of this side."""
         self.asserted += other.asserted
         self.met += other.met
+        self.turns += other.turns
         self.seen = [mine + its for mine, its in zip(self.seen, other.seen, strict=True)]
         self.passed = [mine + its for mine, its in zip(self.passed, other.passed, strict=True)]
         self.ended = [[mine + its for mine, its in zip(*both, strict=True)]
@@ -80,7 +84,8 @@ def close_trial(race: Race, side: str, places: Sequence[points.Hold], hit: bool)
     counters.closed.store(counters.trials.load())
     witnessed = _count_witnesses(race, side, counters, words)
     as_said = _count_holds(race, side, places, counters, words.number.load())
-    if hit or (witnessed and as_said):
+    parallel = _count_turns(counters, words) or bool(places) or bool(race.turns_allowed)
+    if hit or (witnessed and as_said and parallel):
         counters.counted.add(1)
 
 
@@ -107,6 +112,13 @@ def _windows_met(words: TrialWords) -> bool:
     """
     windows = words.windows.load()
     return bool(words.met.load() or (windows and not windows & (windows - 1)))
+
+
+def _count_turns(counters: Counters, words: TrialWords) -> bool:
+    """Whether all tasks of the trial that ran at once ran in parallel."""
+    parallel = took_turns(current_memory.get()) == words.turns.load()
+    counters.turns.add(int(not parallel))
+    return parallel
 
 
 def _count_holds(race: Race, side: str, places: Sequence[points.Hold], counters: Counters,

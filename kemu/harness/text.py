@@ -101,8 +101,17 @@ def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
         yield f"{side.side}: {side.machines} machines ran side by side, with seeds from {outcome.seed} on"
     for witness, meaning in side.meanings.items():
         yield f"{side.side}: {witness}: {side.seen[witness]:,} of {side.trials:,} trials: {meaning}"
+    if side.turns:
+        yield (f"{side.side}: took turns: {side.turns:,} of {side.trials:,} trials: two tasks of one "
+               f"process ran at once, and took turns at its interpreter; {_counted(side)}")
     if unknown or side.verdict.value == "MISSED":
         for hold in side.holds:
             yield f"{side.side}: {hold}"
     if side.clean:
         yield f"{side.side}: {side.bound()}{outcome.told_apart(side)}"
+
+
+def _counted(side: Side) -> str:
+    if side.how == "forced":
+        return "a forced trial counts all the same"
+    return f"they count, because {side.turns_allowed}" if side.turns_allowed else "they do not count"

@@ -19,6 +19,7 @@ its end too, and a trial that loses a wake-up ends at once, without a time-out.
     TrialWords.inside   <- a bit for each task in its window
     TrialWords.met      <- 1 once two tasks were inside together
     TrialWords.seen     <- a bit for each witness: by the task that saw it
+    TrialWords.turns    <- how often tasks had taken turns when the trial began: by the referee
 
 Linux: none; kemu's own.
 Locks: none.  Callers: race files; referee and tally.
@@ -55,6 +56,7 @@ class TrialWords(PerCPU, keep=True):
     inside = Word()
     met = Word()
     seen = Word()
+    turns = Word()
     over = Embedded(Completion)
 
 

@@ -8,7 +8,10 @@ clean.  The row of a side says:
                 a witness is a state that the race declares to be the dangerous one.  In a race
                 that declares none, two windows were open together.  A forced trial counts only
                 if, besides, each hold of the script did its part: the task was held at its
-                point.  A trial that hits counts
+                point.  Any other trial counts only if, besides, its tasks did not take turns.
+                A trial that hits counts
+    took turns  trials in which two tasks of one process ran at once on two cores, and so took
+                turns at its interpreter.  A race may say why these trials count all the same
     audited     audits of the machine: the invariants S1 to S84 that hold at rest
     hits        trials that ended in the failure that the race names: the text of a panic, an
                 invariant of the race, or an actor whose sleep never ends.  On a side that is
@@ -91,6 +94,8 @@ class Side:
     seen: dict[str, int] = field(default_factory=dict)  # trials in which each witness was seen
     holds: list[str] = field(default_factory=list)      # how each hold ended, and how often
     meanings: dict[str, str] = field(default_factory=dict)     # what each witness stands for
+    turns: int = 0                      # trials in which tasks took turns at one interpreter
+    turns_allowed: str = ""             # why these trials count; "": they do not, unless forced
     diagram: str = ""                   # of the first hit
     failure: str = ""                   # what the first failure said
     where: str = ""                     # in which line, if it was an exception
@@ -142,7 +147,7 @@ class Side:
                 "low": self.low, "high": self.high,
                 "seconds": round(self.seconds, 3), "seconds_to_hit": self.seconds_to_hit,
                 "verdict": self.verdict.value, "doubts": self.doubts, "notes": self.notes,
-                "witnesses": self.seen, "holds": self.holds}
+                "witnesses": self.seen, "took_turns": self.turns, "holds": self.holds}
 
     def __repr__(self) -> str:
         return (f"<Side {self.side}, {self.how}: {self.verdict.value}, {self.hits:,} hits in "

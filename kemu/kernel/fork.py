@@ -9,6 +9,7 @@ waiting.  A thread cannot change its process.  A task that has not run its funct
 be given a new home, and a new thread there (rehome()).  So can a task that begins its
 function again (start_over()).
 
+    home.homes     <- how many tasks live there: by each CPU that makes, frees or moves one
     home.births    <- a stack of slots: any CPU pushes (cmpxchg); the main thread of the home
                       process takes the whole stack, and starts the threads
     task.usage     <- references: 1 for the scheduler, until the task is dead and off its
@@ -49,7 +50,7 @@ def copy_process(entry: Callable[[Task], None], argument: int, comm: str, *, hom
     p = system.tasks.at(system.memory.task_alloc())
     p.pid.store(system.header.next_pid.add(1) - 1)
     p.set_comm(comm)
-    p.home.store(home)
+    _live_at(p, home)
     p.cpu.store(home)
     p.fn.store(published)
     p.arg.store(argument)
@@ -60,6 +61,18 @@ def copy_process(entry: Callable[[Task], None], argument: int, comm: str, *, hom
     p.preempt_count.store(FORK_PREEMPT_COUNT)
     _bear(p, home)
     return p
+
+
+def _live_at(p: Task, home: int) -> None:
+    """Make that CPU the home of p, which has none."""
+    p.home.store(home)
+    runqueues[home].homes.add(1)
+
+
+def _move_to(p: Task, home: int) -> None:
+    """Make that CPU the home of p, and no longer the one that was."""
+    runqueues[p.home.load()].homes.add(-1)
+    _live_at(p, home)
 
 
 def _bear(p: Task, home: int) -> None:
@@ -81,7 +94,7 @@ def rehome(p: Task, home: int) -> None:
     The old thread's next turn ends that thread (schedule.ThreadEnds).  The new thread enters the
     task's entry function again, which sees PF_REHOMED.  May spin.
     """
-    p.home.store(home)
+    _move_to(p, home)
     p.flags.fetch_or(PF_REHOMED)
     p.turn.store_release(TURN_REHOME)
     system.memory.notify_task(p.slot)
@@ -129,6 +142,7 @@ def put_task_struct(p: Task) -> None:
         BUG(f"{p}: more references dropped than taken")
     if not left:
         wiring.freed_task(p)
+        runqueues[p.home.load()].homes.add(-1)
         system.memory.task_free(p.slot)
 
 
@@ -191,7 +205,7 @@ def _begin_again(p: Task) -> None:
     """Give p a new thread.  p is off its CPU, and its old thread does not touch it any more."""
     p.flags.fetch_and(~PF_REBORN)
     p.preempt_count.store(FORK_PREEMPT_COUNT)
-    p.home.store(p.cpu.load())
+    _move_to(p, p.cpu.load())
     p.tid.store(0)
     p.state.store(TASK_UNINTERRUPTIBLE)
     _bear(p, p.home.load())

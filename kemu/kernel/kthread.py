@@ -48,7 +48,7 @@ from kemu.kernel.sched.state import (PF_KTHREAD, PF_NO_SETAFFINITY, PF_REHOMED, 
                                      TASK_RUNNING, TASK_UNINTERRUPTIBLE, __set_current_state,
                                      set_special_state)
 from kemu.kernel.sched.wait import wait_task_inactive
-from kemu.kernel.sched.wakeup import wake_up_new_task, wake_up_process, wake_up_state
+from kemu.kernel.sched.wakeup import home_for_new, wake_up_new_task, wake_up_process, wake_up_state
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, Struct, Word
 from kemu.memory.views import Task, check_alive
@@ -201,19 +201,18 @@ def kthread_create_on_node(threadfn: ThreadFn, data: Any, node: int, namefmt: st
     """Create a kernel thread that does not run yet: wake_up_process() starts it.  May sleep.
 
     kthread_park() may be called on it instead.  The thread gets a copy of data.  namefmt is
-    printf-style, with args.  node is ignored: the machine has one node.  home is the CPU whose
-    process starts the OS thread; the task may run on any CPU of its mask.  Without home, the thread
-    begins its function in the process of the CPU that it runs on then.  Raises OutOfMemory if no
-    task slot is left.
+    printf-style, with args.  node is ignored: the machine has one node.  home: the CPU whose process
+    has the OS thread, whichever CPU of its mask the task runs on.  Without home, threads are spread,
+    and each begins its function in the process of its CPU.  Raises OutOfMemory if no slot is left.
     """
     if not callable(threadfn):
         raise UsageError(f"threadfn is called with data: {shown(threadfn)} is not callable")
     comm = thread_name(namefmt, args)
     function = functions.publish(threadfn)
+    everywhere = system.header.possible_mask.load()
     with _create_info(function, data) as create:
-        k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD,
-                         home=native.smp_processor_id() if home is None else home,
-                         allowed=system.header.possible_mask.load())
+        k = copy_process(kthread, create.base, comm, flags=PF_KTHREAD, allowed=everywhere,
+                         home=home_for_new(everywhere) if home is None else home)
         completed_by(create.done, k)
         wake_up_new_task(k)
         wait_for_completion(create.done)
@@ -285,15 +284,16 @@ def kthread_bind(p: Task, cpu: int) -> None:
         rehome(p, cpu)
 
 
-def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str) -> Task:
+def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str, *,
+                          home: int | None = None) -> Task:
     """Create a per-CPU thread and park it; kthread_unpark() binds and starts it.  May sleep.
 
-    namefmt may have one ``%u``, for the CPU.  Until the first unpark the thread
-    is bound to no CPU, and parks wherever it happens to run.
+    namefmt may have one ``%u``, for the CPU.  Until the first unpark the thread is bound to no CPU,
+    and parks wherever it happens to run.  home: as in kthread_create_on_node(), by default cpu.
     """
     check_cpu(cpu)
     args = [cpu] if isinstance(namefmt, str) and "%" in namefmt else []
-    p = kthread_create_on_node(threadfn, data, 0, namefmt, *args, home=cpu)
+    p = kthread_create_on_node(threadfn, data, 0, namefmt, *args, home=cpu if home is None else home)
     to_kthread(p).flags.set_bit(KTHREAD_IS_PER_CPU)
     to_kthread(p).cpu.store(cpu)
     # kthread_park() gets the thread out of TASK_UNINTERRUPTIBLE.
@@ -321,8 +321,8 @@ def task_get_live_kthread(k: Task) -> KThread | None:
 def __kthread_unpark(k: Task, kthread: KThread) -> None:
     """Let k run again: clear the flags, bind k if it is per-CPU, wake k.  May sleep.
 
-    __kthread_unpark() does not wait until k has left the park loop.  So it clears IS_PARKED itself:
-    otherwise a park that follows at once would find IS_PARKED still set.
+    __kthread_unpark() does not wait until k has left the park loop.  So it clears IS_PARKED itself,
+    because otherwise a park that follows at once would find it still set.
     """
     kthread.flags.clear_bit(KTHREAD_SHOULD_PARK)
     point("unpark:cleared")

@@ -195,16 +195,17 @@ def run_create_hook(descriptor: SmpHotplugThread, tsk: Task, cpu: int) -> None:
         descriptor.create(cpu)
 
 
-def create_thread(descriptor: SmpHotplugThread, cpu: int) -> Task:
+def create_thread(descriptor: SmpHotplugThread, cpu: int, home: int | None = None) -> Task:
     """Create a CPU's thread, parked, with a reference to it; run the create hook.  May sleep.
 
-    Linux: __smpboot_create_thread, except for the place where it keeps the task.
+    Linux: __smpboot_create_thread, except for the place where it keeps the task.  home: the CPU whose
+    process has the OS thread; None: cpu.
     """
     td = SmpbootThreadData.alloc()
     td.cpu.store(cpu)
     td.descriptor.store(functions.publish(descriptor))
     try:
-        tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm)
+        tsk = kthread_create_on_cpu(smpboot_thread_fn, td, cpu, descriptor.thread_comm, home=home)
     except OutOfMemory:
         td.free()
         raise

@@ -22,7 +22,7 @@ from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.runqueue import IDLE
 from kemu.machine.waits import wait_of
 from kemu.memory.damage import damage
-from kemu.memory.views import Cpu, Header, Task, lock_of, tasks_of
+from kemu.memory.views import Cpu, Header, Task, lock_of, tasks_of, took_turns
 from kemu.trace import ftrace, reader
 from kemu.trace.events import state_letters, state_name
 
@@ -78,7 +78,14 @@ def cpus_text(memory: native.Memory) -> str:
              f"{'queued':>6} {'resched':>7}  rq.lock"]
     lines += [_line(f"CPU {number}", lambda number=number: _cpu_line(memory, number))  # type: ignore[misc]
               for number in range(memory.nr_cpus)]
-    return "\n".join(lines)
+    return "\n".join([*lines, *filter(None, [_line("the count of turns", lambda: _turns_text(memory))])])
+
+
+def _turns_text(memory: native.Memory) -> str:
+    """How often tasks did not run in parallel though two CPUs ran them; "" if they always did."""
+    times = took_turns(memory)
+    return (f"{times:,} times two tasks of one process ran at once on two cores, and took turns at its "
+            "interpreter") if times else ""
 
 
 def _cpu_line(memory: native.Memory, number: int) -> str:

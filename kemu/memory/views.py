@@ -165,6 +165,12 @@ def task_column(memory: native.Memory, field: str) -> list[int]:
     return table[native.TASK[field] // WORD::size // WORD].tolist()
 
 
+def took_turns(memory: native.Memory) -> int:
+    """How often tasks of one home ran at once on two host cores (kernel/sched/home.c)."""
+    first, size = memory.cpus + native.CPU["took_turns"], native.CPU["sizeof"]
+    return sum(native.Word(memory, first + cpu * size).load() for cpu in range(memory.nr_cpus))
+
+
 _tables: dict[int, Tasks] = {}
 
 

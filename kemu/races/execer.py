@@ -128,6 +128,7 @@ def race_of_execs(name: str, labels: dict[str, str], **options: Any) -> Race:
     for who in (neighbour, another, execer):
         race.actor(cpu=SOURCE)(who)
     race.witness("died-inside", DIED_INSIDE)
+    race.takes_turns("exec ends the old thread of R on R's new CPU, in the process of the old one")
     race.postcondition(dead_cpu_keeps_nothing)
     race.postcondition(exec_moves_the_task)
     race.postcondition(requests_are_carried_out)

@@ -33,7 +33,7 @@ from kemu.memory.views import Task
 from kemu.harness.trial import Trial
 
 race = kemu.Race(
-    "stopper-enabled-late", cpus=3, placement=(0, 1, 0), fix="45178ac0cea8",
+    "stopper-enabled-late", cpus=4, placement=(0, 1, 0, 1), fix="45178ac0cea8",
     origin="released: Linux 4.13 to 5.4",
     title="set_cpus_allowed_ptr() on a CPU just online is not carried out, and says it was",
     names={"rescuer": "R"},
@@ -99,7 +99,10 @@ def rescue(data: None) -> int:
 
 @race.setup
 def create(t: Trial) -> None:
-    Subject.on(0).thread.set(kthread.kthread_run(rescue, None, "rescuer"))
+    """R's OS thread is in the process of CPU3, which runs nothing: so R takes turns with no task."""
+    thread = kthread.kthread_create_on_node(rescue, None, -1, "rescuer", home=3)
+    Subject.on(0).thread.set(thread)
+    sched.wake_up_process(thread)
 
 
 @race.prepare

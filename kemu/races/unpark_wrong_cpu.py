@@ -54,8 +54,11 @@ class Subject(kemu.PerCPU):
 
 @race.actor(cpu=0)
 def unparker(t: Trial) -> None:
-    """Create T, as for a CPU that is to come up: parked where it is born, and not bound.  Unpark it."""
-    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU))
+    """Create T, as for a CPU that is to come up: parked where it is born, and not bound.  Unpark it.
+
+    T's OS thread is in the process of CPU1, so that T and the waker do not take turns.
+    """
+    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU, home=1))
     with t.window():
         kthread.kthread_unpark(Subject.on(CPU).thread.get())
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 import kemu
 from kemu.harness.trial import Trial
 from kemu.kernel import sched
-from kemu.kernel.kthread import kthread_create
+from kemu.kernel.kthread import kthread_create_on_node
 from kemu.kernel.own.hung import waiting_for
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.completion import Completion, complete, wait_for_completion
@@ -36,11 +36,16 @@ class SubprocessInfo(kemu.PerCPU, keep=True):
     moved = kemu.Word()                     # of these, how many were on another CPU then
 
 
+def destination() -> int:
+    """Where H execs to.  H lives there from the start, so that it takes turns with no task of this CPU."""
+    others: int = system.header.online_mask.load() & ~(1 << sched.smp_processor_id())
+    return others.bit_length() - 1
+
+
 def ____call_usermodehelper(data: None) -> int:
     """H: exec, as far as the scheduler takes part in it."""
     kemu.point("helper:execs")
-    others = system.header.online_mask.load() & ~(1 << sched.smp_processor_id())
-    dest_cpu = others.bit_length() - 1
+    dest_cpu = destination()
     sched_migrate_task(sched.current(), dest_cpu)
     info = SubprocessInfo.on(0)
     info.moved.add(int(sched.smp_processor_id() == dest_cpu))
@@ -53,7 +58,7 @@ def __call_usermodehelper(data: int) -> None:
     """The work: start H, and wait for its exec (Linux: CLONE_VFORK)."""
     info = SubprocessInfo.on(0)
     info.started.add(1)
-    helper = kthread_create(____call_usermodehelper, None, HELPER)
+    helper = kthread_create_on_node(____call_usermodehelper, None, -1, HELPER, home=destination())
     sched.wake_up_process(helper)
     with waiting_for(helper, "vfork"):
         wait_for_completion(info.vfork)

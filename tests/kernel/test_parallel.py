@@ -9,8 +9,11 @@ import pytest
 
 from kemu import PerCPU, Word
 from kemu.kernel.kthread import kthread_bind, kthread_create, kthread_create_on_node, kthread_stop
+from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.sched import set_cpus_allowed_ptr, wake_up_process
 from kemu.kernel.sched.completion import complete, completion_on_stack, wait_for_completion
+from kemu.kernel.sched.runqueue import runqueues
+from kemu.memory.views import took_turns
 from kemu.native import smp_processor_id
 
 ADDITIONS = 20_000      # of each side, in each contest
@@ -126,3 +129,58 @@ def test_collides_like_tasks_with_homes_of_their_own(machine):
         m.run(contend_in_threads, False)
         threads.append(collisions_of(m))
     assert max(threads) * 2 >= max(tasks), (threads, tasks)
+
+
+def create_some(number: int) -> list[int]:
+    """The homes of so many threads that are created and not woken.  They are stopped again."""
+    threads = [kthread_create(in_given_home, None, f"spread/{i}") for i in range(number)]
+    homes = [thread.home.load() for thread in threads]
+    for thread in threads:
+        kthread_stop(thread)
+    return homes
+
+
+def count_homes() -> list[int]:
+    wait_until_quiet()      # the tasks before have left their last switch
+    return [cpu.homes.load() for cpu in runqueues]
+
+
+def test_unbound_threads_are_spread(machine):
+    """Threads that one task creates live in the processes of all CPUs, before the first of them runs."""
+    m = machine(3)
+    m.run(create_some, 1)
+    assert set(m.run(create_some, 6)) >= {1, 2}
+
+
+def test_homes_are_counted(machine):
+    """Threads that end, bound or not, leave the counts of homes as they were."""
+    m = machine(2)
+    m.run(contend_in_threads, True)
+    before = m.run(count_homes)
+    for bind in (False, True):
+        m.run(contend_in_threads, bind)
+    m.run(create_some, 4)
+    assert m.run(count_homes) == before
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_turns_are_counted(machine, own):
+    """Two threads that contend on two cores take turns if they live in one process, and only then."""
+    m = machine(2)
+    if len(set(m.placement)) < 2:
+        pytest.skip("one core: no two tasks run at once")
+    m.run(contend_at_home, own)
+    assert bool(took_turns(m.memory)) == (not own)
+    assert ("took turns" in m.report()) == (not own)
+
+
+def contend_at_home(own: bool) -> None:
+    """Let a thread for each CPU contend: both live in CPU 0's process, or each in its CPU's own."""
+    with completion_on_stack() as done:
+        for cpu in range(2):
+            thread = kthread_create_on_node(contend_as_thread, (cpu, done), 0, f"contender/{cpu}",
+                                            home=cpu if own else 0)
+            set_cpus_allowed_ptr(thread, 1 << cpu)
+            wake_up_process(thread)
+        for _ in range(2):
+            wait_for_completion(done)

@@ -30,6 +30,10 @@ int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead);
 int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead);
 int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead);
 
+/* home.c: tasks of one home that run at once */
+void kemu_comes_to(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *next);
+void kemu_goes_from(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *prev);
+
 /* wakeup.c: try_to_wake_up */
 int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask);
 int kemu_select_fallback(struct kemu *k, struct kemu_task *p, u64 *cpu);

@@ -134,6 +134,10 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 	if (status < 0)
 		return status;
 	store(&next->on_cpu, 1);
+	if (next != idle)
+		kemu_comes_to(s->k, cpu, next);
+	if (prev != idle)
+		kemu_goes_from(s->k, cpu, prev);
 	if (unlikely(kemu_stands_in(s, next)))
 		return leave_to_stand_in(s, cpu, next, dead);
 	if (load(&prev->state) == TASK_DEAD) {

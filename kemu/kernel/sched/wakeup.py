@@ -21,6 +21,7 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.kernel.cpumask import for_each_cpu
+from kemu.kernel.own.system import system
 from kemu.kernel.panic import BUG
 from kemu.kernel.sched.bug import broken
 from kemu.kernel.sched.runqueue import activate_task, check_preempt_curr, cpu_rq, runqueues, task_rq
@@ -89,12 +90,31 @@ def idlest_cpu(p: Task) -> int:
     return min([here, *allowed], key=lambda cpu: runqueues[cpu].nr_running.load() + (cpu != here))
 
 
+def home_for_new(mask: int) -> int:
+    """The CPU in whose process a new task of that mask had best begin: where it will run first.
+
+    Of the idle CPUs it is the home of fewest tasks, so that tasks which are created together get
+    different homes and run at once.  If no CPU is idle, it is the least loaded one.
+    """
+    usable = for_each_cpu(mask & system.header.online_mask.load()) or [smp_processor_id()]
+    idle = [cpu for cpu in usable if not runqueues[cpu].nr_running.load()]
+    return min(idle, key=lambda cpu: runqueues[cpu].homes.load()) if idle else _least_loaded(usable)
+
+
+def _least_loaded(cpus: list[int]) -> int:
+    """The first of equals."""
+    return min(cpus, key=lambda cpu: runqueues[cpu].nr_running.load())
+
+
 def _select_new(p: Task) -> int:
-    """The least loaded CPU that a new task may use; the first of equals."""
+    """The CPU for a new task: its home if that is idle, otherwise the least loaded one that it may use."""
     allowed = for_each_cpu(p.cpus_allowed.load() & usable_mask(p))
+    home: int = p.home.load()
     if not allowed:
         return select_fallback_rq(p.cpu.load(), p)
-    return min(allowed, key=lambda cpu: runqueues[cpu].nr_running.load())
+    if home in allowed and not runqueues[home].nr_running.load():
+        return home
+    return _least_loaded(allowed)
 
 
 def wake_up_new_task(p: Task) -> None:

@@ -182,6 +182,7 @@ enum kemu_hold_state {
 	F(next_event)		/* when the next timer or tick is due, in ns; KEMU_NEVER: none */ \
 	F(ring_head)		/* how many trace events it has ever written */			\
 	F(tick_at)		/* when the tick is due, in ns; 0: no tick */			\
+	F(took_turns)		/* how often tasks here and elsewhere shared an interpreter (home.c) */ \
 	/* Guarded by rq_lock. */								\
 	L(rq_lock)		/* 0, or 1 + the slot of its owner */				\
 	F(nr_running)		/* how many tasks are queued */					\
@@ -200,6 +201,9 @@ enum kemu_hold_state {
 	F(call_prev)		/* its other end */						\
 	/* The controller sets it; the main thread of this CPU's process clears it. */		\
 	F(tell_stacks)		/* the number of a request for all Python stacks; 0: none */	\
+	/* Any CPU changes these, atomically (kernel/sched/home.c, kernel/fork.py). */		\
+	F(away)			/* how many tasks whose home this CPU is run elsewhere */	\
+	F(homes)		/* how many tasks have this CPU as their home, swapper apart */	\
 	/* Guarded by timer_lock. */								\
 	L(timer_lock)		/* 0, or 1 + the slot of its owner */				\
 	F(timer_next)		/* the list of timers that are set on this CPU */		\
