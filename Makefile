@@ -18,9 +18,11 @@ $(VENV)/pyvenv.cfg: FORCE
 	[ "$$wanted" = "$$($(BIN)/python $(WHICH) 2>/dev/null)" ] || $(PYTHON) -m venv --clear $(VENV)
 
 # Everything is installed into .venv, editable; the stamp says from which set-up.  KEMU_DEVELOP makes
-# a warning of the compiler an error (see setup.py).
+# a warning of the compiler an error (see setup.py).  An extension that was built here under another
+# name (for one Python, or for all) would hide the new one, so it goes first.
 $(VENV)/stamp: $(VENV)/pyvenv.cfg pyproject.toml setup.cfg setup.py $(wildcard kemu/native/*/*.[ch] kemu/kernel/*/*.[ch])
 	@echo "installing kemu and what its tests need into $(VENV), from the package index; this may take a minute"
+	@rm -f kemu/native/*.so
 	@KEMU_DEVELOP=1 $(BIN)/pip install -q --disable-pip-version-check -e '.[test]' 2>$(VENV)/pip.log \
 		|| { cat $(VENV)/pip.log; exit 1; }
 	@touch $@

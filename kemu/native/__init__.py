@@ -7,11 +7,11 @@ lives here.  Everything Python may call is typed in ``_hardware.pyi``.
 from __future__ import annotations
 
 try:
-    from kemu.native import _hardware
     from kemu.native._hardware import *  # noqa: F403
-except ImportError as error:  # pragma: no cover - only without a compiler
+except ModuleNotFoundError as error:  # pragma: no cover - only without a compiler
     raise ImportError(
         "kemu's C extension is not built: run `make build`, or `pip install .`"
     ) from error
+from kemu.native import _hardware
 
 __all__ = [name for name in dir(_hardware) if not name.startswith("_")]

@@ -119,7 +119,7 @@ def test_a_word_knows_where_it_is() -> None:
     twin.store(8)
     assert word.load() == 8
     assert word.memory is memory
-    assert repr(word) == f"<kemu.native.Word at {word.offset}: 8>"
+    assert repr(word) == f"<Word at {word.offset}: 8>"
 
 
 def test_a_word_keeps_its_memory() -> None:

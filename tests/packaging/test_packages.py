@@ -11,6 +11,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import sysconfig
 import tarfile
 from pathlib import Path
 from typing import NamedTuple
@@ -30,11 +31,12 @@ with kemu.Machine(cpus=1) as m:
 
 
 class Packages(NamedTuple):
-    """The copy of the tree, and what was built from it and unpacked."""
+    """The copy of the tree, and what was built from it and unpacked; the name of the wheel's file."""
 
     tree: Path
     sdist: Path
     wheel: Path
+    name: str
 
 
 def run(*command: object, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -59,10 +61,11 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Packages:
     assert built.returncode == 0, built.stdout
     with tarfile.open(*top.glob("*.tar.gz")) as archive:
         archive.extractall(top, filter="data")
-    with ZipFile(*top.glob("*.whl")) as archive:
+    file, = top.glob("*.whl")
+    with ZipFile(file) as archive:
         archive.extractall(top / "wheel")
     sdist, = (path for path in top.glob("kemu-*") if path.is_dir())
-    return Packages(tree, sdist, top / "wheel")
+    return Packages(tree, sdist, top / "wheel", file.name)
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +86,14 @@ def test_wheel_holds_what_runs(packages):
     held = {name for name in files(packages.wheel) if ".dist-info" not in name}
     wanted = {name for name in files(packages.tree / "kemu") if name.endswith((".py", ".pyi", "py.typed"))}
     assert {name for name in held if not name.endswith(".so")} == {f"kemu/{name}" for name in wanted}
+
+
+def test_wheel_serves_every_python(packages, extension):
+    """One wheel serves Python 3.11 and later; a free-threaded Python has no stable ABI yet."""
+    if sysconfig.get_config_var("Py_GIL_DISABLED"):
+        pytest.skip("the wheel of a free-threaded Python serves that Python alone")
+    assert "-cp311-abi3-" in packages.name
+    assert extension.name == "_hardware.abi3.so"
 
 
 def test_wheel_carries_the_licence(packages):

@@ -5,21 +5,9 @@
  */
 #include "py.h"
 
-static struct kemu_cpu *cpu_of(Memory *m, PyObject *arg)
-{
-	u64 id;
-
-	if (!as_word(arg, &id))
-		return NULL;
-	if (id < m->k.nr_cpus)
-		return &m->k.cpus[id];
-	fail(KEMU_RANGE);
-	return NULL;
-}
-
 PyObject *Memory_kick(Memory *m, PyObject *arg)
 {
-	struct kemu_cpu *cpu = cpu_of(m, arg);
+	struct kemu_cpu *cpu = as_cpu(&m->k, arg);
 
 	if (!cpu)
 		return NULL;
@@ -29,7 +17,7 @@ PyObject *Memory_kick(Memory *m, PyObject *arg)
 
 PyObject *Memory_send_reschedule(Memory *m, PyObject *arg)
 {
-	struct kemu_cpu *cpu = cpu_of(m, arg);
+	struct kemu_cpu *cpu = as_cpu(&m->k, arg);
 
 	if (!cpu)
 		return NULL;
@@ -39,7 +27,7 @@ PyObject *Memory_send_reschedule(Memory *m, PyObject *arg)
 
 PyObject *Memory_notify_monitor(Memory *m, PyObject *arg)
 {
-	struct kemu_cpu *cpu = cpu_of(m, arg);
+	struct kemu_cpu *cpu = as_cpu(&m->k, arg);
 	void *host;
 
 	if (!cpu)
@@ -54,16 +42,17 @@ PyObject *Memory_notify_monitor(Memory *m, PyObject *arg)
  * for no reason, so the caller looks at everything that it serves. */
 PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 {
-	u64 v[2], *bell;
+	struct kemu_cpu *cpu;
+	u64 v[2];
 	void *host;
 
 	if (!as_words(args, nargs, 2, v))
 		return NULL;
-	if (v[0] >= m->k.nr_cpus)
-		return fail(KEMU_RANGE);
-	bell = &m->k.cpus[v[0]].monitor_bell;
+	cpu = cpu_in(&m->k, v[0]);
+	if (!cpu)
+		return NULL;
 	host = kemu_host.release();
-	kemu_sleep_once(bell, kemu_now() + (v[1] < KEMU_NEVER / 2 ? v[1] : KEMU_NEVER / 2));
+	kemu_sleep_once(&cpu->monitor_bell, kemu_now() + (v[1] < KEMU_NEVER / 2 ? v[1] : KEMU_NEVER / 2));
 	kemu_host.acquire(host);
 	if (PyErr_CheckSignals())
 		return NULL;
@@ -73,15 +62,13 @@ PyObject *Memory_wait_monitor(Memory *m, PyObject *const *args, Py_ssize_t nargs
 /* notify_task(slot): the caller has stored what the task's thread waits for. */
 PyObject *Memory_notify_task(Memory *m, PyObject *arg)
 {
-	u64 slot;
+	struct kemu_task *t = as_task(&m->k, arg);
 	void *host;
 
-	if (!as_word(arg, &slot))
+	if (!t)
 		return NULL;
-	if (slot >= m->k.nr_tasks)
-		return fail(KEMU_RANGE);
 	host = kemu_host.release();
-	kemu_notify(&m->k.tasks[slot].bell);
+	kemu_notify(&t->bell);
 	kemu_host.acquire(host);
 	Py_RETURN_NONE;
 }

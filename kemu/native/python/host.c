@@ -71,7 +71,7 @@ static PyObject *list_of_words(const u64 *words, u64 n)
 			Py_DECREF(list);
 			return NULL;
 		}
-		PyList_SET_ITEM(list, (Py_ssize_t)i, word);
+		PyList_SetItem(list, (Py_ssize_t)i, word);
 	}
 	return list;
 }
@@ -89,14 +89,14 @@ static PyObject *py_handover(PyObject *module, PyObject *const *args, Py_ssize_t
 	if (v[0] >= KEMU_MAX_CORES || v[1] >= KEMU_MAX_CORES || v[0] == v[1] ||
 	    !v[2] || v[2] > MAX_HANDOVERS || v[3] > MAX_HANDOVER_NS)
 		return fail(KEMU_RANGE);
-	took = PyMem_RawCalloc(v[2], sizeof(*took));
+	took = PyMem_Calloc(v[2], sizeof(*took));
 	if (!took)
 		return PyErr_NoMemory();
 	Py_BEGIN_ALLOW_THREADS
 	status = kemu_handover(v[0], v[1], v[2], v[3], v[4], took, &done);
 	Py_END_ALLOW_THREADS
 	list = status < 0 ? fail(status) : list_of_words(took, done);
-	PyMem_RawFree(took);
+	PyMem_Free(took);
 	return list;
 }
 

@@ -22,7 +22,7 @@ static PyObject *List_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 	/* Only a use checks the links, so that a view of a damaged list can be made. */
 	if (!kemu_word(&memory->k, head) || !kemu_word(&memory->k, head + sizeof(u64)))
 		return fail(KEMU_RANGE);
-	l = (List *)type->tp_alloc(type, 0);
+	l = new_object(type);
 	if (!l)
 		return NULL;
 	l->memory = (Memory *)Py_NewRef((PyObject *)memory);
@@ -32,8 +32,7 @@ static PyObject *List_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 
 static void List_dealloc(List *l)
 {
-	Py_XDECREF(l->memory);
-	Py_TYPE(l)->tp_free(l);
+	free_object(l, l->memory);
 }
 
 static PyObject *List_add(List *l, PyObject *arg)
@@ -120,17 +119,21 @@ static PyMethodDef list_methods[] = {
 	{ 0 },
 };
 
-PyTypeObject List_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.List",
-	.tp_doc = PyDoc_STR("List(memory, offset, /)\n--\n\n"
-			    "A list head: a circular list of offsets (Linux: include/linux/list.h).\n\n"
-			    "Two words of zero are an empty list.  Caller of every method holds the\n"
-			    "lock that guards the list."),
-	.tp_basicsize = sizeof(List),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = List_new,
-	.tp_dealloc = (destructor)List_dealloc,
-	.tp_methods = list_methods,
-	.tp_getset = list_getset,
+static PyType_Slot list_slots[] = {
+	{ Py_tp_doc, "List(memory, offset, /)\n--\n\n"
+			      "A list head: a circular list of offsets (Linux: include/linux/list.h).\n\n"
+			      "Two words of zero are an empty list.  Caller of every method holds the\n"
+			      "lock that guards the list." },
+	{ Py_tp_new, List_new },
+	{ Py_tp_dealloc, List_dealloc },
+	{ Py_tp_methods, list_methods },
+	{ Py_tp_getset, list_getset },
+	{ 0 },
+};
+
+PyType_Spec list_spec = {
+	.name = "kemu.native.List",
+	.basicsize = sizeof(List),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = list_slots,
 };

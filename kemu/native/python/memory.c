@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -43,7 +44,7 @@ static PyObject *Memory_create(PyObject *type, PyObject *const *args, Py_ssize_t
 	if (v[0] < 1 || v[0] > KEMU_MAX_CPUS || v[1] < v[0] || v[1] > KEMU_MAX_TASKS ||
 	    v[2] > KEMU_MAX_BYTES || v[3] > KEMU_MAX_BYTES)
 		return fail(KEMU_RANGE);
-	m = (Memory *)((PyTypeObject *)type)->tp_alloc((PyTypeObject *)type, 0);
+	m = new_object((PyTypeObject *)type);
 	if (!m)
 		return NULL;
 	m->fd = -1;
@@ -72,7 +73,7 @@ static PyObject *Memory_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 
 	if (!PyArg_ParseTupleAndKeywords(args, kwds, "i", names, &fd))
 		return NULL;
-	m = (Memory *)type->tp_alloc(type, 0);
+	m = new_object(type);
 	if (!m)
 		return NULL;
 	m->fd = -1;
@@ -98,7 +99,7 @@ static void Memory_dealloc(Memory *m)
 		munmap(m->k.base, m->k.size);
 	if (m->fd >= 0)
 		close(m->fd);
-	Py_TYPE(m)->tp_free(m);
+	free_object(m, NULL);
 }
 
 static PyObject *Memory_fileno(Memory *m, PyObject *unused)
@@ -295,14 +296,12 @@ static PyObject *Memory_all_blocked(Memory *m, PyObject *unused)
 
 static PyObject *Memory_end_hold_of(Memory *m, PyObject *arg)
 {
-	u64 slot;
+	struct kemu_task *t = as_task(&m->k, arg);
 
-	if (!as_word(arg, &slot))
+	if (!t)
 		return NULL;
-	if (slot >= m->k.nr_tasks)
-		return fail(KEMU_RANGE);
 	if (load(&m->k.hdr->gate) & GATE_HOLD)
-		kemu_end_hold_of(&m->k, &m->k.tasks[slot]);
+		kemu_end_hold_of(&m->k, t);
 	Py_RETURN_NONE;
 }
 
@@ -377,14 +376,18 @@ static PyMethodDef memory_methods[] = {
 	{ 0 },
 };
 
-PyTypeObject Memory_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.Memory",
-	.tp_doc = PyDoc_STR("Memory(fd)\n--\n\nA machine's shared memory."),
-	.tp_basicsize = sizeof(Memory),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = Memory_new,
-	.tp_dealloc = (destructor)Memory_dealloc,
-	.tp_methods = memory_methods,
-	.tp_getset = memory_getset,
+static PyType_Slot memory_slots[] = {
+	{ Py_tp_doc, "Memory(fd)\n--\n\nA machine's shared memory." },
+	{ Py_tp_new, Memory_new },
+	{ Py_tp_dealloc, Memory_dealloc },
+	{ Py_tp_methods, memory_methods },
+	{ Py_tp_getset, memory_getset },
+	{ 0 },
+};
+
+PyType_Spec memory_spec = {
+	.name = "kemu.native.Memory",
+	.basicsize = sizeof(Memory),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = memory_slots,
 };

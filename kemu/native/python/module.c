@@ -1,6 +1,8 @@
 /*
- * python/module.c - the module kemu.native: errors, arguments, constants.
+ * python/module.c - the module kemu.native: errors, constants, and what it asks of the interpreter.
  */
+#include <string.h>
+
 #include "py.h"
 #include "hardware/trial.h"
 
@@ -51,50 +53,6 @@ PyObject *done(int status)
 	Py_RETURN_NONE;
 }
 
-static bool want(Py_ssize_t given, Py_ssize_t wanted)
-{
-	if (likely(given == wanted))
-		return true;
-	PyErr_Format(PyExc_TypeError, "takes %zd arguments, %zd given", wanted, given);
-	return false;
-}
-
-bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values)
-{
-	if (!want(given, wanted))
-		return false;
-	for (Py_ssize_t i = 0; i < wanted; i++)
-		if (!as_word(args[i], &values[i]))
-			return false;
-	return true;
-}
-
-/* Parses the arguments of a view: (memory, other).  Both are borrowed; the memory is mapped. */
-Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other)
-{
-	PyObject *memory;
-
-	if (kwds && PyDict_GET_SIZE(kwds)) {
-		PyErr_SetString(PyExc_TypeError, "takes no keyword arguments");
-		return NULL;
-	}
-	if (!PyArg_ParseTuple(args, "O!O", &Memory_Type, &memory, other))
-		return NULL;
-	if (!((Memory *)memory)->k.base) {
-		fail(KEMU_RANGE);
-		return NULL;
-	}
-	return (Memory *)memory;
-}
-
-bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value)
-{
-	PyObject *arg;
-
-	*memory = memory_and(args, kwds, &arg);
-	return *memory && as_word(arg, value);
-}
-
 PyObject *status_or(int status, u64 value)
 {
 	return status < 0 ? fail(status) : from_word(value);
@@ -102,8 +60,13 @@ PyObject *status_or(int status, u64 value)
 
 static bool borrow(PyObject *errors, const char *name, PyObject **type)
 {
-	*type = PyObject_GetAttrString(errors, name);
-	return *type != NULL;
+	PyObject *found = PyObject_GetAttrString(errors, name);
+
+	if (!found)
+		return false;
+	Py_XDECREF(*type);	/* of an earlier import */
+	*type = found;
+	return true;
 }
 
 static bool borrow_errors(void)
@@ -161,6 +124,7 @@ static const struct field step_fields[] = {
 static bool add_layout(PyObject *module, const char *name, const struct field *fields)
 {
 	PyObject *dict = PyDict_New();
+	int failed;
 
 	for (const struct field *f = fields; dict && f->name; f++) {
 		PyObject *offset = PyLong_FromSize_t(f->offset);
@@ -169,7 +133,9 @@ static bool add_layout(PyObject *module, const char *name, const struct field *f
 			Py_CLEAR(dict);
 		Py_XDECREF(offset);
 	}
-	return dict && !PyModule_AddObject(module, name, dict);
+	failed = !dict || PyModule_AddObjectRef(module, name, dict);
+	Py_XDECREF(dict);
+	return !failed;
 }
 
 #define CONSTANT(name)	{ #name, (long long)name }
@@ -225,57 +191,101 @@ static bool add_constants(PyObject *module)
 		const char *name = constants[i].name;
 		PyObject *value = PyLong_FromLongLong(constants[i].value);
 
+		int failed;
+
 		if (!strncmp(name, "KEMU_", 5))
 			name += 5;
-		if (!value || PyModule_AddObject(module, name, value))
+		failed = !value || PyModule_AddObjectRef(module, name, value);
+		Py_XDECREF(value);
+		if (failed)
 			return false;
 	}
 	return true;
 }
 
-static bool add_type(PyObject *module, const char *name, PyTypeObject *type)
+static bool add_functions(PyObject *module)
 {
-	return !PyType_Ready(type) && !PyModule_AddObject(module, name, Py_NewRef((PyObject *)type));
+	return !PyModule_AddFunctions(module, task_functions) &&
+	       !PyModule_AddFunctions(module, point_functions) &&
+	       !PyModule_AddFunctions(module, cpu_functions) &&
+	       !PyModule_AddFunctions(module, host_functions) &&
+	       !PyModule_AddFunctions(module, sched_functions);
 }
 
-static struct PyModuleDef module_def = {
-	PyModuleDef_HEAD_INIT,
-	.m_name = "kemu.native._hardware",
-	.m_doc = PyDoc_STR("Shared words, turns, bells, locks, the gate and the trace rings."),
-	.m_size = -1,
-};
+static bool add_layouts(PyObject *module)
+{
+	return add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
+	       add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields) &&
+	       add_layout(module, "COMPLETION", completion_fields) &&
+	       add_layout(module, "CHOOSER", chooser_fields) && add_layout(module, "STEP", step_fields);
+}
 
 static void *drop_gil(void)		{ return PyEval_SaveThread(); }
 static void take_gil(void *state)	{ PyEval_RestoreThread(state); }
 static int take_due(void)		{ return take_pending() ? KEMU_OK : KEMU_RAISED; }
 
+/*
+ * Python 3.12 and later ask the slots below.  Python 3.11 has no such slot, so the number of the
+ * interpreter says whether it is the main one.
+ */
+static int fill_module(PyObject *module)
+{
+	if (PyInterpreterState_GetID(PyInterpreterState_Get()) != 0) {
+		PyErr_SetString(PyExc_ImportError, "kemu.native keeps one machine's tasks for the whole "
+				"process, so only the main interpreter may import it: use another process");
+		return -1;
+	}
+	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due, lock_used };
+	return borrow_errors() && add_functions(module) && add_types(module) &&
+	       add_constants(module) && add_layouts(module) ? 0 : -1;
+}
+
+/* The limited API of 3.11 lacks these; the ABI fixes their values. */
+#ifndef Py_mod_multiple_interpreters
+#define Py_mod_multiple_interpreters		3
+#define Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED	((void *)0)
+#endif
+#ifndef Py_mod_gil
+#define Py_mod_gil				4
+#define Py_MOD_GIL_USED				((void *)0)
+#endif
+
+static PyModuleDef_Slot slots[4] = {	/* declare() fills in the others; the last is 0 */
+	{ Py_mod_exec, fill_module },
+};
+
+static struct PyModuleDef module_def = {
+	PyModuleDef_HEAD_INIT,
+	.m_name = "kemu.native._hardware",
+	.m_doc = PyDoc_STR("Shared words, turns, bells, locks, the gate and the trace rings."),
+	.m_slots = slots,
+};
+
+/*
+ * Says what the module needs of the interpreter.  One file serves every Python (abi3), and each
+ * refuses a slot that it does not know, so the Python that runs decides and not the headers.
+ *
+ * multiple interpreters: not supported.  The vectors, the table of tasks, the names of points,
+ * the errors and the types are static, and kemu_self belongs to a thread, whatever interpreter
+ * the thread runs.
+ *
+ * gil: used.  The interpreter's lock guards those statics, the serial numbers of the memories,
+ * the table of views (python/tasks.c), and a SpinLock's cached class.  A free-threaded Python
+ * turns its lock on when it imports the module.
+ */
+static void declare(void)
+{
+	PyModuleDef_Slot *next = &slots[1];
+
+	if (Py_Version >= 0x030c0000)
+		*next++ = (PyModuleDef_Slot) { Py_mod_multiple_interpreters,
+					       Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED };
+	if (Py_Version >= 0x030d0000)
+		*next++ = (PyModuleDef_Slot) { Py_mod_gil, Py_MOD_GIL_USED };
+}
+
 PyMODINIT_FUNC PyInit__hardware(void)
 {
-	PyObject *module = PyModule_Create(&module_def);
-
-#ifdef Py_GIL_DISABLED
-	/*
-	 * The vectors, the table of tasks and the serial numbers are static.  The
-	 * interpreter's lock guards them, so a free-threaded Python must turn it on.
-	 */
-	if (module && PyUnstable_Module_SetGIL(module, Py_MOD_GIL_USED))
-		Py_CLEAR(module);
-#endif
-	kemu_host = (struct kemu_host) { drop_gil, take_gil, take_due, lock_used };
-	if (module && borrow_errors() && !PyModule_AddFunctions(module, task_functions) &&
-	    !PyModule_AddFunctions(module, point_functions) &&
-	    !PyModule_AddFunctions(module, cpu_functions) &&
-	    !PyModule_AddFunctions(module, host_functions) &&
-	    !PyModule_AddFunctions(module, sched_functions) &&
-	    add_type(module, "Memory", &Memory_Type) && add_type(module, "Word", &Word_Type) &&
-	    add_type(module, "SpinLock", &SpinLock_Type) && add_type(module, "List", &List_Type) &&
-	    add_type(module, "Tasks", &Tasks_Type) &&
-	    add_type(module, "RunQueue", &RunQueue_Type) && add_constants(module) &&
-	    add_layout(module, "COMPLETION", completion_fields) &&
-	    add_layout(module, "CHOOSER", chooser_fields) && add_layout(module, "STEP", step_fields) &&
-	    add_layout(module, "HEADER", header_fields) && add_layout(module, "CPU", cpu_fields) &&
-	    add_layout(module, "TASK", task_fields) && add_layout(module, "HOLD", hold_fields))
-		return module;
-	Py_XDECREF(module);
-	return NULL;
+	declare();
+	return PyModuleDef_Init(&module_def);
 }

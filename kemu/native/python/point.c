@@ -34,7 +34,8 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 	int status;
 
 	(void)module;
-	if (!PyUnicode_Check(arg) && !PyLong_Check(arg)) {
+	/* The exact type first: under the limited API a look at a type's flags is a call. */
+	if (!Py_IS_TYPE(arg, &PyUnicode_Type) && !PyUnicode_Check(arg) && !PyLong_Check(arg)) {
 		PyErr_SetString(PyExc_TypeError, "point(name or number)");
 		return NULL;
 	}
@@ -57,7 +58,7 @@ static PyObject *py_point(PyObject *module, PyObject *arg)
 /* Takes a number, or reads the word that is given. */
 static bool as_value(PyObject *arg, u64 *value)
 {
-	if (!PyObject_TypeCheck(arg, &Word_Type))
+	if (!PyObject_TypeCheck(arg, Word_Type))
 		return as_word(arg, value);
 	*value = load(((Word *)arg)->p);
 	return true;
@@ -66,6 +67,7 @@ static bool as_value(PyObject *arg, u64 *value)
 /* trace(event, subject's slot or -1, a, b, c): looks at the arguments only while it traces. */
 static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
+	struct kemu_task *subject = NULL;
 	u64 v[5] = { 0 };
 
 	(void)module;
@@ -82,9 +84,9 @@ static PyObject *py_trace(PyObject *module, PyObject *const *args, Py_ssize_t na
 			return NULL;
 	if (!is_task())		/* an __index__ may be code that calls leave() */
 		return NULL;
-	if (v[1] != ~0ULL && v[1] >= kemu_self.k->nr_tasks)
-		return fail(KEMU_RANGE);
-	kemu_trace(&kemu_self, v[0], v[1] == ~0ULL ? NULL : &kemu_self.k->tasks[v[1]], v[2], v[3], v[4]);
+	if (!may_be_task(kemu_self.k, v[1], &subject))
+		return NULL;
+	kemu_trace(&kemu_self, v[0], subject, v[2], v[3], v[4]);
 	Py_RETURN_NONE;
 }
 

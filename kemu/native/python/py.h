@@ -28,25 +28,21 @@ typedef struct {
 	Memory *memory;
 } Word;
 
-extern PyTypeObject Memory_Type, Word_Type, SpinLock_Type, List_Type, Tasks_Type, RunQueue_Type;
+/* python/module.c: errors */
 extern PyObject *UsageError, *NoTask, *AtomicHold, *OutOfMemory, *MachineError, *MachineStopped;
-
-/* python/module.c: errors and arguments */
-Memory *memory_and(PyObject *args, PyObject *kwds, PyObject **other);
-bool memory_and_word(PyObject *args, PyObject *kwds, Memory **memory, u64 *value);
 PyObject *fail(int status);
 PyObject *refuse(const char *why);
 PyObject *done(int status);
 PyObject *status_or(int status, u64 value);
-bool as_words(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted, u64 *values);
 
-static inline bool as_word(PyObject *arg, u64 *value)
-{
-	long long v = PyLong_AsLongLong(arg);
+/* python/types.c: the types, which their files describe; each lives as long as the process */
+extern PyTypeObject *Memory_Type, *Word_Type, *SpinLock_Type, *List_Type, *Tasks_Type, *RunQueue_Type;
+extern PyType_Spec memory_spec, word_spec, spinlock_spec, list_spec, tasks_spec, runqueue_spec;
+bool add_types(PyObject *module);
+void *new_object(PyTypeObject *type);
+void free_object(void *object, Memory *memory);
 
-	*value = (u64)v;
-	return likely(v != -1) || !PyErr_Occurred();
-}
+#include "args.h"
 
 static inline PyObject *from_word(u64 value)
 {
@@ -57,6 +53,7 @@ static inline PyObject *from_word(u64 value)
 extern PyMethodDef task_functions[];
 void replace_object(PyObject **slot, PyObject *view);
 bool is_task(void);
+bool is_task_of(Memory *memory);
 bool begins_call(void);
 bool take_pending(void);
 int lock_used(u64 class, u64 use, u64 before);
@@ -90,6 +87,8 @@ PyObject *Memory_notify_all(Memory *m, PyObject *unused);
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs);
 
 /* python/word.c */
+PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds);
+void Word_dealloc(Word *w);
 int word_gate(Word *w, enum kemu_op op, u64 value);
 
 /* The gate costs one branch when nothing is armed. */

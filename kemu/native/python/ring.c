@@ -1,6 +1,8 @@
 /*
  * python/ring.c - the method of kemu.native.Memory that reads a trace ring.
  */
+#include <string.h>
+
 #include "py.h"
 
 static PyObject *comm(u64 comm0, u64 comm1)
@@ -27,15 +29,17 @@ static PyObject *event(const struct kemu_event *e)
 PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 {
 	struct kemu_event *ring, copy;
+	struct kemu_cpu *cpu;
 	u64 v[2], head, first;
 	PyObject *list;
 
 	if (!as_words(args, nargs, 2, v))
 		return NULL;
-	if (v[0] >= m->k.nr_cpus)
-		return fail(KEMU_RANGE);
+	cpu = cpu_in(&m->k, v[0]);
+	if (!cpu)
+		return NULL;
 	list = PyList_New(0);
-	head = load_acquire(&m->k.cpus[v[0]].ring_head);
+	head = load_acquire(&cpu->ring_head);
 	first = head > KEMU_NR_EVENTS ? head - KEMU_NR_EVENTS : 0;
 	ring = kemu_ring_of(&m->k, v[0]);
 	for (u64 i = v[1] > first ? v[1] : first; list && i < head; i++) {
@@ -44,7 +48,7 @@ PyObject *Memory_events(Memory *m, PyObject *const *args, Py_ssize_t nargs)
 		copy = ring[i % KEMU_NR_EVENTS];
 		smp_mb();
 		/* The writer is KEMU_NR_EVENTS ahead, so it may have overwritten the copy. */
-		if (load_acquire(&m->k.cpus[v[0]].ring_head) >= i + KEMU_NR_EVENTS)
+		if (load_acquire(&cpu->ring_head) >= i + KEMU_NR_EVENTS)
 			continue;
 		item = event(&copy);
 		if (!item || PyList_Append(list, item))

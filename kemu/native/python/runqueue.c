@@ -13,40 +13,39 @@ typedef struct {
 
 static PyObject *RunQueue_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
+	struct kemu_cpu *cpu;
 	Memory *memory;
 	RunQueue *q;
-	u64 cpu;
+	u64 id;
 
-	if (!memory_and_word(args, kwds, &memory, &cpu))
+	if (!memory_and_word(args, kwds, &memory, &id))
 		return NULL;
-	if (cpu >= memory->k.nr_cpus)
-		return fail(KEMU_RANGE);
-	q = (RunQueue *)type->tp_alloc(type, 0);
+	cpu = cpu_in(&memory->k, id);
+	if (!cpu)
+		return NULL;
+	q = new_object(type);
 	if (!q)
 		return NULL;
 	q->memory = (Memory *)Py_NewRef((PyObject *)memory);
-	q->cpu = &q->memory->k.cpus[cpu];
+	q->cpu = cpu;
 	return (PyObject *)q;
 }
 
 static void RunQueue_dealloc(RunQueue *q)
 {
-	Py_XDECREF(q->memory);
-	Py_TYPE(q)->tp_free(q);
+	free_object(q, q->memory);
 }
 
 typedef int (*change)(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t);
 
 static PyObject *with_task(RunQueue *q, PyObject *arg, change fn)
 {
-	u64 slot;
+	struct kemu_task *t = as_task(&q->memory->k, arg);
 	int status;
 
-	if (!as_word(arg, &slot))
+	if (!t)
 		return NULL;
-	if (slot >= q->memory->k.nr_tasks)
-		return fail(KEMU_RANGE);
-	status = fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]);
+	status = fn(&q->memory->k, q->cpu, t);
 	return status < 0 ? fail(status) : PyBool_FromLong(status == KEMU_OK);
 }
 
@@ -71,13 +70,9 @@ static PyObject *RunQueue_first(RunQueue *q, PyObject *unused)
 
 static PyObject *change_state(RunQueue *q, PyObject *arg, change fn)
 {
-	u64 slot;
+	struct kemu_task *t = as_task(&q->memory->k, arg);
 
-	if (!as_word(arg, &slot))
-		return NULL;
-	if (slot >= q->memory->k.nr_tasks)
-		return fail(KEMU_RANGE);
-	return status_or_bug(fn(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]));
+	return t ? status_or_bug(fn(&q->memory->k, q->cpu, t)) : NULL;
 }
 
 static PyObject *RunQueue_activate(RunQueue *q, PyObject *arg)
@@ -101,23 +96,19 @@ static PyObject *RunQueue_pick_next(RunQueue *q, PyObject *unused)
 
 static PyObject *RunQueue_check_preempt(RunQueue *q, PyObject *arg)
 {
-	u64 slot;
+	struct kemu_task *t = as_task(&q->memory->k, arg);
 
-	if (!as_word(arg, &slot) || !is_task())
+	if (!t || !is_task_of(q->memory))
 		return NULL;
-	if (slot >= q->memory->k.nr_tasks || kemu_self.k != &q->memory->k)
-		return fail(KEMU_RANGE);
-	kemu_check_preempt(&q->memory->k, q->cpu, &q->memory->k.tasks[slot]);
+	kemu_check_preempt(&q->memory->k, q->cpu, t);
 	Py_RETURN_NONE;
 }
 
 static PyObject *RunQueue_resched(RunQueue *q, PyObject *unused)
 {
 	(void)unused;
-	if (!is_task())
+	if (!is_task_of(q->memory))
 		return NULL;
-	if (kemu_self.k != &q->memory->k)
-		return fail(KEMU_RANGE);
 	kemu_resched_curr(&q->memory->k, q->cpu);
 	Py_RETURN_NONE;
 }
@@ -140,14 +131,18 @@ static PyMethodDef runqueue_methods[] = {
 	{ 0 },
 };
 
-PyTypeObject RunQueue_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.RunQueue",
-	.tp_doc = PyDoc_STR("RunQueue(memory, cpu, /)\n--\n\nThe queues of a CPU's fair and fifo tasks.\n\n"
-			    "Caller of every method holds the CPU's rq_lock."),
-	.tp_basicsize = sizeof(RunQueue),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_new = RunQueue_new,
-	.tp_dealloc = (destructor)RunQueue_dealloc,
-	.tp_methods = runqueue_methods,
+static PyType_Slot runqueue_slots[] = {
+	{ Py_tp_doc, "RunQueue(memory, cpu, /)\n--\n\nThe queues of a CPU's fair and fifo tasks.\n\n"
+			      "Caller of every method holds the CPU's rq_lock." },
+	{ Py_tp_new, RunQueue_new },
+	{ Py_tp_dealloc, RunQueue_dealloc },
+	{ Py_tp_methods, runqueue_methods },
+	{ 0 },
+};
+
+PyType_Spec runqueue_spec = {
+	.name = "kemu.native.RunQueue",
+	.basicsize = sizeof(RunQueue),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = runqueue_slots,
 };

@@ -60,29 +60,29 @@ static PyObject *py_finish_switch(PyObject *module, PyObject *arg)
 	return switch_result(kemu_finish_switch(&kemu_self, last, &dead), &dead);
 }
 
-static struct kemu_task *task_arg(PyObject *arg)
+/* A mechanism whose first argument names a task of the caller's machine: begins the call. */
+static struct kemu_task *call_with_task(PyObject *const *args, Py_ssize_t given, Py_ssize_t wanted,
+					u64 *values)
+{
+	if (!as_words(args, given, wanted, values) || !begins_call())
+		return NULL;
+	return task_in(kemu_self.k, values[0]);
+}
+
+static struct kemu_task *call_with_one(PyObject *arg)
 {
 	u64 slot;
 
-	/* The argument first: its __index__ may be code that calls leave(). */
-	if (!as_word(arg, &slot) || !begins_call())
-		return NULL;
-	if (slot < kemu_self.k->nr_tasks)
-		return &kemu_self.k->tasks[slot];
-	fail(KEMU_RANGE);
-	return NULL;
+	return call_with_task(&arg, 1, 1, &slot);
 }
 
 static PyObject *py_try_to_wake_up(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
-	struct kemu_task *p;
 	u64 v[2];
+	struct kemu_task *p = call_with_task(args, nargs, 2, v);
 	int status;
 
 	(void)module;
-	if (!as_words(args, nargs, 2, v))
-		return NULL;
-	p = task_arg(args[0]);
 	if (!p)
 		return NULL;
 	if (v[1] & (TASK_DEAD | TASK_WAKING | KEMU_POISON)) {
@@ -97,7 +97,7 @@ static PyObject *py_try_to_wake_up(PyObject *module, PyObject *const *args, Py_s
 
 static PyObject *py_select_fallback(PyObject *module, PyObject *arg)
 {
-	struct kemu_task *p = task_arg(arg);
+	struct kemu_task *p = call_with_one(arg);
 	u64 cpu = 0;
 	int status;
 
@@ -143,13 +143,10 @@ static PyObject *py_set_special_state(PyObject *module, PyObject *arg)
 static PyObject *py_look_inactive(PyObject *module, PyObject *const *args, Py_ssize_t nargs)
 {
 	u64 v[2], what = 0, switches = 0;
-	struct kemu_task *p;
+	struct kemu_task *p = call_with_task(args, nargs, 2, v);
 	int status;
 
 	(void)module;
-	if (!as_words(args, nargs, 2, v))
-		return NULL;
-	p = task_arg(args[0]);
 	if (!p)
 		return NULL;
 	status = kemu_look_inactive(&kemu_self, p, v[1], &what, &switches);
@@ -187,7 +184,7 @@ static PyObject *py_wait_for_completion(PyObject *module, PyObject *const *args,
 	int status;
 
 	(void)module;
-	if (!as_words(args, nargs, nargs == 1 ? 1 : 2, v) || !begins_call())
+	if (!as_words_between(args, nargs, 1, 2, v) || !begins_call())
 		return NULL;
 	status = kemu_wait_for_completion(&kemu_self, v[0], v[1], &dead);
 	if (status == KEMU_PENDING)
@@ -198,7 +195,7 @@ static PyObject *py_wait_for_completion(PyObject *module, PyObject *const *args,
 /* Returns the flags.  p stays on its CPU until the caller unlocks. */
 static PyObject *py_task_rq_lock(PyObject *module, PyObject *arg)
 {
-	struct kemu_task *p = task_arg(arg);
+	struct kemu_task *p = call_with_one(arg);
 	struct kemu_cpu *rq;
 	u64 flags;
 	int status;
@@ -213,7 +210,7 @@ static PyObject *py_task_rq_lock(PyObject *module, PyObject *arg)
 
 static PyObject *py_usable_mask(PyObject *module, PyObject *arg)
 {
-	struct kemu_task *p = task_arg(arg);
+	struct kemu_task *p = call_with_one(arg);
 
 	(void)module;
 	return p ? from_word(kemu_usable_mask(kemu_self.k, p)) : NULL;

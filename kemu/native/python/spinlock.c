@@ -37,22 +37,11 @@ static __attribute__((noinline, cold)) bool note_use(SpinLock *l)
 	return status >= 0;
 }
 
-static bool is_in_this_machine(Word *w)
-{
-	if (!is_task())
-		return false;
-	if (kemu_self.k != &w->memory->k) {
-		fail(KEMU_RANGE);
-		return false;
-	}
-	return true;
-}
-
 static bool spin_lock(Word *w)
 {
 	int status;
 
-	if (!is_in_this_machine(w))
+	if (!is_task_of(w->memory))
 		return false;
 	if (unlikely(load(&w->hdr->gate) & GATE_LOCKDEP) && !note_use((SpinLock *)w))
 		return false;
@@ -66,7 +55,7 @@ static bool spin_unlock(Word *w)
 {
 	int status;
 
-	if (!is_in_this_machine(w))
+	if (!is_task_of(w->memory))
 		return false;
 	status = kemu_unlock(&kemu_self, w->p);
 	if (unlikely(status < 0))
@@ -149,7 +138,7 @@ static PyObject *SpinLock_new(PyTypeObject *type, PyObject *args, PyObject *kwds
 	PyObject *name = kwds ? PyDict_GetItemString(kwds, "lock_class") : NULL;
 	SpinLock *l;
 
-	if (kwds && PyDict_GET_SIZE(kwds) != (name ? 1 : 0)) {
+	if (kwds && PyDict_Size(kwds) != (name ? 1 : 0)) {
 		PyErr_SetString(PyExc_TypeError, "SpinLock(memory, offset, /, lock_class=\"\")");
 		return NULL;
 	}
@@ -157,8 +146,8 @@ static PyObject *SpinLock_new(PyTypeObject *type, PyObject *args, PyObject *kwds
 		PyErr_SetString(PyExc_TypeError, "lock_class must be a str");
 		return NULL;
 	}
-	l = (SpinLock *)Word_Type.tp_new(type, args, NULL);
-	if (l && name && PyUnicode_GET_LENGTH(name))
+	l = (SpinLock *)Word_new(type, args, NULL);
+	if (l && name && PyUnicode_GetLength(name))
 		l->class_name = Py_NewRef(name);
 	return (PyObject *)l;
 }
@@ -166,17 +155,20 @@ static PyObject *SpinLock_new(PyTypeObject *type, PyObject *args, PyObject *kwds
 static void SpinLock_dealloc(SpinLock *l)
 {
 	Py_XDECREF(l->class_name);
-	Word_Type.tp_dealloc((PyObject *)l);
+	Word_dealloc(&l->word);
 }
 
-PyTypeObject SpinLock_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.SpinLock",
-	.tp_doc = PyDoc_STR("SpinLock(memory, offset, /, lock_class='')\n--\n\nA word that is a lock."),
-	.tp_basicsize = sizeof(SpinLock),
-	.tp_flags = Py_TPFLAGS_DEFAULT,
-	.tp_base = &Word_Type,
-	.tp_new = SpinLock_new,
-	.tp_dealloc = (destructor)SpinLock_dealloc,
-	.tp_methods = spinlock_methods,
+static PyType_Slot spinlock_slots[] = {
+	{ Py_tp_doc, "SpinLock(memory, offset, /, lock_class='')\n--\n\nA word that is a lock." },
+	{ Py_tp_new, SpinLock_new },
+	{ Py_tp_dealloc, SpinLock_dealloc },
+	{ Py_tp_methods, spinlock_methods },
+	{ 0 },
+};
+
+PyType_Spec spinlock_spec = {
+	.name = "kemu.native.SpinLock",
+	.basicsize = sizeof(SpinLock),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = spinlock_slots,
 };

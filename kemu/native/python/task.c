@@ -26,6 +26,17 @@ bool is_task(void)
 	return false;
 }
 
+/* The same, for what belongs to a machine: a task may use only what its own machine has. */
+bool is_task_of(Memory *memory)
+{
+	if (!is_task())
+		return false;
+	if (likely(kemu_self.k == &memory->k))
+		return true;
+	fail(KEMU_RANGE);
+	return false;
+}
+
 /*
  * Called at the beginning of a mechanism of the kernel.  The mechanism turns interrupts or
  * preemption off next, so this is the last place where jitter may interrupt the task.
@@ -161,17 +172,16 @@ static PyObject *py_enter(PyObject *module, PyObject *const *args, Py_ssize_t na
 	u64 slot, core;
 
 	(void)module;
-	if (nargs != 3 || !PyObject_TypeCheck(args[0], &Memory_Type)) {
+	if (nargs != 3 || !PyObject_TypeCheck(args[0], Memory_Type)) {
 		PyErr_SetString(PyExc_TypeError, "enter(memory, slot, view)");
 		return NULL;
 	}
 	memory = (Memory *)args[0];
 	if (!as_word(args[1], &slot))
 		return NULL;
-	if (!memory->k.base || slot >= memory->k.nr_tasks ||
-	    load(&memory->k.tasks[slot].cpu) >= memory->k.nr_cpus)
+	t = memory->k.base ? task_in(&memory->k, slot) : NULL;
+	if (!t || load(&t->cpu) >= memory->k.nr_cpus)
 		return fail(KEMU_RANGE);
-	t = &memory->k.tasks[slot];
 	if (kemu_self.thread || cmpxchg(&t->tid, 0, kemu_tid()))
 		return fail(KEMU_BUSY);
 	block_signals();
@@ -219,7 +229,7 @@ static PyObject *py_current(PyObject *module, PyObject *unused)
 static PyObject *py_set_tasks(PyObject *module, PyObject *table)
 {
 	(void)module;
-	if (!PyObject_TypeCheck(table, &Tasks_Type)) {
+	if (!PyObject_TypeCheck(table, Tasks_Type)) {
 		PyErr_SetString(PyExc_TypeError, "set_tasks(tasks): the table of views");
 		return NULL;
 	}

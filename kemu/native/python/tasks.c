@@ -23,7 +23,7 @@ static PyObject *Tasks_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 
 	if (!memory)
 		return NULL;
-	t = (Tasks *)type->tp_alloc(type, 0);
+	t = new_object(type);
 	if (!t)
 		return NULL;
 	t->memory = (Memory *)Py_NewRef((PyObject *)memory);
@@ -42,8 +42,7 @@ static void Tasks_dealloc(Tasks *t)
 		Py_XDECREF(t->views[i].task);
 	PyMem_Free(t->views);
 	Py_XDECREF(t->factory);
-	Py_XDECREF(t->memory);
-	Py_TYPE(t)->tp_free(t);
+	free_object(t, t->memory);
 }
 
 static PyObject *new_view(Tasks *t, u64 slot, u64 generation)
@@ -64,11 +63,12 @@ static PyObject *new_view(Tasks *t, u64 slot, u64 generation)
 
 static PyObject *view_at(Tasks *t, u64 slot)
 {
+	struct kemu_task *task = task_in(&t->memory->k, slot);
 	u64 generation;
 
-	if (slot >= t->memory->k.nr_tasks)
-		return fail(KEMU_RANGE);
-	generation = load(&t->memory->k.tasks[slot].generation);
+	if (!task)
+		return NULL;
+	generation = load(&task->generation);
 	if (unlikely(!t->views[slot].task || t->views[slot].generation != generation))
 		return new_view(t, slot, generation);
 	return Py_NewRef(t->views[slot].task);
@@ -125,15 +125,19 @@ static PyMethodDef tasks_methods[] = {
 	{ 0 },
 };
 
-PyTypeObject Tasks_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.Tasks",
-	.tp_doc = PyDoc_STR("Tasks(memory, factory, /)\n--\n\n"
-			    "A table of views.  factory(memory, slot) makes one for each life of a slot."),
-	.tp_basicsize = sizeof(Tasks),
-	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-	.tp_new = Tasks_new,
-	.tp_dealloc = (destructor)Tasks_dealloc,
-	.tp_methods = tasks_methods,
-	.tp_getset = tasks_getset,
+static PyType_Slot tasks_slots[] = {
+	{ Py_tp_doc, "Tasks(memory, factory, /)\n--\n\n"
+			      "A table of views.  factory(memory, slot) makes one for each life of a slot." },
+	{ Py_tp_new, Tasks_new },
+	{ Py_tp_dealloc, Tasks_dealloc },
+	{ Py_tp_methods, tasks_methods },
+	{ Py_tp_getset, tasks_getset },
+	{ 0 },
+};
+
+PyType_Spec tasks_spec = {
+	.name = "kemu.native.Tasks",
+	.basicsize = sizeof(Tasks),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = tasks_slots,
 };

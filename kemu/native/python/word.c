@@ -243,17 +243,12 @@ static PyObject *Word_wait_while(Word *w, PyObject *const *args, Py_ssize_t narg
 {
 	struct kemu *k = &w->memory->k;
 	struct kemu_task *whom = NULL;
-	u64 v[2];
+	u64 v[2] = { 0, ~0ULL };
 	int status;
 
-	if (!as_words(args, nargs, nargs == 2 ? 2 : 1, v) || !pass_gate(w, OP_WAIT, v[0]))
+	if (!as_words_between(args, nargs, 1, 2, v) || !may_be_task(k, v[1], &whom) ||
+	    !pass_gate(w, OP_WAIT, v[0]))
 		return NULL;
-	if (nargs != 2)
-		v[1] = ~0ULL;
-	if (v[1] != ~0ULL && v[1] >= k->nr_tasks)
-		return fail(KEMU_RANGE);
-	if (v[1] != ~0ULL)
-		whom = &k->tasks[v[1]];
 	while ((status = kemu_wait_while(k, w->p, v[0], whom)) != KEMU_OK) {
 		if (status == KEMU_STOPPED)
 			return fail(status);
@@ -268,10 +263,9 @@ static PyObject *Word_relax_while(Word *w, PyObject *arg)
 {
 	u64 v;
 
-	if (!as_word(arg, &v) || !is_task() || !pass_gate(w, OP_WAIT, v))
+	/* Behind the gate again: a vector that it took may have called leave(). */
+	if (!as_word(arg, &v) || !is_task() || !pass_gate(w, OP_WAIT, v) || !is_task_of(w->memory))
 		return NULL;
-	if (kemu_self.k != &w->memory->k)
-		return fail(KEMU_RANGE);
 	if (kemu_self.reschedules)
 		kemu_deliver_kicks(&kemu_self);
 	if (kemu_peek(&kemu_self, kemu_self.k, w->p) == v && !is_due())
@@ -281,8 +275,14 @@ static PyObject *Word_relax_while(Word *w, PyObject *arg)
 
 static PyObject *Word_repr(Word *w)
 {
-	return PyUnicode_FromFormat("<%s at %llu: %lld>", Py_TYPE(w)->tp_name,
-				    (unsigned long long)offset_of(w), (long long)load(w->p));
+	PyObject *name = PyType_GetName(Py_TYPE((PyObject *)w)), *text;
+
+	if (!name)
+		return NULL;
+	text = PyUnicode_FromFormat("<%U at %llu: %lld>", name, (unsigned long long)offset_of(w),
+				    (long long)load(w->p));
+	Py_DECREF(name);
+	return text;
 }
 
 static PyObject *Word_offset(Word *w, void *unused)
@@ -297,7 +297,7 @@ static PyObject *Word_memory(Word *w, void *unused)
 	return Py_NewRef((PyObject *)w->memory);
 }
 
-static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
+PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 {
 	Memory *memory;
 	u64 off, *p;
@@ -308,7 +308,7 @@ static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 	p = kemu_word(&memory->k, off);
 	if (!p)
 		return fail(KEMU_RANGE);
-	w = (Word *)type->tp_alloc(type, 0);
+	w = new_object(type);
 	if (!w)
 		return NULL;
 	w->p = p;
@@ -317,12 +317,9 @@ static PyObject *Word_new(PyTypeObject *type, PyObject *args, PyObject *kwds)
 	return (PyObject *)w;
 }
 
-static void Word_dealloc(Word *w)
+void Word_dealloc(Word *w)
 {
-	PyTypeObject *type = Py_TYPE(w);
-
-	Py_XDECREF(w->memory);
-	type->tp_free(w);
+	free_object(w, w->memory);
 }
 
 static PyGetSetDef word_getset[] = {
@@ -365,15 +362,19 @@ static PyMethodDef word_methods[] = {
 	{ 0 },
 };
 
-PyTypeObject Word_Type = {
-	PyVarObject_HEAD_INIT(NULL, 0)
-	.tp_name = "kemu.native.Word",
-	.tp_doc = PyDoc_STR("Word(memory, offset, /)\n--\n\nOne 64-bit word that all CPUs share."),
-	.tp_basicsize = sizeof(Word),
-	.tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
-	.tp_new = Word_new,
-	.tp_dealloc = (destructor)Word_dealloc,
-	.tp_repr = (reprfunc)Word_repr,
-	.tp_methods = word_methods,
-	.tp_getset = word_getset,
+static PyType_Slot word_slots[] = {
+	{ Py_tp_doc, "Word(memory, offset, /)\n--\n\nOne 64-bit word that all CPUs share." },
+	{ Py_tp_new, Word_new },
+	{ Py_tp_dealloc, Word_dealloc },
+	{ Py_tp_repr, Word_repr },
+	{ Py_tp_methods, word_methods },
+	{ Py_tp_getset, word_getset },
+	{ 0 },
+};
+
+PyType_Spec word_spec = {
+	.name = "kemu.native.Word",
+	.basicsize = sizeof(Word),
+	.flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_IMMUTABLETYPE,
+	.slots = word_slots,
 };
