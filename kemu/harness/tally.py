@@ -15,6 +15,7 @@ Locks: none.  Callers: referee, side_run.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from kemu import native
 from kemu.harness import script
@@ -29,17 +30,17 @@ from kemu.memory.views import took_turns
 class Counters(PerCPU, keep=True):
     """The counts, which the controller reads, also after a panic.  Only CPU 0's copy is used."""
 
-    trials = Word()
-    closed = Word()
-    counted = Word()        # trials that count: see verdict
-    asserted = Word()       # invariants and postconditions evaluated
-    audited = Word()        # audits of the machine
-    seen = Words(MAX_WITNESSES)                         # trials in which each witness was seen
-    ended = Words(native.MAX_HOLDS * len(Ended))        # for each hold, how often it ended how
-    passed = Words(native.MAX_HOLDS)                    # trials in which its until was passed
-    met = Word()            # trials in which windows met, of a race without witnesses
-    turns = Word()          # trials in which tasks took turns at one interpreter
-    ending = Word()         # set by the controller: the trial under way is the last
+    trials: Final = Word()
+    closed: Final = Word()
+    counted: Final = Word()                                 # trials that count: see verdict
+    asserted: Final = Word()                                # invariants and postconditions evaluated
+    audited: Final = Word()                                 # audits of the machine
+    seen: Final = Words(MAX_WITNESSES)                      # trials in which each witness was seen
+    ended: Final = Words(native.MAX_HOLDS * len(Ended))     # for each hold, how often it ended how
+    passed: Final = Words(native.MAX_HOLDS)                 # trials in which its until was passed
+    met: Final = Word()  # trials in which windows met, of a race without witnesses
+    turns: Final = Word()  # trials in which tasks took turns at one interpreter
+    ending: Final = Word()  # set by the controller: the trial under way is the last
 
 
 class Totals:

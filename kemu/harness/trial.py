@@ -30,7 +30,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from kemu.errors import UsageError, shown
 from kemu.harness.declared import Actor
@@ -47,24 +47,24 @@ from kemu.memory.views import Task
 class TrialWords(PerCPU, keep=True):
     """The words of the trial that runs.  Only CPU 0's copy is used."""
 
-    number = Word()
-    arrived = Word()
-    started = Word()
-    done = Word()
-    returned = Word()
-    windows = Word()
-    inside = Word()
-    met = Word()
-    seen = Word()
-    turns = Word()
-    over = Embedded(Completion)
+    number: Final = Word()
+    arrived: Final = Word()
+    started: Final = Word()
+    done: Final = Word()
+    returned: Final = Word()
+    windows: Final = Word()
+    inside: Final = Word()
+    met: Final = Word()
+    seen: Final = Word()
+    turns: Final = Word()
+    over: Final = Embedded(Completion)
 
 
 class ActorState(Struct):
     """What an actor, or a kthread of the race, shares with the referee."""
 
-    go = Embedded(Completion)
-    task = TaskRef()
+    go: Final = Embedded(Completion)
+    task: Final = TaskRef()
 
 
 def load_race() -> Race:

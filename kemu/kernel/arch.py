@@ -15,6 +15,8 @@ Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, task_thread.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu import native
 from kemu.kernel.own import wiring
 from kemu.kernel.own.system import system
@@ -26,7 +28,7 @@ from kemu.native import local_irq_save
 class ArchCpu(PerCPU, keep=True):
     """A CPU as its board knows it."""
 
-    dead = Word()
+    dead: Final = Word()
 
 
 def __cpu_up(cpu: int) -> None:

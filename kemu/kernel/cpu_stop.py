@@ -18,7 +18,7 @@ Locks: stopper.lock.  Callers: stop_machine, hotplug, init, latency, races, tort
 from __future__ import annotations
 
 from errno import ENOENT
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from kemu import native
 from kemu.kernel.cpumask import check_cpu
@@ -43,30 +43,30 @@ from kemu.trace import events
 class CpuStopDone(Struct):
     """What an initiator waits for.  The initiator frees it."""
 
-    nr_todo = Word()
-    ret = Word()
-    executed = Word()
-    completion = Embedded(Completion)
+    nr_todo: Final = Word()
+    ret: Final = Word()
+    executed: Final = Word()
+    completion: Final = Embedded(Completion)
 
 
 class CpuStopWork(Struct):
     """A work on a stopper's list."""
 
-    next = Word()
-    prev = Word()
-    fn = Word()
-    arg = Word()
-    done = Word()
+    next: Final = Word()
+    prev: Final = Word()
+    fn: Final = Word()
+    arg: Final = Word()
+    done: Final = Word()
 
 
 class CpuStopper(PerCPU, keep=True):
     """A CPU's stopper."""
 
-    thread = TaskRef()
-    lock = Lock()
-    enabled = Word()
-    works = ListHead()
-    stop_work = Embedded(CpuStopWork)       # for stop_cpus
+    thread: Final = TaskRef()
+    lock: Final = Lock()
+    enabled: Final = Word()
+    works: Final = ListHead()
+    stop_work: Final = Embedded(CpuStopWork)    # for stop_cpus
 
 
 def pack(arg: Any) -> int:
@@ -293,7 +293,7 @@ def stop_machine_unpark(cpu: int) -> None:
     kthread_unpark(cast(Task, stopper.thread.get()))
 
 
-cpu_stop_threads = SmpHotplugThread("migration/%u", cpu_stop_should_run, cpu_stopper_thread,
+cpu_stop_threads: Final = SmpHotplugThread("migration/%u", cpu_stop_should_run, cpu_stopper_thread,
                                     create=cpu_stop_create, park=cpu_stop_park,
                                     selfparking=True, store=CpuStopper)
 

@@ -15,7 +15,7 @@ Locks: call_lock.  Callers: hotplug, latency, machine.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kemu import native
 from kemu.errors import UsageError
@@ -34,12 +34,12 @@ _handlers: dict[int, Callable[[], None]] = {}
 class CallSingleData(Struct):
     """A call on its way to another CPU (Linux: struct call_single_data)."""
 
-    next = Word()       # the list node
-    prev = Word()
-    function = Word()
-    argument = Word()
-    pending = Word()    # 1 until the call has run, if the caller waits; otherwise the callee frees it
-    waits = Word()
+    next: Final = Word()        # the list node
+    prev: Final = Word()
+    function: Final = Word()
+    argument: Final = Word()
+    pending: Final = Word()     # 1 until the call has run, if the caller waits; otherwise the callee frees it
+    waits: Final = Word()
 
 
 def request_irq(bit: int, handler: Callable[[], None]) -> None:

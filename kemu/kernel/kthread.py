@@ -29,7 +29,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from errno import EINTR, ENOSYS
-from typing import Any
+from typing import Any, Final
 
 from kemu import native
 from kemu.errors import NoTask, OutOfMemory, UsageError, shown
@@ -69,20 +69,20 @@ ThreadFn = Callable[[Any], int | None]
 class KThread(Struct):
     """struct kthread.  Freed with its task."""
 
-    flags = Word()
-    cpu = Word()
-    function = Word()
-    data = Word()
-    parked = Embedded(Completion)
-    exited = Embedded(Completion)
+    flags: Final = Word()
+    cpu: Final = Word()
+    function: Final = Word()
+    data: Final = Word()
+    parked: Final = Embedded(Completion)
+    exited: Final = Embedded(Completion)
 
 
 class KThreadCreate(Struct):
     """struct kthread_create_info.  It belongs to the creator until the thread has reported."""
 
-    function = Word()
-    data = Word()
-    done = Embedded(Completion)
+    function: Final = Word()
+    data: Final = Word()
+    done: Final = Embedded(Completion)
 
 
 def to_kthread(k: Task) -> KThread:

@@ -9,6 +9,8 @@ does not wait, in any context.  The output of print() in a task goes the same wa
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu import native
 from kemu.kernel.own import wiring
 from kemu.memory.struct import PerCPU, Word
@@ -26,8 +28,8 @@ def printk(text: str) -> None:
 class Ratelimit(PerCPU, keep=True):
     """Each CPU's rate limit, which all messages of that CPU share."""
 
-    since = Word()
-    printed = Word()
+    since: Final = Word()
+    printed: Final = Word()
 
 
 def printk_ratelimit() -> bool:

@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from kemu.errors import OutOfMemory, UsageError, refuse
 from kemu.kernel.cpumask import cpu_online, online_cpus
@@ -81,17 +81,17 @@ class SmpHotplugThread:
 class SmpbootThreadData(Struct):
     """The data of one thread (Linux: struct smpboot_thread_data)."""
 
-    cpu = Word()
-    status = Word()
-    descriptor = Word()
+    cpu: Final = Word()
+    status: Final = Word()
+    descriptor: Final = Word()
 
 
 class HotplugThread(Struct):
     """A registered descriptor.  After it comes a word for each CPU, which names the CPU's thread."""
 
-    next = Word()       # in SmpbootGlobals.threads
-    prev = Word()
-    descriptor = Word()
+    next: Final = Word()    # in SmpbootGlobals.threads
+    prev: Final = Word()
+    descriptor: Final = Word()
 
     def thread(self, cpu: int) -> Word_:
         return Word_(self.memory, self.base + self.size + 8 * cpu)
@@ -100,8 +100,8 @@ class HotplugThread(Struct):
 class SmpbootGlobals(PerCPU, keep=True):
     """The machine's only list of descriptors.  It is in CPU 0's copy; the other copies are unused."""
 
-    lock = Embedded(Mutex)
-    threads = ListHead()
+    lock: Final = Embedded(Mutex)
+    threads: Final = ListHead()
 
 
 def _globals() -> SmpbootGlobals:

@@ -13,6 +13,7 @@ Locks: none.  Callers: init, v2_6, torture; users.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Final
 
 from kemu import native
 from kemu.errors import UsageError
@@ -27,9 +28,9 @@ NR_SOFTIRQS = 10
 class Softirq(PerCPU, keep=True):
     """A CPU's softirqs."""
 
-    pending = Word()
-    handled = Word()
-    thread = TaskRef()
+    pending: Final = Word()
+    handled: Final = Word()
+    thread: Final = TaskRef()
 
 
 class SoftirqVec(PerCPU, keep=True):
@@ -78,7 +79,7 @@ def run_ksoftirqd(cpu: int) -> None:
             mine.handled.add(1)
 
 
-softirq_threads = SmpHotplugThread("ksoftirqd/%u", ksoftirqd_should_run, run_ksoftirqd,
+softirq_threads: Final = SmpHotplugThread("ksoftirqd/%u", ksoftirqd_should_run, run_ksoftirqd,
                                    store=Softirq)
 
 

@@ -18,7 +18,7 @@ CPU's first.  Callers: hotplug, races, torture; users.
 from __future__ import annotations
 
 from errno import EAGAIN, EDEADLK, ENOENT
-from typing import Any
+from typing import Any, Final
 
 from kemu import native
 from kemu.errors import UsageError
@@ -44,21 +44,21 @@ MULTI_STOP_NONE, MULTI_STOP_PREPARE, MULTI_STOP_DISABLE_IRQ, MULTI_STOP_RUN, MUL
 class StopCpus(PerCPU, keep=True):
     """Of CPU 0: there is one for the machine."""
 
-    mutex = Embedded(Mutex)
-    in_progress = Word()
+    mutex: Final = Embedded(Mutex)
+    in_progress: Final = Word()
 
 
 class MultiStopData(Struct):
     """struct multi_stop_data."""
 
-    fn = Word()
-    data = Word()
-    num_threads = Word()
-    active_cpus = Word()
-    state = Word()
-    thread_ack = Word()
-    dropped = Word()
-    entered = Word()
+    fn: Final = Word()
+    data: Final = Word()
+    num_threads: Final = Word()
+    active_cpus: Final = Word()
+    state: Final = Word()
+    thread_ack: Final = Word()
+    dropped: Final = Word()
+    entered: Final = Word()
 
 
 class _multi_stop:

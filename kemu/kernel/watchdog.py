@@ -18,6 +18,8 @@ Locks: none.  Callers: init.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
 from kemu.kernel.own.system import system
@@ -37,8 +39,8 @@ SAMPLES = 5                 # per threshold
 class Watchdog(PerCPU, keep=True):
     """A CPU's watchdog; thresh is CPU 0's, in nanoseconds."""
 
-    touched = Word()        # now_ns(); 0: not watched
-    thresh = Word()
+    touched: Final = Word()     # now_ns(); 0: not watched
+    thresh: Final = Word()
 
 
 def watchdog_enable(cpu: int) -> None:
@@ -86,7 +88,7 @@ def check_soft_lockup(cpu: int, thresh: int) -> None:
                          f"[{curr.comm}:{curr.pid.load()}]")
 
 
-watchdog_threads = SmpHotplugThread("watchdog/%u", watchdog_should_run, watchdog,
+watchdog_threads: Final = SmpHotplugThread("watchdog/%u", watchdog_should_run, watchdog,
                                     setup=watchdog_enable, unpark=watchdog_enable,
                                     park=watchdog_disable)
 

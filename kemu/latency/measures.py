@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
 
 from kemu import native
 from kemu.kernel import kthread, sched
@@ -68,10 +69,10 @@ def _park() -> Iterator[Once]:
 class Bed(Struct):
     """What a sleeper and its caller share."""
 
-    woken = Word()                      # 1: the sleeper is to get up
-    over = Word()                       # 1: the waiter is to end
-    asked = Embedded(Completion)
-    slept = Embedded(Completion)
+    woken: Final = Word()   # 1: the sleeper is to get up
+    over: Final = Word()    # 1: the waiter is to end
+    asked: Final = Embedded(Completion)
+    slept: Final = Embedded(Completion)
 
 
 def sleeper(bed: Bed) -> None:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from kemu import native
 from kemu.kernel import kthread, sched
@@ -32,7 +32,7 @@ OTHER = 1           # the CPU that the measured task runs on; the caller runs on
 class Ran(PerCPU, keep=True):
     """Of the other CPU: when the measured task last began to run, in CLOCK_MONOTONIC ns."""
 
-    ns = Word()
+    ns: Final = Word()
 
 
 class Trip(NamedTuple):

@@ -16,6 +16,8 @@ Locks: none.  Callers: post, mailbox_irq, user_task.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu.errors import MachineError, UsageError
 from kemu.memory.struct import Struct, Word
 from kemu.memory.views import Cpu
@@ -24,12 +26,12 @@ from kemu.memory.views import Cpu
 class Request(Struct):
     """What the controller wants run, for the caller that it knows by a number, ident."""
 
-    next = Word()
-    ident = Word()
-    function = Word()
-    arguments = Word()
-    comm0 = Word()
-    comm1 = Word()
+    next: Final = Word()
+    ident: Final = Word()
+    function: Final = Word()
+    arguments: Final = Word()
+    comm0: Final = Word()
+    comm1: Final = Word()
 
 
 def push(cpu: Cpu, request: Request) -> None:

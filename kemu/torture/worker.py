@@ -17,7 +17,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from kemu.errors import UsageError
 from kemu.kernel import sched
@@ -32,15 +32,15 @@ STUTTER_JIFFIES = 2
 class Control(PerCPU, keep=True):
     """Of CPU 0: what all workers look at."""
 
-    stop = Word()
-    paused = Word()
+    stop: Final = Word()
+    paused: Final = Word()
 
 
 class Worker(Struct):
     """One worker's own."""
 
-    task = TaskRef()
-    rounds = Word()
+    task: Final = TaskRef()
+    rounds: Final = Word()
 
 
 class Turn:

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
 from errno import EAGAIN, EBUSY, EIO, ENOSPC
+from typing import Final
 
 from kemu import native
 from kemu.errors import MachineStopped
@@ -76,31 +77,31 @@ Callback = Callable[[int], int | None]
 class CpuhpCpuState(PerCPU, keep=True):
     """struct cpuhp_cpu_state."""
 
-    state = Word()
-    target = Word()
-    fail = Word()           # a state, plus one
-    thread = TaskRef()
-    should_run = Word()
-    rollback = Word()
-    single = Word()
-    bringup = Word()
-    cb_state = Word()
-    result = Word()
-    done = Embedded(Completion)
+    state: Final = Word()
+    target: Final = Word()
+    fail: Final = Word()    # a state, plus one
+    thread: Final = TaskRef()
+    should_run: Final = Word()
+    rollback: Final = Word()
+    single: Final = Word()
+    bringup: Final = Word()
+    cb_state: Final = Word()
+    result: Final = Word()
+    done: Final = Embedded(Completion)
 
 
 class DynamicStep(Struct):
     """A registered pair of callbacks, in a form that every process can load."""
 
-    name = Word()           # a symbol
-    startup = Word()
-    teardown = Word()
+    name: Final = Word()    # a symbol
+    startup: Final = Word()
+    teardown: Final = Word()
 
 
 class Steps(PerCPU, keep=True):
     """The dynamic steps, by state.  Only CPU 0's copy is used."""
 
-    table = Word()
+    table: Final = Word()
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ Locks: the hotplug lock, for reading as in Linux; inside it a mutex of its own. 
 from __future__ import annotations
 
 from errno import EINVAL
+from typing import Final
 
 from kemu.kernel.hotplug.cpuhp import (Callback, CpuhpCpuState, CpuhpState, cpuhp_forget_callbacks,
                                        cpuhp_get_step, cpuhp_invoke_callback, cpuhp_is_ap_state,
@@ -28,7 +29,7 @@ from kemu.memory.struct import Embedded, PerCPU
 class CpuhpStateMutex(PerCPU, keep=True):
     """The mutex of registrations.  Only CPU 0's copy is used."""
 
-    mutex = Embedded(Mutex)
+    mutex: Final = Embedded(Mutex)
 
 
 def _issue_call(cpu: int, state: int, bringup: bool) -> int:

@@ -12,7 +12,7 @@ Callers: cpu, cpuhp_setup, init, races.
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import (CpuhpCpuState, cpuhp_get_step, cpuhp_invoke_callback,
@@ -141,7 +141,7 @@ def cpuhp_invoke_ap_callback(cpu: int, state: int, bringup: bool) -> int:
     return ret
 
 
-cpuhp_threads = SmpHotplugThread("cpuhp/%u", cpuhp_should_run, cpuhp_thread_fun,
+cpuhp_threads: Final = SmpHotplugThread("cpuhp/%u", cpuhp_should_run, cpuhp_thread_fun,
                                  selfparking=True, store=CpuhpCpuState)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from kemu.kernel.locking.percpu_rwsem import (PercpuRwsem, percpu_down_read, percpu_down_write,
                                               percpu_up_read, percpu_up_write)
@@ -19,7 +20,7 @@ from kemu.memory.struct import Embedded, PerCPU
 class CpuHotplug(PerCPU, keep=True):
     """The hotplug lock of the machine.  Only CPU 0's copy is used."""
 
-    lock = Embedded(PercpuRwsem)
+    lock: Final = Embedded(PercpuRwsem)
 
 
 @contextmanager

@@ -11,6 +11,8 @@ Locks: the wait queue's.  Callers: smpboot, percpu_rwsem, stop_machine, hotplug,
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu.errors import UsageError
 from kemu.kernel.own.hung import waiting_on
 from kemu.kernel.own.system import system
@@ -25,8 +27,8 @@ from kemu.native import current
 class Mutex(Struct):
     """struct mutex; a context manager."""
 
-    owner = Word()
-    queue = Embedded(WaitQueue)
+    owner: Final = Word()
+    queue: Final = Embedded(WaitQueue)
 
     def __enter__(self) -> Mutex:
         mutex_lock(self)

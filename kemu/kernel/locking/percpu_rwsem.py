@@ -16,6 +16,8 @@ Locks: a mutex between writers; the wait queue's own.  Callers: hotplug.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu.errors import UsageError
 from kemu.kernel.locking.mutex import Mutex, mutex_lock, mutex_unlock
 from kemu.kernel.own.hung import waiting_on
@@ -27,11 +29,11 @@ from kemu.native import current
 class PercpuRwsem(Struct):
     """struct percpu_rw_semaphore."""
 
-    readers = Word()
-    reader = Word()
-    writer = Word()
-    writers = Embedded(Mutex)
-    queue = Embedded(WaitQueue)
+    readers: Final = Word()
+    reader: Final = Word()
+    writer: Final = Word()
+    writers: Final = Embedded(Mutex)
+    queue: Final = Embedded(WaitQueue)
 
 
 def _try_read(sem: PercpuRwsem) -> bool:

@@ -13,6 +13,8 @@ Locks: none.  Callers: harness, init, v2_6, machine.
 
 from __future__ import annotations
 
+from typing import Final
+
 from kemu import native
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.completion import (Completion, complete, completion_on_stack,
@@ -23,7 +25,7 @@ from kemu.memory.struct import PerCPU, Word
 class Quiescence(PerCPU, keep=True):
     """Of CPU 0: there is one for the machine."""
 
-    waiter = Word()
+    waiter: Final = Word()
 
 
 def arm_quiescence(waiter: Completion) -> None:

@@ -13,7 +13,7 @@ Locks: none.
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from kemu import native
 from kemu.errors import NoTask
@@ -40,7 +40,7 @@ class _System:
         return "system"        # in each process its own: never a copy
 
 
-system = _System()
+system: Final = _System()
 
 
 @current_memory.on_attach

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from kemu import native
 from kemu.kernel.sched.bug import broken
@@ -36,10 +37,10 @@ FOREVER = native.COMPLETE_ALL
 class Completion(Struct):
     """struct completion."""
 
-    lock = Lock()
-    done = Word()
-    waiters = ListHead()
-    completer = Word()
+    lock: Final = Lock()
+    done: Final = Word()
+    waiters: Final = ListHead()
+    completer: Final = Word()
 
 
 assert Completion.size == native.COMPLETION["sizeof"]

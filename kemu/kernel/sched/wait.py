@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from kemu import native
 from kemu.kernel.own.point import point
@@ -62,8 +63,8 @@ def wait_task_inactive(p: Task, match_state: int) -> int:
 class WaitQueue(Struct):
     """A queue of tasks that wait (Linux: wait_queue_head_t)."""
 
-    lock = Lock()
-    waiters = ListHead()
+    lock: Final = Lock()
+    waiters: Final = ListHead()
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 from kemu.kernel.locking.mutex import Mutex, mutex_lock, mutex_unlock
 from kemu.memory.struct import Embedded, PerCPU
@@ -20,7 +21,7 @@ from kemu.memory.struct import Embedded, PerCPU
 class CpuControl(PerCPU, keep=True):
     """The hotplug lock of the machine.  Only CPU 0's copy is used."""
 
-    mutex = Embedded(Mutex)
+    mutex: Final = Embedded(Mutex)
 
 
 def lock_cpu_hotplug() -> None:

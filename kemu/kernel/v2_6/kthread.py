@@ -14,7 +14,7 @@ Locks: none.  Callers: migration_call, stop_machine, softirq, cpu.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from kemu.errors import OutOfMemory
 from kemu.kernel.cpumask import cpumask_of
@@ -37,10 +37,10 @@ MAX_USER_RT_PRIO = 100
 class KthreadCreateInfo(Struct):
     """struct kthread_create_info."""
 
-    request = Word()
-    result = TaskRef()
-    done = Embedded(Completion)
-    work = Embedded(WorkStruct)
+    request: Final = Word()
+    result: Final = TaskRef()
+    done: Final = Embedded(Completion)
+    work: Final = Embedded(WorkStruct)
 
 
 def kernel_thread(threadfn: ThreadFn, data: Any, cpu: int, comm: str) -> Task:

@@ -34,6 +34,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from errno import EINVAL
+from typing import Final
 
 from kemu.errors import UsageError
 from kemu.kernel.cpumask import check_cpu, cpu_online, for_each_cpu
@@ -57,19 +58,19 @@ REQ_MOVE_TASK = 1
 class MigrationReq(Struct):
     """migration_req_t."""
 
-    next = Word()
-    prev = Word()
-    type = Word()
-    task = TaskRef()
-    dest_cpu = Word()
-    done = Embedded(Completion)
+    next: Final = Word()
+    prev: Final = Word()
+    type: Final = Word()
+    task: Final = TaskRef()
+    dest_cpu: Final = Word()
+    done: Final = Embedded(Completion)
 
 
 class Migration(PerCPU, keep=True):
     """The fields of a runqueue that only this version has."""
 
-    thread = TaskRef()
-    queue = ListHead()
+    thread: Final = TaskRef()
+    queue: Final = ListHead()
 
 
 @contextmanager

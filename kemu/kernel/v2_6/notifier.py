@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Callable
+from typing import Final
 
 from kemu.errors import MachineStopped, UsageError
 from kemu.kernel.own.system import system
@@ -41,16 +42,16 @@ Notifier = Callable[[int, int], int]
 class NotifierBlock(Struct):
     """struct notifier_block."""
 
-    next = Word()
-    prev = Word()
-    call = Word()
-    priority = Word()
+    next: Final = Word()
+    prev: Final = Word()
+    call: Final = Word()
+    priority: Final = Word()
 
 
 class CpuChain(PerCPU, keep=True):
     """The chain of the machine.  Only CPU 0's copy is used."""
 
-    blocks = ListHead()
+    blocks: Final = ListHead()
 
 
 def _blocks() -> list[NotifierBlock]:

@@ -18,7 +18,7 @@ Locks: stopmachine_mutex, inside the hotplug lock.  Callers: cpu.
 from __future__ import annotations
 
 from errno import ENOMEM
-from typing import Any
+from typing import Any, Final
 
 from kemu.errors import OutOfMemory
 from kemu.kernel.cpumask import online_cpus
@@ -43,19 +43,19 @@ STOPMACHINE_WAIT, STOPMACHINE_PREPARE, STOPMACHINE_DISABLE_IRQ, STOPMACHINE_EXIT
 class StopMachine(PerCPU, keep=True):
     """The state of kstopmachine.  Only CPU 0's copy is used."""
 
-    mutex = Embedded(Mutex)
-    num_threads = Word()
-    thread_ack = Word()
-    state = Word()
+    mutex: Final = Embedded(Mutex)
+    num_threads: Final = Word()
+    thread_ack: Final = Word()
+    state: Final = Word()
 
 
 class StopMachineData(Struct):
     """struct stop_machine_data.  It belongs to the initiator, which waits for done."""
 
-    fn = Word()
-    data = Word()
-    ret = Word()
-    done = Embedded(Completion)
+    fn: Final = Word()
+    data: Final = Word()
+    ret: Final = Word()
+    done: Final = Embedded(Completion)
 
 
 def stopmachine(cpu: int) -> int:

@@ -18,7 +18,7 @@ Callers: kthread, init; users.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from kemu.kernel.kthread import kthread_create_on_node, kthread_should_stop
 from kemu.kernel.own.hung import waiting_for
@@ -38,29 +38,29 @@ WorkFn = Callable[[int], Any]
 class WorkStruct(Struct):
     """struct work_struct.  It belongs to its owner, except while it is pending."""
 
-    next = Word()
-    prev = Word()
-    pending = Word()
-    func = Word()
-    data = Word()
+    next: Final = Word()
+    prev: Final = Word()
+    pending: Final = Word()
+    func: Final = Word()
+    data: Final = Word()
 
 
 class Workqueue(Struct):
     """struct cpu_workqueue_struct."""
 
-    lock = Lock()
-    insert_sequence = Word()
-    remove_sequence = Word()
-    worklist = ListHead()
-    more_work = Embedded(WaitQueue)
-    work_done = Embedded(WaitQueue)
-    thread = TaskRef()
+    lock: Final = Lock()
+    insert_sequence: Final = Word()
+    remove_sequence: Final = Word()
+    worklist: Final = ListHead()
+    more_work: Final = Embedded(WaitQueue)
+    work_done: Final = Embedded(WaitQueue)
+    thread: Final = TaskRef()
 
 
 class Keventd(PerCPU, keep=True):
     """The queue of keventd.  Only CPU 0's copy is used."""
 
-    wq = Embedded(Workqueue)
+    wq: Final = Embedded(Workqueue)
 
 
 def init_work(work: WorkStruct, func: WorkFn, data: int) -> None:
