@@ -27,6 +27,7 @@ Memory that all CPUs share
 A race of your own (`kemu new FILE` writes one to begin with)
     Race          what races with what, how it was before the fix, and what must hold
     Trial         what each function of a race is given
+    before        names an operation on a word, where a script holds a task
     witness       says that a trial has shown the dangerous state, so that it counts
     Plan          how to run a race: forced, with random delays, or free
     run_race      runs it on both sides
@@ -77,6 +78,7 @@ if TYPE_CHECKING:
     from kemu.memory.struct import Struct as Struct
     from kemu.memory.struct import TaskRef as TaskRef
     from kemu.memory.struct import Word as Word
+    from kemu.harness.operation import before as before
     from kemu.harness.race import Race as Race
     from kemu.harness.trial import Trial as Trial
     from kemu.harness.trial import witness as witness
@@ -93,8 +95,9 @@ _HOMES = {
     "Outcome": "kemu.harness.verdict", "PerCPU": "kemu.memory.struct",
     "Plan": "kemu.harness.runner", "Race": "kemu.harness.race", "Struct": "kemu.memory.struct",
     "TaskRef": "kemu.memory.struct", "Trial": "kemu.harness.trial", "Word": "kemu.memory.struct",
-    "exec": "kemu.kernel.exec", "point": "kemu.kernel.own.point", "printk": "kemu.kernel.printk",
-    "run_race": "kemu.harness.runner", "witness": "kemu.harness.trial",
+    "before": "kemu.harness.operation", "exec": "kemu.kernel.exec",
+    "point": "kemu.kernel.own.point", "printk": "kemu.kernel.printk", "run_race": "kemu.harness.runner",
+    "witness": "kemu.harness.trial",
 }
 """Each name that is imported when it is first used, so that a CPU's process stays small."""
 

@@ -78,9 +78,18 @@ def search(command: F) -> F:
                          help="When a CPU sees what another stores, in a search.  sc: at once.  tso: as "
                          "on x86.  weak: as on ARM64.  [default: sc]"),
             click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path),
-                         metavar="FILE", help="Write the schedule of the first hit of a search."))):
+                         metavar="FILE", help="Write the schedule of the first hit of a search."),
+            script)):
         command = option(command)
     return command
+
+
+def script(command: F) -> F:
+    """``--script FILE``: a schedule as a race file that forces it on real cores."""
+    return click.option("--script", "script_to", metavar="FILE",
+                        type=click.Path(dir_okay=False, path_type=Path),
+                        help="Write a schedule that hits as a race file that holds tasks before "
+                        "operations, and run it so, with all CPUs at once.")(command)
 
 
 def begin_files(*paths: str | Path | None) -> None:

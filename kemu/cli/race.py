@@ -10,12 +10,13 @@ from typing import Any
 import click
 
 from kemu.cli import options
+from kemu.cli.confirm import write_script
 from kemu.cli.show import Answers, Progress, program
 from kemu.errors import UsageError
 from kemu.exits import Exit, worst
 from kemu.explore.run import HOWS as SEARCHES
 from kemu.explore.run import Search, explore_race
-from kemu.explore.schedule import parse
+from kemu.explore.schedule import Schedule, parse
 from kemu.harness.race import Race
 from kemu.harness.plan import MAX_JOBS
 from kemu.harness.record import as_json
@@ -56,7 +57,7 @@ BOTH = "both"
 @click.option("--trace", "trace_to", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE",
               help="Write the trace of the first hit, or of the last machine, as ftrace prints it.")
 def race(what: str | None, everything: bool, side: str, json_to: str | None,
-         trace_to: Path | None, save_to: Path | None, **plan: Any) -> Exit:
+         trace_to: Path | None, save_to: Path | None, script_to: Path | None, **plan: Any) -> Exit:
     """Run a race before its fix, where it must hit, and after its fix, where it must not.
 
     NAME is one of `kemu races`.  FILE is a Python file with a kemu.Race in it; `kemu new FILE`
@@ -76,8 +77,12 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
     if trace_to and len(races) > 1:
         raise UsageError(f"--trace takes the trace of one race, and {len(races)} would be run: "
                          "name one of them")
+    if script_to and (len(races) > 1 or plan["how"] not in SEARCHES):
+        raise UsageError("--script writes what a search of one race found: name one race, and say --how "
+                         + " or ".join(SEARCHES))
     options.begin_files(json_to, trace_to, save_to)
-    series = _Series(races, (what or "").partition(":")[0], everything, Answers(json_to))
+    answers = Answers(json_to)
+    series = _Series(races, (what or "").partition(":")[0], everything, answers)
     sides = None if side == BOTH else (side,)
     for number, one in enumerate(races, 1):
         outcome = series.run(number, one, plan, sides)
@@ -85,8 +90,11 @@ def race(what: str | None, everything: bool, side: str, json_to: str | None,
             options.append_line(json_to, as_json(one, outcome))
         if trace_to:
             _write_trace(trace_to, outcome)
-        if save_to:
-            _write_schedule(save_to, outcome)
+        schedule = _schedule(outcome)
+        if save_to and schedule:
+            save_to.write_text(schedule.text)
+        if script_to and schedule and not series.interrupted:
+            answers.show(write_script(script_to, one, schedule, str(save_to or "")) + "\n")
         if series.interrupted:
             break
     return series.end()
@@ -115,7 +123,7 @@ class _Series:
             except Interrupted as error:
                 outcome, self.interrupted = error.outcome, True
         outcome.program = program()
-        outcome.what = "" if race.name in EXHIBITS else f"{self.file}:{race.name}"
+        outcome.what = f"{self.file}:{race.name}" if self.file.endswith(".py") else ""
         self.outcomes.append(outcome)
         self._show(count, outcome)
         return outcome
@@ -153,12 +161,12 @@ def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
     return explore_race(race, Search(**own), sides, tell)
 
 
-def _write_schedule(path: Path, outcome: Outcome) -> None:
+def _schedule(outcome: Outcome) -> Schedule | None:
+    """The schedule of the first side that has one; it names the race as the command did."""
     for side in outcome.sides.values():
         if side.schedule:
-            schedule = parse(side.schedule, str(path))
-            path.write_text(replace(schedule, race=outcome.what or outcome.race).text)
-            return
+            return replace(parse(side.schedule), race=outcome.what or outcome.race)
+    return None
 
 
 def _write_trace(path: Path, outcome: Outcome) -> None:

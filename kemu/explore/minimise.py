@@ -19,7 +19,7 @@ from kemu.explore.alternative import preempts
 from kemu.explore.plan import Plan
 from kemu.explore.record import Record, Step
 from kemu.explore.strategy import Several
-from kemu.explore.trials import hold_trials
+from kemu.explore.trials import Trials, hold_trials
 from kemu.harness.race import Race
 
 MAX_ROUNDS = 200        # each boots a machine
@@ -71,10 +71,10 @@ def same_failure(one: str, other: str) -> bool:
     return bool(one) and one.splitlines()[:1] == other.splitlines()[:1]
 
 
-def minimise(race: Race, side: str, record: Record, text: str, memory: str = "sc") -> Record:
+def minimise(race: Race, side: str, record: Record, text: str, memory: str = "sc") -> Trials:
     """The shortest schedule found that fails as this one; at worst, this one.
 
-    The record is that of the first trial of a fresh machine, as the record of a replay is.
+    It is the first trial of a fresh machine, as a replay is.
     """
     best, left = record, list(candidates(record.choices))
     for _ in range(MAX_ROUNDS):
@@ -86,4 +86,4 @@ def minimise(race: Race, side: str, record: Record, text: str, memory: str = "sc
         if same_failure(trials.text, text) and cost(trials.record) < cost(best):
             best = trials.record
             left = list(candidates(best.choices))
-    return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory).record
+    return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory)

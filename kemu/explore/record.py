@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from kemu import native
-from kemu.memory.struct import CLEARED, KEPT
+from kemu.kernel.own.word_names import Words
 from kemu.memory.views import Header, tasks_of
 
 WORD = 8
@@ -25,6 +25,7 @@ OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
        native.OP_UNLOCK: "unlock", native.OP_POINT: "point", native.OP_START: "start",
        native.OP_RELAX: "relax", native.OP_IDLE: "wakes", native.OP_IRQ: "takes",
        native.OP_FENCE: "barrier", native.OP_DRAIN: "drain", native.OP_PICK: "pick"}
+COUNTS = (".nvcsw", ".nivcsw")      # count since boot, before trials are controlled: no two machines agree
 WAYS = {native.WAY_LATE: ", late", native.WAY_OLDER: ", older", native.WAY_OWN: ", own"}
 READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_START,
                    native.OP_RELAX, native.OP_IDLE, native.OP_IRQ, native.OP_FENCE, native.OP_PICK})
@@ -67,63 +68,20 @@ def choices_of(steps: Sequence[Step]) -> bytes:
     return bytes(step.alt for step in steps if step.chosen)
 
 
-def _fields(layout: dict[str, int]) -> dict[int, str]:
-    return {offset: name for name, offset in layout.items() if name != "sizeof"}
-
-
 class Names:
-    """Names for the words of one machine."""
+    """Names for what is in the record of one machine."""
 
     def __init__(self, memory: native.Memory) -> None:
+        self.tasks, self.words = tasks_of(memory), Words(memory)
+        self.first_cpu, self.symbols, self.heap = memory.cpus, memory.symbols, self.words.heap
         header = Header(memory)
-        self.memory = memory
-        self.tasks = tasks_of(memory)
-        self.nr_cpus = header.nr_cpus.load()
-        self.first_cpu, self.first_task = header.cpus.load(), header.tasks.load()
-        self.symbols = header.symbols.load(), header.rings.load()
-        self.heap = header.heap.load(), header.heap_end.load()
         self.arena = header.arena.load(), header.arena_end.load()
-        self.header_fields = _fields(native.HEADER)
-        self.cpu_fields, self.task_fields = _fields(native.CPU), _fields(native.TASK)
-        self.variables = self._find_variables()
         self.numbers: dict[int, str] = {}
-
-    def _find_variables(self) -> list[tuple[int, int, str]]:
-        """Each per-CPU variable: where it is, the size of a CPU's part, the name."""
-        first, found = self.symbols[0], []
-        for index in range(Header(self.memory).nr_symbols.load()):
-            symbol = first + index * (native.SYMBOL_NAME + WORD)
-            name = self.memory.symbol_name(symbol)
-            block = native.Word(self.memory, symbol).load()
-            if block and name.startswith((CLEARED, KEPT)):
-                size = native.Word(self.memory, block).load() // self.nr_cpus
-                found.append((block + WORD, size, name.rpartition(".")[2]))
-        return found
 
     def word(self, offset: int) -> str:
         """The name of a word."""
-        if self.first_cpu <= offset < self.first_cpu + self.nr_cpus * native.CPU["sizeof"]:
-            cpu, field = divmod(offset - self.first_cpu, native.CPU["sizeof"])
-            return f"cpu{cpu}.{self._cpu_field(field)}"
-        if self.first_task <= offset < self.first_task + self.tasks.nr * native.TASK["sizeof"]:
-            slot, field = divmod(offset - self.first_task, native.TASK["sizeof"])
-            return f"{self.task(slot)}.{self.task_fields.get(field, field)}"
-        if self.symbols[0] <= offset < self.symbols[1]:
-            return self.memory.symbol_name(offset).removeprefix("point:")
-        if self.heap[0] <= offset < self.heap[1]:
-            return self._heap_word(offset)
-        return self.header_fields.get(offset, f"header+{offset}")
-
-    def _cpu_field(self, field: int) -> str:
-        queue = field - native.CPU["rt_queue"]
-        return self.cpu_fields.get(field) or f"rt_queue+{queue}"
-
-    def _heap_word(self, offset: int) -> str:
-        for base, size, name in self.variables:
-            if size and base <= offset < base + size * self.nr_cpus:
-                cpu, field = divmod(offset - base, size)
-                return f"{name}[{cpu}]" + (f"+{field // WORD}" if size > WORD else "")
-        return self.numbers.setdefault(offset, f"heap{len(self.numbers) + 1}")
+        return self.words.name(offset) or \
+            self.numbers.setdefault(offset, f"heap{len(self.numbers) + 1}")
 
     def task(self, slot: int) -> str:
         """The name of a task; with its slot, if another has the same."""
@@ -132,7 +90,7 @@ class Names:
     def value(self, value: int) -> str:
         """A value; by name if it is the address of a word or of a published function."""
         if value % WORD == 0:
-            if self.first_cpu <= value < self.symbols[0] or self.heap[0] <= value < self.heap[1]:
+            if self.first_cpu <= value < self.symbols or self.heap[0] <= value < self.heap[1]:
                 return self.word(value)
             if self.arena[0] <= value < self.arena[1]:
                 return self.numbers.setdefault(value, f"function{len(self.numbers) + 1}")
@@ -143,7 +101,7 @@ class Names:
         where = f"cpu{step.cpu} {self.task(step.task)}"
         if step.op in (native.OP_POINT, native.OP_START):
             return f"{where}: {OPS[step.op]} {self.word(step.word)}"
-        seen = self.value(step.seen)
+        seen = "a count" if self.word(step.word).endswith(COUNTS) else self.value(step.seen)
         given = "" if step.op in READS or step.op in (native.OP_LOCK, native.OP_UNLOCK) \
             else f" {self.value(step.value)}"
         return (f"{where}: {OPS.get(step.op, step.op)} {self.word(step.word)} ({seen}){given}"
@@ -151,13 +109,19 @@ class Names:
 
 
 class Record:
-    """The steps of a trial, with the names of the machine in which it ran."""
+    """The steps of a trial, with the names of the machine in which it ran.
 
-    def __init__(self, steps: Sequence[Step], names: Names) -> None:
-        self.steps = list(steps)
+    ``pending``: for each CPU that a machine which stopped had made wait, the step that it was about
+    to do.  ``tasks`` and ``words``: the names of each step's, first of the steps, then of these.
+    """
+
+    def __init__(self, steps: Sequence[Step], names: Names, pending: Sequence[Step] = ()) -> None:
+        self.steps, self.pending = list(steps), list(pending)
         self.choices = choices_of(steps)
         names.numbers.clear()
         self.lines = [names.step(step) for step in steps]
+        self.tasks = [names.task(step.task) for step in [*steps, *pending]]
+        self.words = [names.word(step.word) for step in [*steps, *pending]]
 
     def parting(self, other: Record) -> str:
         """Where the other record parts from this one, in words; "" if nowhere."""

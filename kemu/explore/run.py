@@ -165,8 +165,8 @@ def _record(race: Race, memory: str, side: Side, trials: Trials, finding: Findin
         trials, finding = found, found.finding or finding
         side.failure, side.where = finding.text, trials.where
     shortest = minimise(race, side.side, trials.record, finding.text, memory)
-    side.diagram = drawing(shortest, finding.text)
-    side.schedule = Schedule.of(race, side.side, shortest, finding.text, memory=memory).text
+    side.diagram = drawing(shortest.record, shortest.text)
+    side.schedule = Schedule.of(race, side.side, shortest.record, shortest.text, memory=memory).text
 
 
 def _trial_that_broke_it(race: Race, side: str, plans: Sequence[Plan],

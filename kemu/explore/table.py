@@ -18,7 +18,7 @@ import struct
 from kemu import native
 from kemu.explore.plan import MAX_STEPS, MEMORY, RULES, Plan
 from kemu.explore.record import Step
-from kemu.memory.views import Header
+from kemu.memory.views import Cpu, Header
 
 STEP = struct.Struct(f"<{len(Step._fields)}q")
 WORD = struct.Struct("<Q")
@@ -94,3 +94,10 @@ class Table:
         taken = min(self.word("nr_steps"), MAX_STEPS)
         data = self.memory.read(self.record, taken * STEP.size)
         return [Step(*words) for words in STEP.iter_unpack(data)]
+
+    def pending(self) -> list[Step]:
+        """Of a machine that has stopped: the step that each CPU had announced and not done."""
+        cpus = [Cpu(self.memory, number) for number in range(self.memory.nr_cpus)]
+        nothing = dict.fromkeys(Step._fields, 0) | {"choice": native.NO_CHOICE}
+        return [Step(**nothing | {"op": cpu.want.load(), "cpu": cpu.cpu, "task": cpu.want_task.load(),
+                                  "word": cpu.want_word.load()}) for cpu in cpus if cpu.want.load()]

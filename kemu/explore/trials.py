@@ -94,8 +94,9 @@ def _read(machine: Machine, race: Race, side: str, table: Table, held: Held, whe
         counters = Counters.on(0)
         close_trial(race, side, [], hit)
         totals.add(counters)
+    record = Record(table.steps(), Names(machine.memory), table.pending())
     return Trials(
         held.finding, counters.trials.load(), held.unaudited, counters.counted.load(),
-        counters.audited.load(), held.strategy, Record(table.steps(), Names(machine.memory)), totals,
+        counters.audited.load(), held.strategy, record, totals,
         {o.symbol: calls_of(o, machine.memory) for o in race.side(side).overrides},
         table.word("strays"), machine.placement, where)

@@ -12,6 +12,7 @@ import difflib
 from collections.abc import Iterator
 from types import FunctionType
 
+from kemu.harness.operation import Operation
 from kemu.harness.race import Race
 from kemu.harness.script import DONE, START, Ended, Hold, did_its_part, told
 from kemu.harness.sides import HIT
@@ -56,7 +57,8 @@ def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str
         if witness in race.witnesses_of(side.side):
             side.seen[witness.name] = totals.seen[number]
             side.meanings[witness.name] = witness.meaning
-            if not totals.seen[number]:
+            # A hit is proof enough: a witness says that a trial counts which did not fail.
+            if not totals.seen[number] and not (side.hits and side.expect == HIT):
                 yield f"the witness {witness.name!r} was never seen: {witness.meaning}"
 
 
@@ -70,7 +72,8 @@ def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
                    if did_its_part(hold, how)):
             yield told(hold, Ended(ended.index(max(ended)))) + _close_point(side, hold.at)
         elif not totals.passed[number] and not (side.hits and _exists(race, side, hold)):
-            yield (f"{hold.until_who} never passed {hold.until!r}, for which {hold.who} was held "
+            what = repr(hold.until) if isinstance(hold.until, str) else f"its {hold.until}"
+            yield (f"{hold.until_who} never passed {what}, for which {hold.who} was held "
                    f"({hold.line})" + _close_point(side, hold.until))
 
 
@@ -86,7 +89,8 @@ def _exists(race: Race, side: Side, hold: Hold) -> bool:
         if isinstance(function, FunctionType)]
     codes = [function.__code__ for function in [*race.steps(), *functions]]
     consts = {const for code in codes for const in code.co_consts if isinstance(const, str)}
-    return named and hold.until in {START, DONE, *POINTS, *_points(side), *consts}
+    points = {START, DONE, *POINTS, *_points(side), *consts}
+    return named and (isinstance(hold.until, Operation) or hold.until in points)
 
 
 def _events(side: Side) -> list[Event]:
@@ -98,8 +102,10 @@ def _points(side: Side) -> set[str]:
     return {event.point for event in _events(side) if event.id == events.POINT}
 
 
-def _close_point(side: Side, name: str) -> str:
+def _close_point(side: Side, name: str | Operation) -> str:
     """A point that was passed and is spelt nearly like a name that was not."""
+    if isinstance(name, Operation):
+        return ""
     passed = _points(side) | {START, DONE}
     close = difflib.get_close_matches(name, passed, 1)
     return f"; did you mean {close[0]!r}?" if close and name not in passed else ""

@@ -33,6 +33,7 @@ from typing import Any, Self, TypeVar, cast
 from kemu import native
 from kemu.errors import UsageError, refuse, shown
 from kemu.harness.declared import (Actor, Step, Witness, check_placement, check_step, text_of_code)
+from kemu.harness.operation import Operation
 from kemu.harness.script import DONE, KINDS, START, Hold, caller_line
 from kemu.harness.sides import AFTER, BEFORE, CLEAN, HIT, Variant
 from kemu.kernel.own.version import DEFAULT, version_number
@@ -247,16 +248,17 @@ class Race:
 
     # -- the script ----------------------------------------------------------------
 
-    def force(self, hold: Step | str, at: str, until: tuple[Step | str, str],
+    def force(self, hold: Step | str, at: str | Operation, until: tuple[Step | str, str | Operation],
               kind: str = "stall", *, nth: int = 1, trial: int | None = None,
               sides: Iterable[str] = (), early: bool = False) -> None:
-        """A script's step: ``hold`` waits at a point until another task passes one.
+        """A script's step: ``hold`` waits at a place until another task comes to one.
 
-        Tasks are actors, or names.  Every actor passes "start" and "done".  kind: "stall", its
-        CPU stands still; "preemptible", its CPU may run others; "locked", a stall that may come
-        with a spinlock held.  nth: at which pass of the point, from 1.  trial: only in that
-        trial of each machine, from 1.  sides: only on these.  If both are actors, the other actor
-        starts only when this one is held.
+        Tasks are actors, or names.  A place is the name of a point, or ``kemu.before(...)``: an
+        operation on a word, which needs no point in the code.  Every actor passes "start" and
+        "done".  kind: "stall", its CPU stands still; "preemptible", its CPU may run others, and the
+        place is a point; "locked", a stall that may come with a spinlock held.  nth: at which pass
+        of the point, from 1.  trial: only in that trial of each machine, from 1.  sides: only on
+        these.  If both are actors, the other actor starts only when this one is held.
 
         A trial counts only if the task was held.  The hold ends, too, when another task comes to
         wait for the held one, or when nothing else can run.  The task is not held if ``until``
@@ -266,10 +268,13 @@ class Race:
         """
         if kind not in KINDS:
             raise UsageError(f"force(kind={shown(kind)}): one of {', '.join(KINDS)}")
-        if not isinstance(until, tuple) or len(until) != 2 or not isinstance(until[1], str) \
-                or not isinstance(at, str):
+        if not isinstance(until, tuple) or len(until) != 2 \
+                or not isinstance(until[1], str | Operation) or not isinstance(at, str | Operation):
             raise UsageError(f"race {self.name}: force(at={shown(at)}, until={shown(until)}): "
-                             "at= is a point's name, until= a task and a point's name")
+                             "at= is a point's name or kemu.before(...), until= a task and one of these")
+        if isinstance(at, Operation) and (kind == "preemptible" or nth != 1):
+            raise UsageError(f"race {self.name}: force(at={at!r}, kind={kind!r}, nth={nth}): before an "
+                             "operation a task can only stall, and kemu.before() takes nth=")
         check_int("nth", nth, 1, 1 << 30, "the number of a pass of the point")
         if trial is not None:
             check_int("trial", trial, 1, 1 << 30, "the number of a trial of a machine")
@@ -277,10 +282,22 @@ class Race:
         step = Hold(holder, at, waited, until[1], KINDS[kind], nth, trial,
                     self._names_of_sides(sides), early, line=caller_line())
         self._add_hold(step)
-        if callable(hold) and callable(until[0]) and holder != waited and at != START:
-            # Otherwise the other actor might end before this one gets to its point.
+        if callable(hold) and callable(until[0]) and holder != waited and at != START \
+                and not self._starts_after(holder, waited, step):
+            # Otherwise the other actor might end before this one gets to its place.
             self._add_hold(replace(step, who=waited, at=START, until_who=holder, until=at, nth=1,
                                    kind=native.HOLD_PREEMPTIBLE, implied=True))
+
+    def _starts_after(self, one: str, other: str, step: Hold) -> bool:
+        """Whether the script has one actor start after the other has begun: the reverse is a circle."""
+        return any((hold.who, hold.at, hold.until_who, hold.trial, hold.sides)
+                   == (one, START, other, step.trial, step.sides) for hold in self.holds)
+
+    def without_script(self) -> Self:
+        """The same race with no step of a script, to which another script can be declared."""
+        other = self.copy()
+        other.holds = []
+        return other
 
     def _add_hold(self, hold: Hold) -> None:
         """A task is held once at a pass of a point: the first hold that is declared counts."""

@@ -83,7 +83,8 @@ class Referee:
         """Arm what steers the trial, if anything does; a subclass has another way.  May sleep."""
         if self.forced:
             self.rest()         # otherwise what prepare set going would use up the holds
-            script.arm(self.places, self.race.holds, self.side, self.words.number.load())
+            script.arm(self.places, self.race.holds, self.side, self.words.number.load(),
+                       {actor.name for actor in self.race.actors})
             self.header.gate.fetch_or(native.GATE_HOLD)
 
     def rest(self) -> None:

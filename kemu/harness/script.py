@@ -1,4 +1,6 @@
-"""A race's script: which task waits at which point, until which task passes which point.
+"""A race's script: which task waits at which place, until which task comes to which place.
+
+A place is a named point, or an operation on a word (operation.py).
 
     Hold        one step of the script, as race.force() makes it
     arm()       write the steps of a side into shared memory, before each trial
@@ -15,11 +17,13 @@ Locks: none.  Callers: race; referee and tally; rest.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 
 from kemu import native
+from kemu.harness.operation import OPERATIONS, Operation
+from kemu.kernel.own.word_names import WordName
 from kemu.memory import points
 
 START, DONE = "start", "done"       # the points that every actor passes
@@ -30,18 +34,19 @@ KINDS = {"stall": native.HOLD_STALL, "preemptible": native.HOLD_PREEMPTIBLE,
 
 @dataclass(frozen=True)
 class Hold:
-    """A task waits at a point until another task passes one.
+    """A task waits at a place until another task comes to one.
 
-    nth: at which pass of the point, from 1.  trial: in which trial of a machine, from 1;
-    None: in each.  sides: on which sides; empty: on all.  implied: kemu added it, so that an
-    actor does not finish before the held one is at its point.  early: the awaited point may be
-    passed before the task comes to its point: the task is then not held, and the trial counts.
+    at, until: the name of a point, or an operation.  nth: at which pass of the point, from 1.
+    trial: in which trial of a machine, from 1; None: in each.  sides: on which sides; empty: on
+    all.  implied: kemu added it, so that an actor does not finish before the held one is at its
+    point.  early: the awaited place may be passed before the task comes to its own: the task is
+    then not held, and the trial counts.
     """
 
     who: str
-    at: str
+    at: str | Operation
     until_who: str
-    until: str
+    until: str | Operation
     kind: int
     nth: int = 1
     trial: int | None = None
@@ -55,9 +60,10 @@ class Hold:
         return (not self.sides or side in self.sides) and self.trial in (None, trial)
 
     def __str__(self) -> str:
-        nth = f" (pass {self.nth})" if self.nth > 1 else ""
+        nth = f" (pass {self.nth})" if self.nth > 1 and isinstance(self.at, str) else ""
         where = f", {self.line}" if self.line else ""
-        return f"{self.who} at {self.at!r}{nth} until {self.until_who} passes {self.until!r}{where}"
+        return "{who} {at}{nth} until {until_who} passes {until}{where}".format(
+            **_words(self) | {"nth": nth, "where": where})
 
 
 class Ended(IntEnum):
@@ -74,20 +80,32 @@ class Ended(IntEnum):
 
 HELD = (Ended.PASSED, Ended.WAITED_FOR, Ended.ALL_BLOCKED, Ended.STILL_HELD)
 WORDS = {
-    Ended.NEVER_REACHED: "{who} never reached its point {at!r}",
-    Ended.TOO_FEW: "{who} passed {at!r} fewer than {nth} times",
-    Ended.SKIPPED: "{who} was not held at {at!r}: {until_who} had already passed {until!r}",
-    Ended.PASSED: "{who} was held at {at!r} until {until_who} passed {until!r}",
-    Ended.WAITED_FOR: "{who} was held at {at!r} until another task waited for it",
-    Ended.ALL_BLOCKED: "{who} was held at {at!r} until nothing else could run",
-    Ended.STILL_HELD: "{who} was held at {at!r} when the machine stopped",
+    Ended.NEVER_REACHED: "{who} never reached {its}",
+    Ended.TOO_FEW: "{who} passed {place} fewer than {nth} times",
+    Ended.SKIPPED: "{who} was not held {at}: {until_who} had already passed {until}",
+    Ended.PASSED: "{who} was held {at} until {until_who} passed {until}",
+    Ended.WAITED_FOR: "{who} was held {at} until another task waited for it",
+    Ended.ALL_BLOCKED: "{who} was held {at} until nothing else could run",
+    Ended.STILL_HELD: "{who} was held {at} when the machine stopped",
 }
 
 
 def told(hold: Hold, ended: Ended) -> str:
     """How the hold ended, in words, with its line of the race's file."""
     where = f" ({hold.line})" if hold.line else ""
-    return WORDS[ended].format(**vars(hold)) + where
+    return WORDS[ended].format(**_words(hold)) + where
+
+
+def _words(hold: Hold) -> dict[str, object]:
+    """The hold's tasks and places, as a sentence has them."""
+    at, until = hold.at, hold.until
+    words: dict[str, object] = {
+        "who": hold.who, "until_who": hold.until_who,
+        "until": f"its {until}" if isinstance(until, Operation) else repr(until)}
+    if isinstance(at, Operation):
+        return words | {"nth": at.nth, "place": f"a {at.op} of {at.word}", "its": f"its {at}",
+                        "at": f"before its {at}"}
+    return words | {"nth": hold.nth, "place": repr(at), "its": f"its point {at!r}", "at": f"at {at!r}"}
 
 
 def caller_line(depth: int = 2) -> str:
@@ -101,20 +119,35 @@ def slots(memory: native.Memory, holds: Sequence[Hold]) -> list[points.Hold]:
     return [points.Hold(memory, number) for number in range(len(holds))]
 
 
-def arm(places: Sequence[points.Hold], holds: Sequence[Hold], side: str, trial: int) -> None:
-    """Write the script into shared memory, so that the next pass of each point finds it."""
+def arm(places: Sequence[points.Hold], holds: Sequence[Hold], side: str, trial: int,
+        actors: Collection[str]) -> None:
+    """Write the script into shared memory, so that the next pass of each place finds it.
+
+    actors: their names.  Raises UsageError for a word that the machine does not have.
+    """
     for place, hold in zip(places, holds, strict=True):
         if hold.applies(side, trial):
-            place.arm(hold.kind, hold.who, hold.at, hold.until_who, hold.until, hold.nth)
+            place.arm(hold.kind, _place(place.memory, hold.who, hold.at, hold.nth, actors),
+                      _place(place.memory, hold.until_who, hold.until, 1, actors), START)
         else:
             place.state.store(0)
+
+
+def _place(memory: native.Memory, who: str, at: str | Operation, nth: int,
+           actors: Collection[str]) -> points.Place:
+    if isinstance(at, str):
+        return points.Place(who, native.OP_POINT, points.point_symbol(memory, at), nth=nth)
+    word = WordName.parse(at.word)
+    counts = native.COUNTS_FROM_OWN_START if who in actors else native.COUNTS_FROM_ANY_START
+    return points.Place(who, OPERATIONS[at.op], word.place(memory), word.base, word.owner, at.nth,
+                        counts)
 
 
 def outcome(place: points.Hold, hold: Hold) -> Ended:
     """How the hold ended.  Exact once the machine is at rest or has stopped."""
     if not place.held.load():
-        reached = place.reached.load()
-        if reached < hold.nth:
+        reached = place.at_reached.load()
+        if reached < place.at_nth.load():
             return Ended.TOO_FEW if reached else Ended.NEVER_REACHED
         return Ended.SKIPPED
     return {native.HOLD_PASSED: Ended.PASSED, native.HOLD_WAITED_FOR: Ended.WAITED_FOR,

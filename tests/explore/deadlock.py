@@ -36,14 +36,17 @@ def eat(party: int) -> None:
 
 @race.actor(cpu=0)
 def zero(t: Trial) -> None:
-    eat(0)
+    with t.window():
+        eat(0)
 
 
 @race.actor(cpu=1)
 def one(t: Trial) -> None:
-    eat(1)
+    with t.window():
+        eat(1)
 
 
 @race.actor(cpu=2)
 def two(t: Trial) -> None:
-    eat(2)
+    with t.window():
+        eat(2)

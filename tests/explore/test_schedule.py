@@ -79,7 +79,7 @@ def test_a_replay_of_a_race_that_asks_the_clock_parts():
 def test_a_shortened_schedule_still_fails_and_costs_no_more():
     """Its failure is the same, and one preemption is enough for a lost wake-up."""
     trials = a_hit()
-    shortest = minimise(exhibit(LOST), "before", trials.record, trials.text)
+    shortest = minimise(exhibit(LOST), "before", trials.record, trials.text).record
     again = hold_trials(exhibit(LOST), "before", Replay(Plan(shortest.choices)))
     assert again.text == trials.text and cost(shortest) <= cost(trials.record)
     assert preemptions(shortest.steps) <= 1

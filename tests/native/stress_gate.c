@@ -21,10 +21,12 @@ static void arm(void)
 
 	store(&arrived, 0);
 	store(&h->kind, HOLD_STALL);
-	store(&h->comm0, name_word("held"));
-	store(&h->point, HOLD_AT);
+	store(&h->at_comm0, name_word("held"));
+	store(&h->at_op, OP_POINT);
+	store(&h->at_word, HOLD_AT);
 	store(&h->until_comm0, name_word("passer"));
-	store(&h->until_point, LET_GO);
+	store(&h->until_op, OP_POINT);
+	store(&h->until_word, LET_GO);
 	store_release(&h->state, HOLD_ARMED);
 }
 

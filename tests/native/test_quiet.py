@@ -72,7 +72,8 @@ def test_a_dead_cpu_idles_with_an_interrupt_pending() -> None:
 def hold(memory: Memory, kind: int) -> Word:
     """Hold the task of that name at the point, without an awaited point.  Returns the hold's state."""
     base = native.HEADER["holds"]
-    for field, value in {"kind": kind, "comm0": NAME, "point": POINT, "until_point": 1}.items():
+    for field, value in {"kind": kind, "at_comm0": NAME, "at_op": native.OP_POINT, "at_word": POINT,
+                         "until_op": native.OP_POINT, "until_word": 1}.items():
         Word(memory, base + native.HOLD[field]).store(value)
     state = Word(memory, base + native.HOLD["state"])
     state.store(native.HOLD_ARMED)

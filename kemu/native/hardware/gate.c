@@ -40,6 +40,12 @@ int kemu_gate(struct kemu_self *s, struct kemu *k, u64 op, u64 off, u64 value)
 		if (status < 0)
 			return status;
 	}
+	if (gate & GATE_HOLD) {
+		int status = kemu_hold_at(s, op, off);
+
+		if (status < 0)
+			return status;
+	}
 	/* A wait is a step when it ends, and kemu_wait_while() takes it. */
 	if (!(gate & GATE_CONTROL) || op == OP_WAIT || op == OP_CALL)
 		return KEMU_OK;
@@ -62,10 +68,8 @@ int kemu_point(struct kemu_self *s, u64 point)
 		kemu_trace(s, EVENT_POINT, NULL, point, 0, 0);
 	if (gate & GATE_NO_POINTS)
 		return KEMU_OK;
-	if (gate & GATE_HOLD) {
-		kemu_passed_point(s, point);
-		status = kemu_hold_at(s, point);
-	}
+	if (gate & GATE_HOLD)
+		status = kemu_hold_at(s, OP_POINT, point);
 	if (status == KEMU_OK && gate & GATE_JITTER)
 		status = kemu_jitter_at_point(s, gate);
 	return status;

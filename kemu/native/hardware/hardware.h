@@ -218,13 +218,12 @@ int kemu_lock_used(struct kemu_self *s, u64 class);
 int kemu_named_lock_used(struct kemu_self *s, struct kemu_name *class);
 int kemu_field_lock_used(struct kemu_self *s, u64 off);
 
-/* hold.c: a script holds a task at a point */
-int kemu_hold_at(struct kemu_self *s, u64 point);
+/* hold.c: a script holds a task at a point, or before an operation */
+int kemu_hold_at(struct kemu_self *s, u64 op, u64 off);
 int kemu_wait_while_held(struct kemu_self *s);
-void kemu_passed_point(struct kemu_self *s, u64 point);
 void kemu_end_hold_of(struct kemu *k, struct kemu_task *whom);
 void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom);
-bool kemu_end_all_holds(struct kemu *k);
+bool kemu_end_first_hold(struct kemu *k);
 bool kemu_stands_still(struct kemu *k, struct kemu_cpu *cpu);
 
 /* quiet.c: does any CPU have something to do? */

@@ -1,22 +1,29 @@
 /*
- * hold.c - a script holds a task at a named point.
+ * hold.c - a script holds a task at a named point, or before an operation.
  *
- * The task that the hold names stops at the point.  The hold ends when some task passes the
- * awaited point, when another task waits for the held one, or when nothing else can run.
- * So a kernel that rightly waits for the held task is not a deadlock of the script.
+ * The task that the hold names stops at the place that the hold names.  The hold ends when
+ * some task comes to the awaited place, when another task waits for the held one, or when
+ * nothing else can run.  So a kernel that rightly waits for the held task is not a deadlock
+ * of the script.
+ *
+ * A place is an operation of a task on a word; a named point is OP_POINT on its symbol.  The
+ * gate comes here before the operation takes effect.  A word of a task is found by the name of
+ * the task, because the task may be born after the script was armed.
  *
  *	hold.state	<- HOLD_ARMED: by the script
  *			   HOLD_HELD: by the task that reaches the point (cmpxchg)
  *			   how it ended: by the task that ends it (cmpxchg), which then
  *			   notifies the held thread
  *	hold.task	<- by the held task, after the cmpxchg to HOLD_HELD
- *	hold.reached	<- how often the task passed the point; hold.nth is the pass at which
- *			   it stops
+ *	place.reached	<- how often the task came to the place; place.nth is the pass at which
+ *			   it stops there, or at which it ends the hold
+ *	place.counts	<- COUNTS: by the task that passes the start point, and from then on a pass
+ *			   of an operation counts.  What a task does before a trial does not count.
  *	hold.held	<- 1: the task stopped
- *	hold.until_passed <- 1: the awaited point was passed, whatever the state
+ *	hold.until_passed <- 1: the task of until came to its place, whatever the state
  *
- * Locks: none.  Callers: gate.c at a point; watch.c and spinlock.c when a task waits for
- * another; quiet.c.
+ * Locks: none.  Callers: gate.c at a point and before an operation; watch.c and spinlock.c
+ * when a task waits for another; quiet.c.
  */
 #include "hardware.h"
 
@@ -40,7 +47,7 @@ void kemu_end_hold_of(struct kemu *k, struct kemu_task *whom)
 		struct kemu_hold *h = &k->hdr->holds[i];
 
 		if (load_acquire(&h->state) == HOLD_HELD &&
-		    is_named(whom, h->comm0, h->comm1))
+		    is_named(whom, h->at_comm0, h->at_comm1))
 			end_hold(k, h, HOLD_WAITED_FOR);
 	}
 }
@@ -59,28 +66,86 @@ void kemu_end_stall_of(struct kemu *k, struct kemu_task *whom)
 		kemu_end_hold_of(k, whom);
 }
 
-/* Only held tasks can run: ends all holds.  Returns whether there was one. */
-bool kemu_end_all_holds(struct kemu *k)
+/*
+ * Only held tasks can run: ends the first hold of the script.  What the task then does may end the
+ * others, so they end in the script's order.  Returns whether there was one.
+ */
+bool kemu_end_first_hold(struct kemu *k)
 {
-	bool any = false;
-
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++)
 		if (load_acquire(&k->hdr->holds[i].state) == HOLD_HELD) {
 			end_hold(k, &k->hdr->holds[i], HOLD_ALL_BLOCKED);
-			any = true;
+			return true;
 		}
-	return any;
+	return false;
 }
 
-/* The current task passes a point: this ends the holds that await it. */
-void kemu_passed_point(struct kemu_self *s, u64 point)
+static struct kemu_place *at_of(struct kemu_hold *h)
+{
+	return (struct kemu_place *)&h->at_comm0;
+}
+
+static struct kemu_place *until_of(struct kemu_hold *h)
+{
+	return (struct kemu_place *)&h->until_comm0;
+}
+
+static bool is_kthread_word(struct kemu *k, struct kemu_place *p, u64 off)
+{
+	for (u64 slot = 0; slot < k->nr_tasks; slot++) {
+		struct kemu_task *t = &k->tasks[slot];
+
+		if (load(&t->used) && is_named(t, p->owner0, p->owner1) &&
+		    load(&t->kthread) && load(&t->kthread) + p->word == off)
+			return true;
+	}
+	return false;
+}
+
+/* Whether the word at this offset is the one that the place names. */
+static bool is_word(struct kemu *k, struct kemu_place *p, u64 off)
+{
+	u64 in_tasks = off - kemu_offset(k, (u64 *)k->tasks), size = sizeof(struct kemu_task);
+
+	if (p->base == BASE_MEMORY)
+		return off == p->word;
+	if (p->base == BASE_KTHREAD)
+		return is_kthread_word(k, p, off);
+	return in_tasks / size < k->nr_tasks && in_tasks % size == p->word &&
+	       is_named(&k->tasks[in_tasks / size], p->owner0, p->owner1);
+}
+
+/* The current task is about to do an operation.  Returns whether it has come to the place. */
+static bool comes_to(struct kemu_self *s, struct kemu_place *p, u64 op, u64 off)
+{
+	if (p->op != op || (p->comm0 && !is_named(s->task, p->comm0, p->comm1)) ||
+	    !is_word(s->k, p, off) || load(&p->counts) != COUNTS)
+		return false;
+	return fetch_add(&p->reached, 1) + 1 >= p->nth;
+}
+
+/* A task passes the start point: from here the passes of its operations count. */
+static void begin_to_count(struct kemu_self *s, struct kemu_place *p)
+{
+	if (load(&p->counts) == COUNTS_FROM_ANY_START ||
+	    (load(&p->counts) == COUNTS_FROM_OWN_START && is_named(s->task, p->comm0, p->comm1)))
+		store(&p->counts, COUNTS);
+}
+
+/* The current task comes to a place: this ends the holds that await it. */
+static void end_awaiting(struct kemu_self *s, u64 op, u64 off)
 {
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &s->k->hdr->holds[i];
 		u64 state = load_acquire(&h->state);
 
-		if (!state || h->until_point != point ||
-		    (h->until_comm0 && !is_named(s->task, h->until_comm0, h->until_comm1)))
+		if (!state)
+			continue;
+		if (op == OP_POINT && off == h->start_point) {
+			begin_to_count(s, at_of(h));
+			begin_to_count(s, until_of(h));
+		}
+		if (!comes_to(s, until_of(h), op, off))
 			continue;
 		store(&h->until_passed, 1);
 		if (state != HOLD_ARMED && state != HOLD_HELD)
@@ -139,7 +204,7 @@ static struct kemu_hold *hold_of(struct kemu *k, struct kemu_task *t)
 	for (int i = 0; i < KEMU_MAX_HOLDS; i++) {
 		struct kemu_hold *h = &k->hdr->holds[i];
 
-		if (load(&h->state) == HOLD_HELD && is_named(t, h->comm0, h->comm1))
+		if (load(&h->state) == HOLD_HELD && is_named(t, h->at_comm0, h->at_comm1))
 			return h;
 	}
 	return NULL;
@@ -192,10 +257,10 @@ static int begin_hold(struct kemu_self *s, struct kemu_hold *h)
 }
 
 /*
- * Counts the pass in every hold of the current task at this point.  Returns the first hold
+ * Counts the pass in every hold of the current task at this place.  Returns the first hold
  * that is armed for this pass, or NULL.
  */
-static struct kemu_hold *count_pass(struct kemu_self *s, u64 point)
+static struct kemu_hold *count_pass(struct kemu_self *s, u64 op, u64 off)
 {
 	struct kemu_hold *due = NULL;
 
@@ -203,19 +268,20 @@ static struct kemu_hold *count_pass(struct kemu_self *s, u64 point)
 		struct kemu_hold *h = &s->k->hdr->holds[i];
 		u64 state = load_acquire(&h->state);
 
-		if (!state || h->point != point || !is_named(s->task, h->comm0, h->comm1))
-			continue;
-		if (fetch_add(&h->reached, 1) + 1 >= h->nth && state == HOLD_ARMED && !due)
+		if (state && comes_to(s, at_of(h), op, off) && state == HOLD_ARMED && !due)
 			due = h;
 	}
 	return due;
 }
 
-/* The current task reaches a point: it is held there if a hold says so. */
-int kemu_hold_at(struct kemu_self *s, u64 point)
+/* The current task comes to a point, or to an operation: it is held there if a hold says so. */
+int kemu_hold_at(struct kemu_self *s, u64 op, u64 off)
 {
-	struct kemu_hold *h = count_pass(s, point);
-	int status = h ? begin_hold(s, h) : KEMU_OK;
+	struct kemu_hold *h;
+	int status;
 
+	end_awaiting(s, op, off);
+	h = count_pass(s, op, off);
+	status = h ? begin_hold(s, h) : KEMU_OK;
 	return status == KEMU_BUSY ? KEMU_OK : status;
 }

@@ -44,7 +44,7 @@ enum kemu_gate {
 	GATE_PANIC	= 1 << 0,	/* the machine has stopped: no operation succeeds */
 	GATE_TRACE	= 1 << 1,	/* trace points are recorded */
 	GATE_OPS	= 1 << 2,	/* every operation on a word is recorded */
-	GATE_HOLD	= 1 << 3,	/* a script holds tasks at points */
+	GATE_HOLD	= 1 << 3,	/* a script holds tasks at points and operations */
 	GATE_JITTER	= 1 << 4,	/* random delays at points */
 	GATE_JITTER_OPS	= 1 << 5,	/* and before every operation, which takes what is due */
 	GATE_QUIESCE	= 1 << 6,	/* the last CPU to go idle raises IPI_QUIESCENT */
@@ -102,6 +102,18 @@ enum kemu_hold_state {
 	HOLD_PASSED,		/* the awaited point was passed */
 	HOLD_WAITED_FOR,	/* another task came to wait for the held one */
 	HOLD_ALL_BLOCKED,	/* nothing else could run */
+};
+
+/* A place of a hold: what its word is counted from, and when its passes begin to count (hold.c). */
+enum kemu_base {
+	BASE_MEMORY,		/* the word has this offset */
+	BASE_TASK,		/* it is this far in the struct kemu_task of the owner */
+	BASE_KTHREAD,		/* it is this far in the struct kthread of the owner */
+};
+enum kemu_counts {
+	COUNTS,			/* every pass counts */
+	COUNTS_FROM_OWN_START,	/* those count that come after the task has passed the start point */
+	COUNTS_FROM_ANY_START,	/* those count that come after a task has passed it */
 };
 
 #define KEMU_HEADER_FIELDS(F)									\
@@ -281,21 +293,34 @@ enum kemu_hold_state {
 	F(timer_expires)	/* when its timer is due, in ns */				\
 	F(timer_cpu)		/* the CPU where its timer was last set */
 
+/*
+ * Where a task is held, or what ends a hold: a task comes to a named point, or is about to do an
+ * operation on a word.  hold.c says how a pass is counted.
+ */
+#define KEMU_PLACE_FIELDS(F, p)									\
+	/* Written by the script, before it arms the hold. */					\
+	F(p##comm0)		/* the name of the task, bytes 0 to 7; 0: any task */		\
+	F(p##comm1)		/* bytes 8 to 15 */						\
+	F(p##op)		/* an enum kemu_op; OP_POINT: a named point */			\
+	F(p##base)		/* an enum kemu_base: what word is counted from */		\
+	F(p##word)		/* the symbol of the point, or the place of the word */		\
+	F(p##owner0)		/* the name of the task that has the word, bytes 0 to 7 */	\
+	F(p##owner1)		/* bytes 8 to 15 */						\
+	F(p##nth)		/* at which pass, from 1; 0: the first */			\
+	/* Written by the tasks that pass. */							\
+	F(p##counts)		/* an enum kemu_counts */					\
+	F(p##reached)		/* how often the task came there */
+
 #define KEMU_HOLD_FIELDS(F)									\
 	/* hold.c says which task writes state; the script writes the others before it arms the hold. */ \
 	F(state)		/* an enum kemu_hold_state; 0: unused */			\
 	F(kind)			/* an enum kemu_hold_kind */					\
-	F(comm0)		/* the name of the task to hold, bytes 0 to 7 */		\
-	F(comm1)		/* bytes 8 to 15 */						\
-	F(point)		/* the symbol of the point where the task is held */		\
-	F(until_comm0)		/* the name of the task that ends the hold; 0: any task */	\
-	F(until_comm1)		/* bytes 8 to 15 */						\
-	F(until_point)		/* the symbol of the point that ends the hold */		\
-	F(nth)			/* the pass of the point at which the task is held, from 1; 0: the first */ \
+	F(start_point)		/* the symbol of the point at which a trial begins */		\
+	KEMU_PLACE_FIELDS(F, at_)	/* where the task is held */				\
+	KEMU_PLACE_FIELDS(F, until_)	/* what ends the hold */				\
 	F(task)			/* the slot of the task whose thread is held; written by that task */ \
-	F(reached)		/* how often the task came to the point; written by that task */ \
 	F(held)			/* 1: the task was held; written by that task */		\
-	F(until_passed)		/* 1: the point that ends the hold was passed */
+	F(until_passed)		/* 1: the task of until_ came to that place */
 
 #define KEMU_COMPLETION_FIELDS(F)								\
 	/* Guarded by lock. */									\
@@ -313,6 +338,7 @@ enum kemu_hold_state {
 
 struct kemu_completion { KEMU_COMPLETION_FIELDS(KEMU_WORD) };
 
+struct kemu_place { KEMU_PLACE_FIELDS(KEMU_WORD, ) };
 struct kemu_hold { KEMU_HOLD_FIELDS(KEMU_WORD) };
 
 struct kemu_header {

@@ -1,8 +1,8 @@
 /*
  * quiet.c - does any CPU have something to do?
  *
- * The last CPU to go idle looks at all CPUs.  If none has anything to do, it ends the holds
- * of the script.  If the script holds nothing, it raises IPI_QUIESCENT for the kernel.
+ * The last CPU to go idle looks at all CPUs.  If none has anything to do, it ends the first
+ * hold of the script.  If the script holds nothing, it raises IPI_QUIESCENT for the kernel.
  *
  *	cpu.idling	<- CPU_IDLE or CPU_HELD by that CPU, before it looks; CPU_BUSY by that
  *			   CPU, before it takes what woke it (cpu.c)
@@ -94,6 +94,6 @@ static void report_quiet(struct kemu *k)
 /* The calling CPU has marked itself idle or held (kemu_mark_idle()). */
 void kemu_went_idle(struct kemu *k)
 {
-	if (kemu_all_blocked(k) && !kemu_end_all_holds(k))
+	if (kemu_all_blocked(k) && !kemu_end_first_hold(k))
 		report_quiet(k);
 }

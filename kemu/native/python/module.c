@@ -22,7 +22,7 @@ static const struct { int status; PyObject **type; const char *text; } failures[
 	{ KEMU_STUCK, &MachineError, "a CPU process has held a lock of the shared memory's allocators"
 	  " for half a second: it is stopped or starved, or something has written over the lock;"
 	  " try again" },
-	{ KEMU_ATOMIC, &AtomicHold, "the task holds a spinlock at the point, so only a hold of"
+	{ KEMU_ATOMIC, &AtomicHold, "the task holds a spinlock at that place, so only a hold of"
 	  " kind=\"locked\" can hold it there" },
 	{ KEMU_BUSY, &UsageError, "the node is already on a list, or the thread is already a task" },
 };
@@ -182,6 +182,8 @@ static const struct { const char *name; long long value; } constants[] = {
 	CONSTANT(OP_IDLE), CONSTANT(OP_IRQ), CONSTANT(OP_FENCE), CONSTANT(OP_DRAIN), CONSTANT(OP_PICK),
 	CONSTANT(WAY_PLAIN), CONSTANT(WAY_LATE), CONSTANT(WAY_OLDER), CONSTANT(WAY_OWN),
 	CONSTANT(MEMORY_SC), CONSTANT(MEMORY_TSO), CONSTANT(MEMORY_WEAK),
+	CONSTANT(BASE_MEMORY), CONSTANT(BASE_TASK), CONSTANT(BASE_KTHREAD),
+	CONSTANT(COUNTS), CONSTANT(COUNTS_FROM_OWN_START), CONSTANT(COUNTS_FROM_ANY_START),
 	CONSTANT(WHY_RESCHED), CONSTANT(WHY_IRQ), CONSTANT(WHY_TURN),
 };
 
