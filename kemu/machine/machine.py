@@ -26,6 +26,7 @@ from typing import Any, Self, TypeVar, TypeVarTuple
 from kemu import native
 from kemu.errors import KernelBug, MachineError, TaskTimeout, UsageError, refuse
 from kemu.kernel.own.version import DEFAULT, kernel_named
+from kemu.kernel.own.kthread_audit import audit_kthreads
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,
@@ -229,8 +230,12 @@ class Machine:
         return self.start(function, *args, cpu=cpu, **kwargs).result(limit)
 
     def audit(self) -> None:
-        """Check the scheduler's invariants (kernel/sched/audit.py); KernelBug if one is broken."""
-        found = self.run(audit, cpu=min(self.online(), default=0))
+        """Check what must hold at every moment of tasks and kernel threads; KernelBug if it does not.
+
+        See kernel/sched/audit.py and kernel/own/kthread_audit.py.
+        """
+        cpu = min(self.online(), default=0)
+        found = self.run(audit, cpu=cpu) + self.run(audit_kthreads, cpu=cpu)
         self.check_memory()
         if found:
             raise KernelBug("the audit found:\n" + "\n".join(found), report="\n\n".join(

@@ -7,7 +7,8 @@ waits; after each one the oracle looks.  A run fails, and ends, when
 
     the kernel panics        BUG, WARN, oops, hang: the machine stopped by itself
     an audit finds something the scheduler's and hotplug's invariants, and the user's own
-    a task raises            a workload's function ended with an exception (jobs tells this)
+    a promise is not kept    a workload's function asserts something, and it does not hold
+    a task raises            a workload's function ended with another exception (jobs reports it)
     a worker stands still    no round in LIVENESS_SECONDS, though the run does not stutter
     something is left over   at rest, more tasks or more blocks of the heap than before
 
@@ -20,6 +21,7 @@ Locks: none; everything happens in the caller's thread.  Callers: jobs; the comm
 from __future__ import annotations
 
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,6 +136,10 @@ class Run:
             self._look_for_leaks(before, self._at_rest())
         except KernelPanic as panic:
             self.result.fail(panic.text, panic.report)
+        except AssertionError as broken:        # of a workload: a promise that was not kept
+            self.result.fail(str(broken) or "an assertion of a workload failed",
+                             "".join(traceback.format_exception(broken)) + "\n"
+                             + self.machine.report(stacks=True))
         except TaskTimeout as late:
             self.result.fail(f"a task stands still: {late}", self.machine.report(stacks=True))
         except KeyboardInterrupt:

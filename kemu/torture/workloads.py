@@ -1,7 +1,8 @@
 """The built-in workloads: each does one kind of thing, again and again.
 
 Linux: the test kthreads of kernel/torture.c, kernel/locking/locktorture.c and the stray wakers
-of the races that were fixed in kthread.c.
+of the races that were fixed in kthread.c.  The workloads that also assert what a function
+promised are in promises, those of keventd in keventd.
 
 Locks: none.  Callers: run.
 """
@@ -21,9 +22,13 @@ from kemu.kernel.smpboot import (SmpHotplugThread, registered_threads, smpboot_r
                                  smpboot_unregister_percpu_thread)
 from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_machine, stop_two_cpus
+from kemu.memory.struct import PerCPU, TaskRef
+from kemu.torture.keventd import flush, helpers
+from kemu.torture.promises import bind, repark, roam
 from kemu.torture.worker import Turn, Workload, worker_main
 
 NOW = ("4.13",)             # for workloads that 2.6.6 does not have
+THEN = ("2.6.6",)           # for those that only 2.6.6 has
 NR_SOFTIRQS = 3
 PLUG = "plug"               # how the names of the threads of `register` begin
 STOP_MACHINE_ODDS = 8       # one stop in so many stops the whole machine
@@ -139,10 +144,23 @@ def _no_work(cpu: int) -> None:
     return
 
 
+class Plugged(PerCPU, keep=True):
+    """Of each CPU: the newest thread of `register`.  Set by smpboot, under smpboot_threads_lock."""
+
+    thread = TaskRef()
+
+
+def _sleeps_parked(cpu: int) -> None:
+    """The create hook: what it does, for example to change the class, needs a thread at rest."""
+    thread = Plugged.on(cpu).thread.get()
+    assert thread.state.load() == sched.TASK_PARKED and not thread.on_rq.load(), (
+        f"S43: the create hook is called while {thread} is still queued or runs")
+
+
 def register(t: Turn) -> None:
     """Register a per-CPU thread with smpboot, and unregister it."""
     plug = SmpHotplugThread(thread_comm=f"{PLUG}{t.seed % 1000}/%u", thread_should_run=_never,
-                            thread_fn=_no_work)
+                            thread_fn=_no_work, create=_sleeps_parked, store=Plugged)
     while t.going():
         smpboot_register_percpu_thread(plug)
         smpboot_unregister_percpu_thread(plug)
@@ -155,9 +173,10 @@ def _workload(function: Callable[[Turn], None], kernels: tuple[str, ...] = tuple
 
 WORKLOADS = {one.name: one for one in (
     _workload(park), _workload(stop, NOW), _workload(affinity), _workload(execs), _workload(create),
-    _workload(wakers, NOW), _workload(register, NOW), _workload(softirq))}
+    _workload(wakers, NOW), _workload(register, NOW), _workload(softirq), _workload(repark),
+    _workload(bind, NOW), _workload(roam, NOW), _workload(helpers, THEN), _workload(flush, THEN))}
 
-STORM = ("execs", "execs", "execs", "execs", "park", "affinity", "softirq")
+STORM = ("execs", "execs", "execs", "execs", "park", "affinity", "softirq", "repark", "helpers", "flush")
 
 
 def default_mix(kernel: str) -> tuple[str, ...]:

@@ -9,7 +9,6 @@ from kemu.kernel.irq import smp_call_function_single
 from kemu.kernel.sched.completion import Completion, complete, completion_on_stack, wait_for_completion
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.memory.struct import Embedded, PerCPU, TaskRef, Word
-from kemu.memory.views import Task
 from kemu.native import smp_processor_id
 from tests.kernel.test_idle import PATIENCE
 
@@ -28,8 +27,9 @@ class Stage(PerCPU):
 def interrupt(arg: int) -> None:
     """On CPU 0, where the sleeper stands in for swapper: wait until CPU 1 runs the sleeper, then act."""
     stage = Stage.on(0)
+    k = stage.sleeper.get()
     stage.in_interrupt.store(1)
-    while not stage.sleeper.get().on_cpu.load():
+    while not (k.on_cpu.load() or k.ended.load()):
         pass
     runqueues[1].lock.lock()            # CPU 1 must not keep it until the sleeper has its turn
     runqueues[1].lock.unlock()
@@ -45,13 +45,14 @@ def sleeper(done: Completion) -> int:
     return smp_processor_id()
 
 
-def dies(k: Task) -> None:
+def dies(data: None) -> None:
     """Wake the sleeper behind itself on CPU 1, and end: the last switch of this task is to the sleeper."""
-    _move_and_wake(k)
+    _move_and_wake()
 
 
-def _move_and_wake(k: Task) -> None:
+def _move_and_wake() -> None:
     """The sleeper, whose thread is in the interrupt, gets its turn on CPU 1 when the caller leaves."""
+    k = Stage.on(0).sleeper.get()
     Stage.on(0).in_interrupt.store(0)
     smp_call_function_single(0, interrupt, 0, False)
     while not Stage.on(0).in_interrupt.load():
@@ -65,6 +66,8 @@ def give_turns(by_a_task_that_dies: bool) -> list[int]:
     stage, ran = Stage.on(0), []
     with completion_on_stack() as done:
         for _ in range(ROUNDS):
+            other = kthread.kthread_create_on_node(dies, None, 0, "dies", home=1)
+            kthread.kthread_bind(other, 1)
             k = kthread.kthread_create_on_node(sleeper, done, 0, "sleeper", home=0)
             sched.set_cpus_allowed_ptr(k, 0b01)
             sched.wake_up_process(k)
@@ -73,11 +76,10 @@ def give_turns(by_a_task_that_dies: bool) -> list[int]:
             stage.sleeper.set(k)
             stage.caller.set(sched.current())
             if by_a_task_that_dies:
-                other = kthread.kthread_create(dies, k, "dies")
-                kthread.kthread_bind(other, 1)
                 sched.wake_up_process(other)
             else:
-                _move_and_wake(k)
+                kthread.kthread_stop(other)
+                _move_and_wake()
             wait_for_completion(stage.late)
             ran.append(kthread.kthread_stop(k))
     return ran

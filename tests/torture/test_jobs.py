@@ -100,6 +100,7 @@ def test_success(tmp_path):
     assert "--- End of test: SUCCESS: kernel=4.13" in done.output
     said = json.loads((tmp_path / "json").read_text())
     assert (said["failures"], said["rounds"]["park"] > 0) == ([], True)
+    assert (said["hotplug"], said["onoff"]["up"][0] > 0, said["cycles"] > 0) == (True, True, True)
     assert not (tmp_path / "bundle").exists()
 
 
@@ -131,12 +132,21 @@ def raises(*args):
     assert "in raises" in (tmp_path / "bundle" / "report.txt").read_text()
 
 
-def test_a_reverted_fix_is_found(tmp_path):
-    """The kernel before the fix fails under torture; see the documentation for all of them."""
-    done = run(tmp_path, "--revert", "unpark-wrong-cpu", "--jitter", "--mix", "wakers,wakers,hotplug",
-               "--cpus", "3", "--duration", "60")
+@pytest.mark.parametrize(("race", "args", "what"), [
+    ("unpark-wrong-cpu", "--mix wakers,wakers,hotplug --cpus 3", "wrong CPU"),
+    ("stale-is-parked", "--mix repark,hotplug --cpus 2", "S21: "),
+    ("stop-class-while-queued", "--mix register,hotplug --cpus 2", "S43: "),
+    ("stop-of-parked", "--mix create,create,hotplug --cpus 2", "S31: "),
+    ("bind-loses-mask", "--mix bind,bind,hotplug --cpus 3", "S30: "),
+    ("stopper-enabled-late", "--mix roam,roam,hotplug --cpus 3", "S9: "),
+    ("exec-deadlocks-flush", "--mix helpers,flush,hotplug --cpus 2 --kernel 2.6.6", "a cycle of waits"),
+    ("exec-deadlocks-cpu-up", "--mix helpers,flush,hotplug --cpus 2 --kernel 2.6.6", "a cycle of waits")])
+def test_a_reverted_fix_is_found(tmp_path, race, args, what):
+    """The kernel before the fix fails under torture, and the failure names what broke."""
+    done = run(tmp_path, "--revert", race, "--jitter", "--duration", "60", *args.split())
     assert done.return_value is Exit.UNEXPECTED, done.output
-    assert "revert=unpark-wrong-cpu" in done.output
+    assert f"revert={race}" in done.output
+    assert what in (tmp_path / "bundle" / "failure.txt").read_text()
 
 
 @pytest.mark.parametrize(("args", "what"), [

@@ -77,6 +77,13 @@ def breaks_mine(t):
 
 
 @workload
+def is_promised_more(t):
+    """Asserts what no function promised."""
+    t.did()
+    assert t.worker.rounds.load() == 2, "one round is not two"
+
+
+@workload
 def raises(t):
     """Raises an error of its own."""
     t.did()
@@ -140,6 +147,14 @@ def test_a_workload_that_returns_is_a_mistake(machine):
     """It would stand for load that is not there."""
     with pytest.raises(UsageError, match="returned before"):
         tortured(machine, returns)
+
+
+def test_a_promise_that_is_not_kept_is_told(machine):
+    """What a workload asserts is the failure, with the line and the machine's report."""
+    result = tortured(machine, is_promised_more, seconds=30)
+    assert result.failures[0].startswith("one round is not two")
+    assert "in is_promised_more" in result.report
+    assert "swapper/0" in result.report
 
 
 def test_an_error_of_the_users_own_reaches_the_user(machine):

@@ -78,6 +78,8 @@ POINTS = {
     "inactive:queued": "wait_task_inactive() saw the task queued; the waiter is about to sleep a tick",
     "migrate:asked": "a task's new mask forbids its CPU; the stopper is not asked to move it yet",
     "exec:chosen": "exec has chosen a CPU; the task is not moved yet",
+    # v2_6.kmod: the helper that keventd started
+    "helper:execs": "keventd waits for the exec, which has not begun yet",
     # 2.6.6
     "migrate:queued": "a migration request is queued, the locks are free; its thread is not woken yet",
     "migration:exits": "the migration thread has seen that it should stop, and returns",

@@ -6,12 +6,13 @@ ones are asserted in passing.
 The audit holds every rq.lock, in the order of CPUs, so that no task is queued, unqueued or
 switched meanwhile.
 
-Locks: all rq.locks.  Callers: machine; users.
+Locks: all rq.locks.  Callers: machine, kthread_audit; users.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from kemu import native
 from kemu.kernel.own.system import system
@@ -82,18 +83,25 @@ def _audit_tasks(linked: dict[int, int]) -> Iterator[str]:
             yield f"S7: {p} is WAKING, and no task holds its pi_lock to wake it"
 
 
-def audit() -> list[str]:
-    """Every violation of S1 to S11, in words; empty if there is none.  Must not hold an rq.lock."""
+@contextmanager
+def scheduler_stopped() -> Iterator[None]:
+    """In this block no task is queued, unqueued or switched.  Must not hold an rq.lock; must not sleep."""
     flags = native.local_irq_save()
     for rq in runqueues:
         rq.lock.lock()
-    seen: dict[int, int] = {}
-    found: list[str] = []
-    for rq in runqueues:
-        found += _audit_queue(rq, seen)
-        found += _audit_cpu(rq)
-    found += _audit_tasks(seen)
+    yield
     for rq in runqueues:
         rq.lock.unlock()
     native.local_irq_restore(flags)
+
+
+def audit() -> list[str]:
+    """Every violation of S1 to S11, in words; empty if there is none.  Must not hold an rq.lock."""
+    seen: dict[int, int] = {}
+    found: list[str] = []
+    with scheduler_stopped():
+        for rq in runqueues:
+            found += _audit_queue(rq, seen)
+            found += _audit_cpu(rq)
+        found += _audit_tasks(seen)
     return found
