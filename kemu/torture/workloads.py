@@ -15,11 +15,12 @@ import kemu
 from kemu.kernel import kthread, sched
 from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.cpumask import online_cpus
+from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.own.version import VERSIONS
 from kemu.kernel.sched.completion import Completion, complete, completion_on_stack, wait_for_completion
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.smpboot import (SmpHotplugThread, registered_threads, smpboot_register_percpu_thread,
-                                 smpboot_unregister_percpu_thread)
+                                 smpboot_thread, smpboot_unregister_percpu_thread)
 from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_machine, stop_two_cpus
 from kemu.memory.struct import PerCPU, TaskRef
@@ -157,12 +158,21 @@ def _sleeps_parked(cpu: int) -> None:
         f"S43: the create hook is called while {thread} is still queued or runs")
 
 
+def _each_cpu_has_its_thread(plug: SmpHotplugThread) -> None:
+    """With the hotplug lock held, so that the CPUs stay as they are."""
+    with cpus_read():
+        for cpu in online_cpus():
+            assert smpboot_thread(plug, cpu) is not None, (
+                f"S45: {plug.thread_comm} is registered, and cpu{cpu} is online without its thread")
+
+
 def register(t: Turn) -> None:
     """Register a per-CPU thread with smpboot, and unregister it."""
     plug = SmpHotplugThread(thread_comm=f"{PLUG}{t.seed % 1000}/%u", thread_should_run=_never,
                             thread_fn=_no_work, create=_sleeps_parked, store=Plugged)
     while t.going():
         smpboot_register_percpu_thread(plug)
+        _each_cpu_has_its_thread(plug)
         smpboot_unregister_percpu_thread(plug)
         t.did()
 
