@@ -157,7 +157,8 @@ def _as_json(plan: Plan, machines: int, revert: str | None, result: Result) -> d
     options_given = {name: value for name, value in asdict(plan).items()
                      if isinstance(value, int | float | str) and name not in ("onoff", "cycles")}
     return {"schema": SCHEMA, **options_given, "hotplug": plan.onoff,
-            "workloads": list(result.rounds), "machines": machines, "revert": revert, "host": host.describe(), "rounds": result.rounds, "audits": result.audits,
+            "workloads": list(result.rounds), "machines": machines, "revert": revert,
+            "host": host.describe(), "rounds": result.rounds, "audits": result.audits,
             "onoff": {"up": [result.stats.up.ok, result.stats.up.tried],
                       "down": [result.stats.down.ok, result.stats.down.tried]},
             "cycles": result.stats.cycles, "ran_seconds": round(result.seconds, 3),
