@@ -10,7 +10,7 @@ IPI_INIT.
     cpu.ipi       |= IPI_INIT by the task that powers the CPU on; the CPU clears the bit
     online_mask   |= the CPU's bit: by the CPU, when it takes part again
 
-Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, task_thread.
+Locks: the caller holds the hotplug lock.  Callers: hotplug, v2_6, watchdog, hung_task, task_thread.
 """
 
 from __future__ import annotations
@@ -44,6 +44,15 @@ def __cpu_up(cpu: int) -> None:
 def __cpu_die(cpu: int) -> None:
     """Wait until the CPU executes nothing any more.  Polls."""
     ArchCpu.on(cpu).dead.wait_while(0, runqueues[cpu].idle.load())
+
+
+def is_stopped(cpu: int) -> bool:
+    """Whether the process of the CPU is stopped on the host (SIGSTOP, a debugger).  Any context."""
+    try:
+        with open(f"/proc/{runqueues[cpu].os_pid.load()}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] in (b"T", b"t")
+    except OSError:
+        return False        # the process has gone, which its helper reports
 
 
 def play_dead(cpu: int) -> None:

@@ -14,6 +14,7 @@ from kemu.kernel.hotplug.cpu import (arch_cpu_idle_dead, boot_cpu_init, cpu_down
                                      start_secondary)
 from kemu.kernel.hotplug.cpuhp_thread import cpuhp_threads_init
 from kemu.kernel.hotplug.sched_cpu import migrate_running, sched_exec
+from kemu.kernel.hung_task import hung_task_init
 from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.own.version import Kernel
 from kemu.kernel.sched.runqueue import runqueues
@@ -21,10 +22,11 @@ from kemu.kernel.softirq import spawn_ksoftirqd
 from kemu.kernel.watchdog import lockup_detector_init, wait_until_watched
 
 
-def start_kernel(watchdog: float = 0) -> None:
+def start_kernel(watchdog: float = 0, hung_task: float = 0) -> None:
     """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come up.
 
-    watchdog: the soft lockup threshold in seconds; 0 for no watchdog.
+    watchdog: the soft lockup threshold in seconds; 0 for no watchdog.  hung_task: how long a task
+    may sleep uninterruptibly, in seconds; 0 for ever.  It needs the watchdog.
     """
     boot_cpu_init(0)                    # cpu
     cpu_stop_init()                     # cpu_stop: migration/0
@@ -38,6 +40,8 @@ def start_kernel(watchdog: float = 0) -> None:
             raise MachineError(f"CPU {cpu} did not come up: {ret}")
     if watchdog:                        # its timers never rest, so the machine is never quiet
         wait_until_watched()            # watchdog: each has begun
+        if hung_task:
+            hung_task_init(hung_task)   # khungtaskd
     else:
         wait_until_quiet()              # quiesce: all CPUs idle
 

@@ -13,13 +13,14 @@ whose spin never ends:
 It is off unless the machine was booted with Machine(watchdog=seconds).  Its timers never
 rest, so a machine that has it is never found quiescent.
 
-Locks: none.  Callers: init.
+Locks: none.  Callers: init, hung_task.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from kemu.kernel.arch import is_stopped
 from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.kthread import kthread_should_park, kthread_should_stop
 from kemu.kernel.own.system import system
@@ -78,14 +79,25 @@ def check_soft_lockup(cpu: int, thresh: int) -> None:
     """Stop the machine if that CPU's watchdog has not run for too long.
 
     A CPU that idles is not stuck: then the host does not run it.  If the neighbour itself is
-    late, the host stood still, and the neighbour does not look.
+    late, the host stood still, and the neighbour does not look.  If the CPU's process is stopped, the
+    neighbour notes the time for it: when the process goes on, its watchdog has a threshold's time.
     """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched
     curr = system.tasks.at(runqueues[cpu].curr.load())
-    if touched and stuck > thresh and curr is not idle_tasks[cpu]:
+    if not touched or stuck <= thresh or curr is idle_tasks[cpu]:
+        return
+    if is_stopped(cpu):
+        Watchdog.on(cpu).touched.cmpxchg(touched, now_ns())
+    else:
         panic(Kind.HANG, f"watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck // 10**9}s! "
                          f"[{curr.comm}:{curr.pid.load()}]")
+
+
+def is_late(cpu: int) -> bool:
+    """Whether the CPU's watchdog has not run for half a threshold.  Any context."""
+    touched, thresh = Watchdog.on(cpu).touched.load(), Watchdog.on(0).thresh.load()
+    return bool(touched and now_ns() - touched > thresh // 2)
 
 
 watchdog_threads: Final = SmpHotplugThread("watchdog/%u", watchdog_should_run, watchdog,

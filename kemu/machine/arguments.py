@@ -66,12 +66,21 @@ def check_tasks(value: object, cpus: int) -> int:
                      f"a number of tasks, of which the kernel itself needs some on {cpus} CPUs")
 
 
-def check_watchdog(value: object) -> float:
+def check_watchdog(name: str, value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) \
             or (value and not MIN_WATCHDOG <= value <= MAX_WATCHDOG):
-        raise refuse("watchdog", value, f"a number of seconds, {MIN_WATCHDOG} to "
-                     f"{MAX_WATCHDOG:.0f}, or 0 for no watchdog")
+        raise refuse(name, value, f"a number of seconds, {MIN_WATCHDOG} to "
+                     f"{MAX_WATCHDOG:.0f}, or 0 for no {name}")
     return float(value)
+
+
+def check_hung_task(value: object, watchdog: float) -> float:
+    """Return the limit in seconds; 0: none."""
+    limit = check_watchdog("hung_task", value)
+    if limit and not 0 < watchdog <= limit:
+        raise UsageError(f"hung_task={limit:g} was given with watchdog={watchdog:g}: the watchdogs show that "
+                         f"the CPUs run, so give a watchdog= of more than 0 and at most {limit:g} seconds")
+    return limit
 
 
 def check_console(value: Any) -> None:

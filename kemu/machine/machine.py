@@ -30,8 +30,8 @@ from kemu.kernel.own.kthread_audit import audit_kthreads
 from kemu.kernel.sched.audit import audit
 from kemu.machine import boot, report
 from kemu.machine.arguments import (MAX_MEMORY_MIB, MAX_POLL_US, check_callable, check_console,
-                                    check_flag, check_hang_after, check_int, check_overrides,
-                                    check_seconds, check_tasks, check_watchdog)
+                                    check_flag, check_hang_after, check_hung_task, check_int,
+                                    check_overrides, check_seconds, check_tasks, check_watchdog)
 from kemu.machine.cores import Cores
 from kemu.machine.handle import Handle
 from kemu.machine.inbox import Inbox, stack_texts
@@ -71,7 +71,9 @@ class Machine:
     ``console``: a function that gets each line that tasks print; by default standard output.
     It is called in a thread of its own and must not call the machine.  ``trace``: record trace
     events from the start.  ``watchdog``: report a CPU whose tasks do not get to run for that
-    many seconds; 0: never.  ``kernel``: whose hotplug and migration, "4.13" or "2.6.6".
+    many seconds; 0: never.  ``hung_task``: report a task that sleeps uninterruptibly for that many
+    seconds (khungtaskd); 0: never.  It needs a watchdog of no longer threshold.
+    ``kernel``: whose hotplug and migration, "4.13" or "2.6.6".
     ``overrides``: functions that replace others in the CPU processes (make_override()).
     ``carried``: an object that tasks find again with ``programme.carried()``.
     ``hang_after``: run() and a handle's result() raise KernelHang if every task has been blocked for
@@ -82,13 +84,14 @@ class Machine:
     def __init__(self, cpus: int = 2, *, placement: Sequence[int] | Layout | None = None,
                  poll_us: int = 200, tasks: int | None = None, memory: int = 64,
                  warn: str = "stop", console: Callable[[str], Any] | None = None,
-                 trace: bool = False, watchdog: float = 0, kernel: str = DEFAULT,
+                 trace: bool = False, watchdog: float = 0, hung_task: float = 0, kernel: str = DEFAULT,
                  overrides: Sequence[Override] = (), carried: object = None,
                  hang_after: float | None = 1.0) -> None:
         if warn not in ("stop", "print"):
             raise refuse("warn", warn, "'stop' or 'print'")
         check_console(console)
-        overrides, watchdog = check_overrides(overrides), check_watchdog(watchdog)
+        overrides, watchdog = check_overrides(overrides), check_watchdog("watchdog", watchdog)
+        hung_task = check_hung_task(hung_task, watchdog)
         trace = check_flag("trace", trace)
         self.hang_after = check_hang_after(hang_after)
         self._cores = Cores()
@@ -109,19 +112,19 @@ class Machine:
                 self.trace_on()
             self.cpu_views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
             self._power = Power(self._memory, cpus, self._inbox)
-            self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog)
+            self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog, hung_task)
             undo.pop_all()
         _alive.add(self)
 
-    def _boot(self, setup: int, watchdog: float) -> None:
+    def _boot(self, setup: int, watchdog: float, hung_task: float) -> None:
         began = time.perf_counter()
-        self._power.on(setup, partial(self._start_kernel, watchdog))
+        self._power.on(setup, partial(self._start_kernel, watchdog, hung_task))
         arm(self._memory)
         log("DEBUG", "machine {}: {} CPUs on host cores {}, booted in {:.0f} ms", self._power.number,
             self.cpus, self.placement, (time.perf_counter() - began) * 1e3)
 
-    def _start_kernel(self, watchdog: float, seconds: float) -> None:
-        booting = self.start(kernel_named(self.kernel).start_kernel, watchdog)
+    def _start_kernel(self, watchdog: float, hung_task: float, seconds: float) -> None:
+        booting = self.start(kernel_named(self.kernel).start_kernel, watchdog, hung_task)
         poll_for(seconds, booting.wait)
         try:
             booting.result(0)

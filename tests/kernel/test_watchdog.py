@@ -72,6 +72,18 @@ def test_a_host_that_was_paused_is_no_lockup(machine):
     assert busy.result() is None
 
 
+def test_a_process_that_was_stopped_is_no_lockup(machine):
+    """One CPU's process is stopped while it computes; the neighbour, which runs, does not accuse it."""
+    m = machine(2, watchdog=1)
+    busy = m.start(busy_until, now_ns() + 4 * 10**9, cpu=1)
+    os.kill(m.pids[1], signal.SIGSTOP)
+    try:
+        assert not busy.wait(2.5)
+    finally:
+        os.kill(m.pids[1], signal.SIGCONT)
+    assert busy.result() is None
+
+
 def test_nothing_is_stuck(machine):
     """Sleeping tasks, and CPUs that come and go, are not a lockup; watchdogs park and unpark."""
     m = machine(3, watchdog=1)

@@ -42,6 +42,7 @@ def shown(value):
     *[("poll_us", value) for value in [*NO_INTS, 1_000_001]],
     *[("memory", value) for value in [*NO_INTS, 0]],
     *[("watchdog", value) for value in [*NO_SECONDS, None, 1e-9, INFINITE, 10**400]],
+    *[("hung_task", value) for value in [*NO_SECONDS, None, 1e-9, INFINITE, 10**400, 5]],
     *[("trace", value) for value in ["yes", 1, 0, None, Nameless()]],
     *[("warn", value) for value in ["perhaps", None, True, [], 7, Nameless()]],
     *[("kernel", value) for value in ["4.14", None, 4.13, [], Nameless()]],

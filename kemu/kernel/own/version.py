@@ -29,7 +29,7 @@ class Kernel:
     """A version: the functions that differ."""
 
     version: str
-    start_kernel: Callable[[float], None]           # boot, as CPU 0's first task
+    start_kernel: Callable[[float, float], None]    # boot, as CPU 0's first task
     start_secondary: Callable[[int], None]          # a CPU that was powered on, to its idle loop
     idle_dead: Callable[[int], None]                # the idle loop found its CPU offline
     migrate_running: Callable[[Task, int], None]    # move a task that runs

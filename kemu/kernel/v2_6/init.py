@@ -35,7 +35,7 @@ def _begin(call: Notifier, priority: int = 0) -> None:
     register_cpu_notifier(call, priority)
 
 
-def start_kernel(watchdog: float = 0) -> None:
+def start_kernel(watchdog: float = 0, hung_task: float = 0) -> None:
     """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come up."""
     if watchdog:
         raise UsageError("watchdog= was given, and 2.6.6 has no watchdog threads: use kernel='4.13'")
