@@ -49,7 +49,7 @@ def _why_none_counts(race: Race, side: Side, totals: Totals) -> str:
     if totals.turns and not race.turns_allowed and (totals.met or any(totals.seen)):
         return ("in each trial that would count, tasks took turns at one interpreter: give each a home of "
                 "its own, kthread_create_on_node(home=), or say race.takes_turns(why)")
-    return "the sides never met in the window"
+    return _doubt_of_windows(totals)
 
 
 def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str]:
@@ -60,6 +60,16 @@ def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str
             # A hit is proof enough: a witness says that a trial counts which did not fail.
             if not totals.seen[number] and not (side.hits and side.expect == HIT):
                 yield f"the witness {witness.name!r} was never seen: {witness.meaning}"
+
+
+def _doubt_of_windows(totals: Totals) -> str:
+    """Why no trial of a race without witnesses counts, and what to add to its file."""
+    if totals.windows.bit_count() > 1:
+        return "the sides never met in the window"
+    opened = "only one task opened a window" if totals.windows else "no task opened a window"
+    return (f"{opened}, and the race declares no witness: a trial counts only if it shows that the "
+            "tasks met; put `with t.window():` around what races in two actors, or declare "
+            "race.witness(...) and call t.witness(...) where a task sees the dangerous state")
 
 
 def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:

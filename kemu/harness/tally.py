@@ -40,6 +40,7 @@ class Counters(PerCPU, keep=True):
     passed: Final = Words(native.MAX_HOLDS)                 # trials in which its until was passed
     met: Final = Word()  # trials in which windows met, of a race without witnesses
     turns: Final = Word()  # trials in which tasks took turns at one interpreter
+    windows: Final = Word()  # a bit for each task that ever opened a window
     ending: Final = Word()  # set by the controller: the trial under way is the last
 
 
@@ -47,7 +48,7 @@ class Totals:
     """The counts of all machines of a side.  Only the controller has them."""
 
     def __init__(self, race: Race) -> None:
-        self.asserted = self.met = self.turns = 0
+        self.asserted = self.met = self.turns = self.windows = 0
         self.seen = [0] * len(race.witnesses)
         self.ended = [[0] * len(Ended) for _ in race.holds]
         self.passed = [0] * len(race.holds)
@@ -57,6 +58,7 @@ class Totals:
         self.asserted += counters.asserted.load()
         self.met += counters.met.load()
         self.turns += counters.turns.load()
+        self.windows |= counters.windows.load()
         self.seen = [old + word.load() for old, word in zip(self.seen, counters.seen)]  # noqa: B905
         for number, ended in enumerate(self.ended):
             self.passed[number] += counters.passed[number].load()
@@ -68,6 +70,7 @@ class Totals:
         self.asserted += other.asserted
         self.met += other.met
         self.turns += other.turns
+        self.windows |= other.windows
         self.seen = [mine + its for mine, its in zip(self.seen, other.seen, strict=True)]
         self.passed = [mine + its for mine, its in zip(self.passed, other.passed, strict=True)]
         self.ended = [[mine + its for mine, its in zip(*both, strict=True)]
@@ -91,7 +94,11 @@ def close_trial(race: Race, side: str, places: Sequence[points.Hold], hit: bool)
 
 
 def _count_witnesses(race: Race, side: str, counters: Counters, words: TrialWords) -> bool:
-    """Whether the trial has shown all that it must."""
+    """Whether the trial has shown all that it must.
+
+    In a race that declares no witness, two tasks must have been in their windows together.  One
+    window alone shows nothing: its task may have run before or after all others.
+    """
     seen, wanted = words.seen.load(), {one.name for one in race.witnesses_of(side)}
     shown = True
     for number, witness in enumerate(race.witnesses):
@@ -101,18 +108,10 @@ def _count_witnesses(race: Race, side: str, counters: Counters, words: TrialWord
             shown = False
     if wanted:
         return shown
-    met = _windows_met(words)
+    counters.windows.fetch_or(words.windows.load())
+    met = bool(words.met.load())
     counters.met.add(int(met))
     return met
-
-
-def _windows_met(words: TrialWords) -> bool:
-    """For a race that declares no witness: whether two windows were open together.
-
-    A single window counts as met, for as long as there are races with one window and no witness.
-    """
-    windows = words.windows.load()
-    return bool(words.met.load() or (windows and not windows & (windows - 1)))
 
 
 def _count_turns(counters: Counters, words: TrialWords) -> bool:
