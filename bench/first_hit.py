@@ -12,7 +12,7 @@ import math
 from statistics import median
 
 from bench.stats import Report
-from kemu.races import EXHIBITS, exhibit
+from kemu.races import FORCED, exhibit
 from kemu.harness.runner import HOWS, Plan, run_race
 
 TITLE = "Time to the first hit, in seconds"
@@ -43,7 +43,7 @@ def run(report: Report, quick: bool, seconds: float | None = None) -> None:
     """Measure, print, and keep."""
     seeds, seconds = SEEDS[:1] if quick else SEEDS, seconds or (1.0 if quick else SECONDS)
     took = {name: {how: [first_hit(name, how, seed, seconds) for seed in seeds] for how in HOWS}
-            for name in EXHIBITS}
+            for name in FORCED}
     report.table(["race", *HOWS], [
         [name, *(show(ways[how], seconds) for how in HOWS)] for name, ways in took.items()])
     report.results["first_hit"] = {"unit": "s", "seeds": list(seeds), "seconds": seconds, "races": {

@@ -41,8 +41,8 @@ Errors
 help(kemu.Machine) and its like tell more about each.  The command line is `kemu --help`.
 
 What is not modelled: load balancing, memory management, signals, RCU beyond a grace period,
-cgroups, NUMA.  A rate of hits is one of Python code on this host, not of the kernel.  kemu cannot
-tell apart two sides that differ by a memory barrier alone.
+cgroups, NUMA.  A rate of hits is one of Python code on this host, not of the kernel.  Only a search
+with a memory model (`--memory tso`, `weak`) tells apart two sides that differ by a memory barrier alone.
 """
 
 from __future__ import annotations

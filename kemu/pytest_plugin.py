@@ -55,13 +55,23 @@ def kemu_machine() -> Iterator[Callable[..., Machine]]:
 def kemu_race() -> Callable[..., Outcome]:
     """Run a race with the plan that the keywords give.  Returns the outcome.
 
-    The keywords are those of Plan: how="forced", trials=, seconds=, seed=, cpus=.
+    The keywords are those of Plan: how="forced", trials=, seconds=, seed=, cpus=.  With how="random",
+    "pct" or "exhaustive" they are those of kemu.explore.run.Search: schedules=, seconds=, seed=,
+    depth=, preemptions=, memory=.  A race that needs a memory model is searched exhaustively if
+    how= is not given.
     """
-    from kemu.races import EXHIBITS
+    from kemu.explore.run import HOWS as SEARCHES
+    from kemu.explore.run import Search, explore_race
     from kemu.harness.runner import Plan, run_race
+    from kemu.races import EXHIBITS
 
     def run(race: Race, **plan: Any) -> Outcome:
-        outcome = run_race(race, Plan(**plan))
+        if race.memory != "sc":
+            plan = {"how": race.default_how} | plan
+        if plan.get("how") in SEARCHES:
+            outcome = explore_race(race, Search(**plan))
+        else:
+            outcome = run_race(race, Plan(**plan))
         outcome.what = "" if race.name in EXHIBITS else f"{race.file}:{race.name}"
         print(outcome)
         return outcome

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import click
 
 from kemu import native
-from kemu.explore.plan import MEMORY
-from kemu.explore.run import MAX_DEPTH, MAX_PREEMPTIONS
+from kemu.explore.run import MAX_DEPTH
+from kemu.harness.race import MAX_PREEMPTIONS, MEMORY
 from kemu.machine.arguments import MAX_SECONDS
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,10 +73,11 @@ def search(command: F) -> F:
             click.option("--depth", type=click.IntRange(1, MAX_DEPTH), metavar="N",
                          help="Of the bugs that pct looks for.  [default: 3]"),
             click.option("--preemptions", type=click.IntRange(0, MAX_PREEMPTIONS), metavar="N",
-                         help="At most so many in a schedule of exhaustive.  [default: 2]"),
+                         help="At most so many in a schedule of exhaustive.  [default: what the race "
+                         "needs, usually 2]"),
             click.option("--memory", type=click.Choice(list(MEMORY)),
                          help="When a CPU sees what another stores, in a search.  sc: at once.  tso: as "
-                         "on x86.  weak: as on ARM64.  [default: sc]"),
+                         "on x86.  weak: as on ARM64.  [default: what the race needs, usually sc]"),
             click.option("--save", "save_to", type=click.Path(dir_okay=False, path_type=Path),
                          metavar="FILE", help="Write the schedule of the first hit of a search."),
             script)):

@@ -27,6 +27,7 @@ from kemu.races import EXHIBITS, exhibit, find
 from kemu.trace import ftrace
 
 BOTH = "both"
+OF_A_RUN = ("trials", "cpus", "jobs", "grain", "report_dir")
 
 
 @click.command()
@@ -38,7 +39,8 @@ BOTH = "both"
 @click.option("--how", type=click.Choice([*HOWS, *SEARCHES]),
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
               "nothing is delayed.  random, pct, exhaustive: one CPU runs at a time, and a search "
-              "chooses every switch.  [default: forced if the race has a script, otherwise jitter]")
+              "chooses every switch.  [default: forced if the race has a script, otherwise jitter; "
+              "exhaustive if its sides differ by a memory barrier]")
 @click.option("--grain", type=click.Choice(["points", "ops"]),
               help="Where jitter acts: at points only, or at every operation on shared memory, "
               "which then takes interrupts and preemption too.  [default: points]")
@@ -112,14 +114,15 @@ class _Series:
     def run(self, number: int, race: Race, plan: dict[str, Any],
             sides: tuple[str, ...] | None) -> Outcome:
         """Run one race and show its outcome; after Ctrl-C, what it counted until then."""
-        how = plan["how"] or ("forced" if race.holds else "jitter")
+        plan = plan_for(race, plan, self.brief)
+        how = plan["how"]
         count = f"{number} of {len(self.races)}  " if len(self.races) > 1 else ""
         with Progress(f"{count}{race.name} {how}") as progress:
             def tell(side: Side) -> None:
                 progress.say(f"{side.side}: {side.trials:,} trials, {side.hits:,} hits")
 
             try:
-                outcome = _run(race, plan | {"how": how}, sides, tell)
+                outcome = _run(race, plan, sides, tell)
             except Interrupted as error:
                 outcome, self.interrupted = error.outcome, True
         outcome.program = program()
@@ -145,11 +148,23 @@ class _Series:
         return worst(outcome.exit for outcome in self.outcomes)
 
 
+def plan_for(race: Race, given: dict[str, Any], everything: bool) -> dict[str, Any]:
+    """What was given, and how the race is to be run.
+
+    With --all, a race whose sides differ by a memory barrier is searched, whatever way was given:
+    nothing else shows it.  Then the options of a run do not apply.
+    """
+    how = given["how"] or race.default_how
+    if everything and race.memory != "sc" and how in HOWS:
+        return given | dict.fromkeys(OF_A_RUN) | {"how": race.default_how}
+    return given | {"how": how}
+
+
 def _run(race: Race, given: dict[str, Any], sides: tuple[str, ...] | None,
          tell: Callable[[Side], None]) -> Outcome:
     """Run the race in the way that was given.  Raises UsageError for an option of another way."""
     searches = given["how"] in SEARCHES
-    foreign = ("trials", "cpus", "jobs", "grain", "report_dir") if searches else options.OF_A_SEARCH
+    foreign = OF_A_RUN if searches else options.OF_A_SEARCH
     for name in foreign:
         if given[name] is not None:
             option = "--" + name.replace("_", "-")

@@ -49,7 +49,10 @@ def _text(step: Step, line: str, shared: set[int]) -> str:
     task, _, did = line.partition(" ")[2].partition(": ")
     if step.op in (native.OP_POINT, native.OP_START):
         return f"{task}: {did.partition(' ')[2]}"
-    if step.word not in shared or step.op == native.OP_UNLOCK:
+    if step.word not in shared or step.op in (native.OP_UNLOCK, native.OP_PICK):
         return ""
+    if step.op == native.OP_DRAIN:
+        word, _, value = did.removeprefix(f"{OPS[step.op]} ").rpartition(" ")
+        return f"{task}: the store of {word.partition(' ')[0]} reaches memory: {value}"
     assert did.startswith(OPS[step.op])
     return f"{task}: {did}"

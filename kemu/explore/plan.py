@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from kemu import native
 from kemu.errors import UsageError
 
-MEMORY = {"sc": native.MEMORY_SC, "tso": native.MEMORY_TSO, "weak": native.MEMORY_WEAK}
 RULES = {"stay": native.RULE_STAY, "random": native.RULE_RANDOM, "pct": native.RULE_PCT}
 MAX_STEPS = 29_000      # of a trial; one that takes more does not end
 

@@ -26,7 +26,8 @@ OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
        native.OP_RELAX: "relax", native.OP_IDLE: "wakes", native.OP_IRQ: "takes",
        native.OP_FENCE: "barrier", native.OP_DRAIN: "drain", native.OP_PICK: "pick"}
 COUNTS = (".nvcsw", ".nivcsw")      # count since boot, before trials are controlled: no two machines agree
-WAYS = {native.WAY_LATE: ", late", native.WAY_OLDER: ", older", native.WAY_OWN: ", own"}
+WAYS = {native.WAY_LATE: ", into the buffer", native.WAY_OLDER: ", an older value",
+        native.WAY_OWN: ", from the buffer"}
 READS = frozenset({native.OP_LOAD, native.OP_WAIT, native.OP_POINT, native.OP_START,
                    native.OP_RELAX, native.OP_IDLE, native.OP_IRQ, native.OP_FENCE, native.OP_PICK})
 

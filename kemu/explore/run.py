@@ -21,13 +21,13 @@ from kemu.errors import UsageError, refuse
 from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
 from kemu.explore.minimise import minimise
-from kemu.explore.plan import MEMORY, Plan
+from kemu.explore.plan import Plan
 from kemu.explore.schedule import Schedule
 from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
 from kemu.harness import doubts
 from kemu.harness.findings import Finding, Kind, is_hit, why_not
-from kemu.harness.race import Race
+from kemu.harness.race import MAX_PREEMPTIONS, MEMORY, Race
 from kemu.harness.referee import AUDIT_EVERY
 from kemu.harness.runner import Interrupted, Progress
 from kemu.harness.sides import HIT
@@ -37,7 +37,6 @@ from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 HOWS = ("random", "pct", "exhaustive")
 MAX_SCHEDULES = 1 << 40
 MAX_DEPTH = 10
-MAX_PREEMPTIONS = 50
 SECONDS = 10.0          # of a search that is not exhaustive, unless schedules are given
 
 
@@ -47,8 +46,9 @@ class Search:
 
     ``schedules``, ``seconds``: at most so many, so long, for each side.  ``seed``: of random
     and pct; the same seed is the same schedules.  ``depth``: of the bugs that pct looks for.
-    ``preemptions``: at most so many in a schedule of exhaustive.  ``memory``: when a CPU sees what
-    another stores: "sc", at once; "tso", as on x86; "weak", as on ARM64.
+    ``preemptions``: at most so many in a schedule of exhaustive; None: as the race says.
+    ``memory``: when a CPU sees what another stores: "sc", at once; "tso", as on x86; "weak", as on
+    ARM64; None: as the race says.
     """
 
     how: str
@@ -56,27 +56,28 @@ class Search:
     seconds: float | None = None
     seed: int = 1
     depth: int = 3
-    preemptions: int = 2
-    memory: str = "sc"
+    preemptions: int | None = None
+    memory: str | None = None
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
             raise UsageError(f"how={self.how!r}: one of {', '.join(HOWS)}")
-        if self.memory not in MEMORY:
+        if self.memory is not None and self.memory not in MEMORY:
             raise UsageError(f"memory={self.memory!r}: one of {', '.join(MEMORY)}")
         if self.schedules is not None:
             check_int("schedules", self.schedules, 1, MAX_SCHEDULES, "of each side")
         if self.seconds is not None and not check_seconds("seconds", self.seconds):
             raise refuse("seconds", self.seconds, f"more than 0, and at most {MAX_SECONDS:.0f}")
         check_int("depth", self.depth, 1, MAX_DEPTH, "of the bugs that pct looks for")
-        check_int("preemptions", self.preemptions, 0, MAX_PREEMPTIONS, "in a schedule")
+        if self.preemptions is not None:
+            check_int("preemptions", self.preemptions, 0, MAX_PREEMPTIONS, "in a schedule")
 
     def strategy(self, race: Race) -> Strategy:
         """A fresh one."""
         if self.how == "exhaustive":
-            return Exhaustive(self.preemptions)
+            return Exhaustive(race.preemptions if self.preemptions is None else self.preemptions)
         return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth,
-                                                                          self.memory)
+                                                                          self.memory or race.memory)
 
     @property
     def max_seconds(self) -> float:
@@ -88,7 +89,7 @@ class Search:
     def options(self) -> str:
         """As `kemu race` takes it."""
         given: dict[str, object] = {"schedules": self.schedules, "seconds": self.seconds,
-                                    "memory": self.memory if self.memory != "sc" else None}
+                                    "memory": self.memory}
         if self.how == "exhaustive":
             given["preemptions"] = self.preemptions
         else:
@@ -125,21 +126,22 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
     began = time.monotonic()
     trials = hold_trials(race, side.side, search.strategy(race),
                          schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds,
-                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.memory)
+                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.memory or race.memory)
     side.seconds = time.monotonic() - began
     side.placement = trials.placement
     side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
     if trials.finding:
-        _record(race, search.memory, side, trials, trials.finding)
+        _record(race, search.memory or race.memory, side, trials, trials.finding)
     else:
         side.proof = trials.strategy.proves()
     if trials.strays:
         side.doubts.append(f"{trials.strays} steps were taken while another CPU had the baton: this "
                            "is a bug of kemu")
-    left = trials.strategy.left if isinstance(trials.strategy, Exhaustive) else 0
+    left, bound = (trials.strategy.left, trials.strategy.preemptions) \
+        if isinstance(trials.strategy, Exhaustive) else (0, 0)
     if left and not trials.finding:
         side.doubts.append(f"the search is not over: at least {left:,} schedules with at most "
-                           f"{search.preemptions} preemptions were not held")
+                           f"{bound} preemptions were not held")
     if side.hits:
         # The failure that the race names is proof enough; a witness tells that a trial without it counts.
         side.doubts += [f"the override of {name.partition(':')[2]} was never called"

@@ -28,9 +28,8 @@ from kemu import native
 from kemu.errors import UsageError
 from kemu.explore.alternative import parse as alternative
 from kemu.explore.alternative import text_of
-from kemu.explore.plan import MEMORY
 from kemu.explore.record import Record
-from kemu.harness.race import Race
+from kemu.harness.race import MEMORY, Race
 
 FIRST_LINE = "kemu schedule 2"
 FIELDS = ("race", "side", "code", "memory", "choices", "outcome")

@@ -16,8 +16,9 @@ from __future__ import annotations
 import struct
 
 from kemu import native
-from kemu.explore.plan import MAX_STEPS, MEMORY, RULES, Plan
+from kemu.explore.plan import MAX_STEPS, RULES, Plan
 from kemu.explore.record import Step
+from kemu.harness.race import MEMORY
 from kemu.memory.views import Cpu, Header
 
 STEP = struct.Struct(f"<{len(Step._fields)}q")

@@ -36,7 +36,7 @@ def find(race: Race, side: Side, totals: Totals, called: dict[str, int]) -> None
     if (race.invariants or race.postconditions) and not totals.asserted and not side.hits:
         found.append("no invariant was ever evaluated")
     if side.expect == HIT and not side.hits and side.how != "forced" and not side.doubts:
-        found.append("it never hit: give it more time, or --how forced")
+        found.append(f"it never hit: give it more time, or --how {race.default_how}")
     if not side.witnessed and not found:
         found.append(_why_none_counts(race, side, totals))
     side.doubts = list(dict.fromkeys(found))

@@ -43,6 +43,9 @@ __all__ = ["DONE", "KINDS", "START", "Actor", "Hold", "Race", "Step", "Variant"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 MAX_WITNESSES = 32
+MAX_PREEMPTIONS = 50
+MEMORY = {"sc": native.MEMORY_SC, "tso": native.MEMORY_TSO, "weak": native.MEMORY_WEAK}
+"""The memory models of a search (native/hardware/storebuffer.c)."""
 
 
 class Race:
@@ -54,14 +57,20 @@ class Race:
     ``labels``: what events and points are called there; only labelled ones are drawn.
     ``origin``: what the kernel of the before side is: a release, a mutation, a composite.
     ``audit_every``: the referee audits the machine after every so many trials; None: after
-    each forced trial, otherwise after every 10th.  Raises UsageError for a wrong argument.
+    each forced trial, otherwise after every 10th.  ``memory``: the memory model that the before
+    side needs in order to hit, "tso" or "weak" where the sides differ by a barrier: such a race
+    is searched, with that model, if nothing else is said.  ``preemptions``: how many a schedule may
+    have in an exhaustive search of the race, if nothing else is said.
+    Raises UsageError for a wrong argument.
     """
 
     def __init__(self, name: str, *, cpus: int, placement: Sequence[int] | None = None,
                  title: str = "", fix: str = "", expects: str = "", origin: str = "",
                  names: dict[str, str] | None = None, labels: dict[str, str] | None = None,
                  budget: str = "", mutation: bool = False, kernel: str = DEFAULT,
-                 audit_every: int | None = None) -> None:
+                 audit_every: int | None = None, memory: str = "sc", preemptions: int = 2) -> None:
+        if memory not in MEMORY:
+            raise refuse("memory", memory, f"for race {name}, one of {', '.join(MEMORY)}")
         check_int("cpus", cpus, 1, native.MAX_CPUS, f"for race {name}, a number of CPUs")
         if placement is not None:
             check_placement(name, cpus, placement)
@@ -69,6 +78,7 @@ class Race:
             raise refuse("expects", expects, f"for race {name}, a part of the text of a panic")
         if audit_every is not None:
             check_int("audit_every", audit_every, 1, 1 << 30, f"for race {name}, a number of trials")
+        check_int("preemptions", preemptions, 0, MAX_PREEMPTIONS, f"for race {name}, in a schedule")
         version_number(kernel)
         self.name = name
         self.cpus = cpus
@@ -81,6 +91,8 @@ class Race:
         self.mutation = mutation
         self.kernel = kernel
         self.audit_every = audit_every
+        self.memory = memory
+        self.preemptions = preemptions
         self.actors: list[Actor] = []
         self.kthreads: list[Actor] = []         # cpu is -1: t.kthread() says where
         self.invariants: list[Step] = []
@@ -138,6 +150,13 @@ class Race:
             raise UsageError(f"race {self.name} has no side {name!r}; there are "
                              + ", ".join(self.sides))
         return self._sides[name]
+
+    @property
+    def default_how(self) -> str:
+        """The way to run it that shows what it is about, if nothing else is said."""
+        if self.memory != "sc":
+            return "exhaustive"
+        return "forced" if self.holds else "jitter"
 
     def copy(self) -> Self:
         """The same race, to which more can be declared without a change of this one."""

@@ -36,7 +36,8 @@ def run_race(race: Race, plan: Plan, sides: Sequence[str] | None = None,
     """
     race.check()
     if plan.forced and not race.holds:
-        raise UsageError(f"race {race.name} has no force(): it cannot be forced; try --how jitter")
+        raise UsageError(f"race {race.name} has no force(): it cannot be forced; try --how "
+                         f"{race.default_how}")
     names = race.sides if sides is None else sides
     for name in names:
         race.side(name)

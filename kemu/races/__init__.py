@@ -21,7 +21,7 @@ from kemu.errors import UsageError
 if TYPE_CHECKING:
     from kemu.harness.race import Race
 
-EXHIBITS = {
+FORCED = {
     "lost-wakeup": "lost_wakeup",
     "unpark-wrong-cpu": "unpark_wrong_cpu",
     "stop-class-while-queued": "stop_class_while_queued",
@@ -41,6 +41,18 @@ EXHIBITS = {
     "exec-source-dies": "exec_source_dies",
     "exec-request-stranded": "exec_request_stranded",
 }
+"""The races that a script forces."""
+
+BARRIERS = {
+    "state-without-barrier": "state_without_barrier",
+    "wait-queue-looks-empty": "wait_queue_looks_empty",
+    "message-without-wmb": "message_without_wmb",
+    "on-rq-read-early": "on_rq_read_early",
+    "on-cpu-read-early": "on_cpu_read_early",
+}
+"""The races whose sides differ by a memory barrier: a search under a memory model shows them."""
+
+EXHIBITS = FORCED | BARRIERS
 
 
 def exhibit(name: str) -> Race:

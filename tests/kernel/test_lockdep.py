@@ -12,7 +12,7 @@ from kemu.harness.runner import Plan, run_race
 from kemu.kernel.irq import smp_call_function_single
 from kemu.memory.struct import Lock, PerCPU, Word
 from kemu.memory.views import Header
-from kemu.races import EXHIBITS, exhibit
+from kemu.races import FORCED, exhibit
 
 
 class Guarded(PerCPU):
@@ -92,7 +92,7 @@ def test_nothing_is_tracked_unless_it_is_asked_for(machine):
 
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
+@pytest.mark.parametrize("name", FORCED)
 def test_the_kernels_own_locks_are_taken_safely(name):
     """In every exhibit's fixed kernel: races are run with lock uses tracked."""
     plan = Plan("jitter", trials=30, seconds=60, grain="ops")

@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from kemu.races import EXHIBITS
+from kemu.races import FORCED
 from tests.mutants.draw import ROOT, Mutant, control
 from tests.mutants.nearby import files_near
 from tests.mutants.plugin import VARIABLE
@@ -128,9 +128,9 @@ def failed_test(ending: Ending) -> str:
 def commands() -> Iterator[list[str]]:
     """What is run without the suite: torture, every exhibit forced, every fix under jitter."""
     yield ["torture", "--duration", "3"]
-    for name in EXHIBITS:
+    for name in FORCED:
         yield ["race", name, "--how", "forced", "--trials", "3"]
-    for name in EXHIBITS:
+    for name in FORCED:
         yield ["race", name, "--how", "jitter", "--seconds", "2", "--side", "after"]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.races import EXHIBITS, exhibit
+from kemu.races import FORCED, exhibit
 from kemu.harness.runner import Plan, run_race
 
 TRIALS = 5
 
 
-@pytest.mark.parametrize("name", EXHIBITS)
+@pytest.mark.parametrize("name", FORCED)
 def test_forced(name):
     """The script hits in every trial before the fix, and in none after."""
     outcome = run_race(exhibit(name), Plan("forced", trials=TRIALS))

@@ -27,7 +27,7 @@ from kemu.kernel.v2_6 import cpu as old_cpu
 from kemu.kernel.v2_6 import kthread as old_kthread
 from kemu.kernel.v2_6 import migration, migration_call, workqueue
 from kemu.machine.override import original_of
-from kemu.races import EXHIBITS, exhibit, lost_wakeup
+from kemu.races import FORCED, exhibit, lost_wakeup
 
 PARK = [kthread.__kthread_parkme, kthread.__kthread_bind, kthread.__kthread_unpark,
         kthread.kthread_unpark, kthread.kthread_park, sched_state.set_special_state]
@@ -168,14 +168,14 @@ def is_clean(said: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", default=list(EXHIBITS))
+    parser.add_argument("names", nargs="*", default=list(FORCED))
     parser.add_argument("--how", default="forced")
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
     side_run.STUCK_SECONDS = 2.0
     clean = total = 0
-    for name in given.names or EXHIBITS:
+    for name in given.names or FORCED:
         for fix in wrong_fixes(name):
             said = judge(fix, Plan(given.how, trials=None if given.seconds else given.trials,
                                    seconds=given.seconds))

@@ -117,10 +117,9 @@ static int sleep_once(struct kemu_self *s, struct kemu_completion *x, u64 *dead)
 	if (!next || next == node)
 		status = kemu_list_add(s->k, kemu_offset(s->k, &x->waiters_next), node, true);
 	if (status >= 0)
-		status = kemu_step(s, OP_STORE, &me->state, TASK_UNINTERRUPTIBLE);
+		status = kemu_store_step(s, &me->state, TASK_UNINTERRUPTIBLE, false);
 	if (status < 0)
 		return status;
-	store(&me->state, TASK_UNINTERRUPTIBLE);
 	status = unlock_irq(s, x);
 	if (status >= 0)
 		status = kemu_schedule(s, false, dead);

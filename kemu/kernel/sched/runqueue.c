@@ -125,7 +125,7 @@ int kemu_activate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 	status = kemu_enqueue(k, cpu, t);
 	if (status)
 		return status == KEMU_PENDING ? KEMU_BUG_CLASS : status;
-	store(&t->on_rq, 1);
+	kemu_set(k, &t->on_rq, 1);
 	return KEMU_OK;
 }
 
@@ -136,7 +136,7 @@ int kemu_deactivate(struct kemu *k, struct kemu_cpu *cpu, struct kemu_task *t)
 
 	if (status)
 		return status == KEMU_PENDING ? KEMU_BUG_QUEUE : status;
-	store(&t->on_rq, 0);
+	kemu_set(k, &t->on_rq, 0);
 	return KEMU_OK;
 }
 

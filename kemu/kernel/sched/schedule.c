@@ -50,11 +50,10 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 	}
 	if (last > KEMU_TURN_IDLE)	/* the task has a thread elsewhere now */
 		return KEMU_ENDS;
-	status = kemu_step(s, OP_STORE, &prev->on_cpu, 0);
+	died = load(&prev->state) == TASK_DEAD;		/* before the store: then a waker may take it over */
+	status = kemu_store_step(s, &prev->on_cpu, 0, true);
 	if (status < 0)
 		return status;
-	died = load(&prev->state) == TASK_DEAD;
-	store_release(&prev->on_cpu, 0);
 	if (unlikely(load(&s->k->hdr->watchers)))
 		kemu_changed(s->k, &prev->on_cpu);
 	status = kemu_unlock(s, &cpu->rq_lock);
@@ -129,11 +128,10 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 {
 	struct kemu_task *prev = s->task, *idle = kemu_task_at(s->k, load(&cpu->idle));
 	u64 last = kemu_slot(s->k, prev);
-	int status = kemu_step(s, OP_STORE, &next->on_cpu, 1);
+	int status = kemu_store_step(s, &next->on_cpu, 1, false);
 
 	if (status < 0)
 		return status;
-	store(&next->on_cpu, 1);
 	if (next != idle)
 		kemu_comes_to(s->k, cpu, next);
 	if (prev != idle)
@@ -207,10 +205,9 @@ int kemu_switch_once(struct kemu_self *s, bool preempt, u64 *dead)
 	if (preempt)
 		store(&prev->nivcsw, load(&prev->nivcsw) + 1);
 	store(&cpu->nr_switches, load(&cpu->nr_switches) + 1);
-	status = kemu_step(s, OP_STORE, &cpu->curr, kemu_slot(s->k, next));
+	status = kemu_store_step(s, &cpu->curr, kemu_slot(s->k, next), false);
 	if (status < 0)
 		return status;
-	store(&cpu->curr, kemu_slot(s->k, next));
 	if (load(&s->k->hdr->gate) & GATE_TRACE)
 		kemu_trace(s, EVENT_SCHED_SWITCH, next,
 			   preempt ? EVENT_PREEMPTED : load(&prev->state),	/* R+, as Linux */

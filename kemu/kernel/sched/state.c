@@ -23,11 +23,9 @@ int kemu_set_special_state(struct kemu_self *s, u64 state)
 		kemu_irq_put(s, flags);
 		return status;
 	}
-	status = kemu_step(s, OP_STORE, &s->task->state, state);
-	if (status >= 0) {
-		store(&s->task->state, state);
+	status = kemu_store_step(s, &s->task->state, state, false);
+	if (status >= 0)
 		status = kemu_unlock(s, &s->task->pi_lock);
-	}
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, flags);

@@ -16,10 +16,10 @@
  *
  *	pi_lock		held by the waker from its test of the state to the end: of two
  *			wakers one finds the state matched
- *	on_rq		read after the state.  1: p has not left its runqueue; under
+ *	on_rq		read after the state (smp_rmb: Linux 4.8, 135e8c9250dd).  1: p has not left its runqueue; under
  *			rq_lock it may be seen to have meanwhile.  If not, only the state
  *			is taken back (remote)
- *	on_cpu		read after on_rq was 0, acquire: p is on its way out of schedule()
+ *	on_cpu		read after on_rq was 0 (smp_rmb: Linux 4.4), acquire: p is on its way out of schedule()
  *			until the task that follows it stores 0 (release, kemu_finish_switch())
  *			If p is the waker itself, the wait would never end: KEMU_BUG_ITSELF
  *	state		WAKING: p is in no queue, and no other task touches it
@@ -89,10 +89,9 @@ static int do_wakeup(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task
 	int status;
 
 	kemu_check_preempt(s->k, cpu, p);
-	status = kemu_step(s, OP_STORE, &p->state, TASK_RUNNING);
+	status = kemu_store_step(s, &p->state, TASK_RUNNING, false);
 	if (status < 0)
 		return status;
-	store(&p->state, TASK_RUNNING);
 	trace(s, EVENT_SCHED_WAKEUP, p, (u64)(cpu - s->k->cpus), 0);
 	return KEMU_OK;
 }
@@ -134,21 +133,23 @@ static int queue_on(struct kemu_self *s, struct kemu_task *p, u64 id)
 /* pi_lock is held, and the state has matched. */
 static int wake(struct kemu_self *s, struct kemu_task *p)
 {
-	int status = kemu_step(s, OP_LOAD, &p->on_rq, 0);
-	u64 cpu;
+	u64 cpu, on_rq = 0;
+	int status;
 
-	if (status >= 0 && load(&p->on_rq))
+	kemu_read_barrier(s);
+	status = kemu_load_step(s, &p->on_rq, &on_rq);
+	if (status >= 0 && on_rq)
 		status = wake_remote(s, p);
 	if (status)		/* failed, or 1: it was still queued */
 		return status < 0 ? status : KEMU_OK;
 	if (p == s->task)	/* interrupts are off: nothing can end the wait for its own on_cpu */
 		return KEMU_BUG_ITSELF;
+	kemu_read_barrier(s);
 	status = kemu_wait_while(s->k, &p->on_cpu, 1, p);
 	if (status >= 0)
-		status = kemu_step(s, OP_STORE, &p->state, TASK_WAKING);
+		status = kemu_store_step(s, &p->state, TASK_WAKING, false);
 	if (status < 0)
 		return status;
-	store(&p->state, TASK_WAKING);
 	status = select_cpu(s->k, p, &cpu);
 	if (status < 0)
 		return status;
@@ -165,17 +166,16 @@ static int wake(struct kemu_self *s, struct kemu_task *p)
  */
 int kemu_try_to_wake_up(struct kemu_self *s, struct kemu_task *p, u64 mask)
 {
-	u64 flags = kemu_irq_save(s), state;
+	u64 flags = kemu_irq_save(s), state = 0;
 	int status = kemu_lock(s, &p->pi_lock), woken;
 
 	if (status < 0) {
 		kemu_irq_put(s, flags);
 		return status;
 	}
-	status = kemu_step(s, OP_LOAD, &p->state, 0);
+	status = kemu_load_step(s, &p->state, &state);
 	if (status < 0)
 		return status;
-	state = load(&p->state);
 	woken = !!(state & mask);
 	if (woken) {
 		trace(s, EVENT_SCHED_WAKING, p, load(&p->cpu), 0);

@@ -302,6 +302,15 @@ static inline int kemu_store_step(struct kemu_self *s, u64 *word, u64 value, boo
 	return status;
 }
 
+/* The store of a step that the caller has taken. */
+static inline void kemu_set(struct kemu *k, u64 *word, u64 value)
+{
+	if (kemu_controlled(k))
+		kemu_put(&kemu_self, k, word, value, false);
+	else
+		store(word, value);
+}
+
 /* Such a step that loads. */
 static inline int kemu_load_step(struct kemu_self *s, u64 *word, u64 *value)
 {
