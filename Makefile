@@ -55,6 +55,7 @@ soak: build	## the test suite twenty times
 
 faults: build	## processes killed and stopped at random, memories written over (5 minutes, or more)
 	$(BIN)/python -m tests.machine.faults 1000
+	$(BIN)/python -m tests.machine.faults_outside 100 10
 	$(BIN)/python -m tests.machine.hostile 100
 
 mutants: build	## which small changes of the kernel the tests notice, and which they do not (hours)
