@@ -44,6 +44,7 @@ from kemu.trace import columns
 OTHER_FAILURES = 3              # other failures that end an unsteered side that is expected to hit
 DRAWN_EVENTS = 2000             # the last events of the trace, which the diagram may show
 STUCK_SECONDS = 20.0            # a trial takes milliseconds
+OVERTIME_SECONDS = 5.0          # for the trial that is under way when the time is up
 
 
 def layout_of(race: Race, cpus: int) -> Layout:
@@ -128,6 +129,7 @@ class SideRun:
         handle = machine.start(run_trials, self.side.side, self.plan.forced,
                                self.plan.max_trials - before[0],
                                max(0.0, self.deadline - time.monotonic()))
+        overtime = max(self.deadline, time.monotonic()) + OVERTIME_SECONDS
         try:
             ended, looks = -1, 0        # looks, and not the time: see kemu.machine.timeout
             while not handle.wait(POLL_SECONDS):
@@ -140,6 +142,9 @@ class SideRun:
                 looks += 1
                 if looks * POLL_SECONDS > STUCK_SECONDS:
                     return self._give_up(machine)
+                if time.monotonic() > overtime:
+                    self._cut_off()
+                    return None
             return handle.result()
         except KernelPanic as panic:
             finding = Finding(Kind.PANIC, panic.text,
@@ -169,6 +174,12 @@ class SideRun:
         if why.blame:
             self.side.doubts.append(f"{text}: {why.blame}")
         return Finding(Kind.STUCK, f"{text}\n{why.tasks}\n\n{machine.report(stacks=True)}")
+
+    def _cut_off(self) -> None:
+        """The time is up, and the trial goes on: it is no finding, since the host may be slow."""
+        self.stuck = True
+        self.side.doubts.append(f"the last trial had not ended {OVERTIME_SECONDS:.0f} s after the time was "
+                                "up, and was cut off: give the run more seconds, or --trials")
 
     def _arm(self, machine: Machine) -> None:
         track_locks(machine.memory)

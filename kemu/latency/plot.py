@@ -13,6 +13,7 @@ from typing import Any
 
 from kemu.errors import UsageError
 from kemu.latency.sampler import PairRun
+from kemu.latency.topology import in_order_of_nearness
 
 SUFFIXES = (".png", ".svg", ".pdf")
 ROW = 3                                 # heat maps side by side
@@ -73,7 +74,7 @@ def _heat_maps(figure: Any, runs: Sequence[PairRun]) -> None:
 
 
 def _heat_map(figure: Any, axes: Any, runs: Sequence[PairRun], measure: str) -> None:
-    cores = sorted({core for run in runs for core in run.cores})
+    cores = in_order_of_nearness(run.cores for run in runs)
     cells = [[float("nan")] * len(cores) for _ in cores]
     for run in runs:
         if measure in run.series and run.series[measure].count:

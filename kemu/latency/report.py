@@ -9,7 +9,7 @@ Locks: none.  Callers: the command line.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.text import Text
 
 from kemu.latency.measures import MEASURES
 from kemu.latency.sampler import PERCENTILES, PairRun, Series
-from kemu.latency.topology import near
+from kemu.latency.topology import in_order_of_nearness, near
 
 UNITS = {"": 1e3, "ms": 1e6, "s": 1e9}
 BAR = 40                                    # columns of the longest bar
@@ -114,19 +114,28 @@ def _edges(series: Series, limit_us: int | None) -> list[int]:
 
 
 def matrix(runs: Sequence[PairRun], measure: str) -> Table:
-    """The p50 of one measure for all pairs of cores, coloured from the shortest to the longest."""
+    """The p50 of one measure for all pairs of cores, with the floor of each pair below it.
+
+    The p50 are coloured from the shortest to the longest.  Cores that are near each other are
+    neighbours.
+    """
     p50 = {run.cores: run.series[measure].percentile(50) for run in runs
            if measure in run.series and run.series[measure].count}
-    cores = sorted({core for pair in p50 for core in pair})
-    shown = Table(box=None, pad_edge=False, header_style="bold",
-                  title=f"{measure}: p50 in us ({MEASURES[measure].what})", title_justify="left")
-    shown.add_column("core")
-    for core in cores:
+    floors = {cores: run.series[measure].floor for run in runs for cores in [run.cores] if cores in p50}
+    order = in_order_of_nearness(p50)
+    shown = Table(box=None, pad_edge=False, header_style="bold", title_justify="left",
+                  title=f"{measure}: p50 in us ({MEASURES[measure].what}), and below it the floor in C")
+    shown.add_column("core", no_wrap=True)
+    for core in order:
         shown.add_column(str(core), justify="right", no_wrap=True)
-    for a in cores:
-        row = [p50.get((a, b), p50.get((b, a))) for b in cores]
-        shown.add_row(str(a), *(_cell(value, list(p50.values())) for value in row))
+    for a in order:
+        shown.add_row(str(a), *(_cell(_of_pair(p50, a, b), list(p50.values())) for b in order))
+        shown.add_row("floor", *(Text(us(_of_pair(floors, a, b)), style="dim") for b in order))
     return shown
+
+
+def _of_pair(values: Mapping[tuple[int, int], float | None], a: int, b: int) -> float | None:
+    return values.get((a, b), values.get((b, a)))
 
 
 def _cell(value: float | None, values: Sequence[float]) -> Text:

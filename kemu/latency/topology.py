@@ -9,6 +9,7 @@ Locks: none.  Callers: sampler, the command line.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from enum import IntEnum
 from itertools import combinations
 from pathlib import Path
@@ -73,6 +74,17 @@ def near(a: int, b: int, root: Path = TOPOLOGY) -> Near:
     if nodes and b not in _cores_of(nodes[0] / "cpulist"):
         return Near.OTHER_NODE
     return Near.SAME_NODE
+
+
+def in_order_of_nearness(pairs: Iterable[tuple[int, int]], root: Path = TOPOLOGY) -> list[int]:
+    """The cores of the pairs, each followed by the nearest one that is left: siblings, cache, node."""
+    left = sorted({core for pair in pairs for core in pair})
+    order = left[:1]
+    left = left[1:]
+    while left:
+        order.append(min(left, key=lambda core: (near(order[-1], core, root), core)))
+        left.remove(order[-1])
+    return order
 
 
 def _read(path: Path) -> str:

@@ -190,6 +190,22 @@ def test_a_machine_that_does_not_come_to_rest(monkeypatch, blame):
     assert all(word in after.doubts[0] for word in words), after.doubts
 
 
+def test_the_time_of_a_run_is_a_ceiling(monkeypatch):
+    """A trial that goes on when the time is up is cut off: UNKNOWN, and never a hit."""
+    monkeypatch.setattr(side_run, "OVERTIME_SECONDS", .2)
+    race = a_race(nothing)
+
+    @race.actor(cpu=1)
+    def endless(t):
+        while not t.done(endless):
+            sched.cpu_relax()
+
+    for name in ("before", "after"):
+        side = judged(race, name, Plan(how="free", seconds=.2))
+        assert (side.verdict, side.hits) == (Verdict.UNKNOWN, 0)
+        assert "was cut off: give the run more seconds" in side.doubts[0]
+
+
 def test_named_sides_in_their_order():
     """A race through releases: each side with its own functions and its expected verdict."""
     race = a_race(replaced, expects="sky is green")

@@ -79,9 +79,18 @@ def test_matrix_of_64_cores():
             for a in range(64) for b in range(a + 1, 64)]
     shown = text_of(report.matrix(runs, "unpark"), width=1000)
     rows = [line.split() for line in shown.splitlines()[2:]]
-    assert len(rows) == 64
-    assert rows[0][1] == "-"
-    assert rows[0][64] == rows[63][1] == "63.0"
+    assert len(rows) == 128
+    at = {row[0]: row[1:] for row in rows[::2]}
+    assert at["0"][0] == "-"
+    order = shown.splitlines()[1].split()[1:]
+    assert at["0"][order.index("63")] == at["63"][order.index("0")] == "63.0"
+
+
+def test_the_matrix_has_the_floor_of_each_pair():
+    """In the line below the p50, in microseconds."""
+    runs = [PairRun(cores, series={"unpark": series([4000], cores)}) for cores in ((0, 1), (0, 2), (1, 2))]
+    p50, floor = text_of(report.matrix(runs, "unpark")).splitlines()[-6:-4]    # the title is folded
+    assert (p50.split(), floor.split()) == (["0", "-", "4.00", "4.00"], ["floor", "-", "0.50", "0.50"])
 
 
 def test_json_holds_what_compare_reads():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kemu.errors import UsageError
-from kemu.latency.topology import Near, near, pairs, parse_cores
+from kemu.latency.topology import Near, in_order_of_nearness, near, pairs, parse_cores
 from kemu.machine.placement import usable_cores
 
 
@@ -55,6 +55,11 @@ def test_pairs_come_nearest_first(host):
     assert len(found) == 28
     assert found[:4] == [(0, 2), (1, 3), (4, 6), (5, 7)]
     assert [near(*pair, host) for pair in found] == sorted(near(*pair, host) for pair in found)
+
+
+def test_neighbours_in_the_matrix_are_near(host):
+    """Each core is followed by its sibling, then by cores of its cache, of its node, of the other node."""
+    assert in_order_of_nearness(pairs(list(range(8)), host), host) == [0, 2, 1, 3, 4, 6, 5, 7]
 
 
 def test_a_lone_core_is_a_pair_with_itself():
