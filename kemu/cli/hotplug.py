@@ -22,7 +22,7 @@ SCHEMA = 1
 WORDS = {Exit.EXPECTED: "SUCCESS", Exit.UNEXPECTED: "FAILURE", Exit.UNKNOWN: "UNKNOWN, no cycle done",
          Exit.INTERRUPTED: "INTERRUPTED"}
 
-LOAD = {"4.13": ("park", "stop", "affinity", "execs"), "2.6.6": STORM}
+LOAD: dict[str, tuple[str, ...]] = {"4.13": ("park", "stop", "affinity", "execs"), "2.6.6": STORM}
 
 
 @dataclass(frozen=True)

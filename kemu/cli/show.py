@@ -45,7 +45,7 @@ class Answers:
 
     def __init__(self, json_to: str | None = None) -> None:
         """json_to: the file of ``--json``; standard output then belongs to it if it is ``-``."""
-        self.console = Output(stderr=json_to == "-")
+        self.console: Output = Output(stderr=json_to == "-")
 
     @property
     def width(self) -> int | None:
@@ -65,9 +65,10 @@ class Progress:
 
     def __init__(self, title: str) -> None:
         self.title = title
-        self.console = Output(stderr=True)
+        self.console: Output = Output(stderr=True)
         self.status: Status | None = None
-        self.began = self.shown = time.monotonic()
+        self.began: float = time.monotonic()
+        self.shown: float = self.began
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:

@@ -32,11 +32,11 @@ class Exhaustive:
 
     def __init__(self, preemptions: int) -> None:
         self.preemptions = preemptions
-        self.held = 0
+        self.held: int = 0
         # By preemptions: the choices that it follows, at which choice it leaves them, for what.
         self.waiting: list[deque[tuple[bytes, int, int]]] = [deque() for _ in range(preemptions + 1)]
         self.waiting[0].append((b"", 0, -1))
-        self.level = 0
+        self.level: int = 0
 
     def next(self) -> Plan | None:
         while self.level <= self.preemptions and not self.waiting[self.level]:

@@ -26,7 +26,7 @@ from itertools import groupby
 from kemu import native
 from kemu.explore.alternative import preempts
 from kemu.explore.draw import shared_words
-from kemu.explore.record import OPS, Record
+from kemu.explore.record import OPS, Record, Step
 from kemu.harness.operation import OPERATIONS, Operation
 from kemu.harness.race import DONE, START, Race
 
@@ -82,11 +82,12 @@ class Script:
     """The holds that force a record."""
 
     def __init__(self, race: Race, record: Record) -> None:
-        self.record, self.steps = record, [*record.steps, *record.pending]
-        self.segments = segments(record)
-        self.real = sum(segment.first < len(record.steps) for segment in self.segments)
-        self.shared = shared_words(record.steps)
-        self.actors = {actor.name for actor in race.actors}
+        self.record = record
+        self.steps: list[Step] = [*record.steps, *record.pending]
+        self.segments: list[Segment] = segments(record)
+        self.real: int = sum(segment.first < len(record.steps) for segment in self.segments)
+        self.shared: set[int] = shared_words(record.steps)
+        self.actors: set[str] = {actor.name for actor in race.actors}
         if any(step.chosen and step.alt >= native.ALT_DRAIN for step in record.steps):
             raise CannotHold("a store waits in a buffer, or a load returns an older value: the memory "
                              "of the host decides that, and no stall does")

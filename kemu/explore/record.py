@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from kemu import native
 from kemu.kernel.own.word_names import Words
-from kemu.memory.views import Header, tasks_of
+from kemu.memory.views import Header, Task, tasks_of
 
 WORD = 8
 OPS = {native.OP_LOAD: "load", native.OP_STORE: "store", native.OP_XCHG: "xchg",
@@ -73,10 +73,13 @@ class Names:
     """Names for what is in the record of one machine."""
 
     def __init__(self, memory: native.Memory) -> None:
-        self.tasks, self.words = tasks_of(memory), Words(memory)
-        self.first_cpu, self.symbols, self.heap = memory.cpus, memory.symbols, self.words.heap
+        self.tasks: native.Tasks[Task] = tasks_of(memory)
+        self.words: Words = Words(memory)
+        self.first_cpu: int = memory.cpus
+        self.symbols: int = memory.symbols
+        self.heap: tuple[int, int] = self.words.heap
         header = Header(memory)
-        self.arena = header.arena.load(), header.arena_end.load()
+        self.arena: tuple[int, int] = header.arena.load(), header.arena_end.load()
         self.numbers: dict[int, str] = {}
 
     def word(self, offset: int) -> str:
@@ -117,12 +120,13 @@ class Record:
     """
 
     def __init__(self, steps: Sequence[Step], names: Names, pending: Sequence[Step] = ()) -> None:
-        self.steps, self.pending = list(steps), list(pending)
-        self.choices = choices_of(steps)
+        self.steps: list[Step] = list(steps)
+        self.pending: list[Step] = list(pending)
+        self.choices: bytes = choices_of(steps)
         names.numbers.clear()
-        self.lines = [names.step(step) for step in steps]
-        self.tasks = [names.task(step.task) for step in [*steps, *pending]]
-        self.words = [names.word(step.word) for step in [*steps, *pending]]
+        self.lines: list[str] = [names.step(step) for step in steps]
+        self.tasks: list[str] = [names.task(step.task) for step in [*steps, *pending]]
+        self.words: list[str] = [names.word(step.word) for step in [*steps, *pending]]
 
     def parting(self, other: Record) -> str:
         """Where the other record parts from this one, in words; "" if nowhere."""

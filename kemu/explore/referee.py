@@ -51,8 +51,9 @@ class ExploringReferee(Referee):
         super().__init__(side, False)
         self.every = audit_every
         self.table = table
-        self.plan = Plan()
-        self.first_slot, self.first_pid = self.header.task_hint.load(), self.header.next_pid.load()
+        self.plan: Plan = Plan()
+        self.first_slot: int = self.header.task_hint.load()
+        self.first_pid: int = self.header.next_pid.load()
         own: list[Struct] = [self.counters, self.words, *self.states]
         for area in own:
             table.skip(area.base, area.size)

@@ -56,7 +56,8 @@ class Several:
     needs_steps = False
 
     def __init__(self, plans: Sequence[Plan]) -> None:
-        self.plans, self.number = list(plans), 0
+        self.plans: list[Plan] = list(plans)
+        self.number: int = 0
 
     def next(self) -> Plan | None:
         self.number += 1
@@ -75,7 +76,8 @@ class Random:
     needs_steps = False
 
     def __init__(self, seed: int) -> None:
-        self.seed, self.number = seed, 0
+        self.seed = seed
+        self.number: int = 0
 
     def next(self) -> Plan | None:
         self.number += 1
@@ -100,9 +102,13 @@ class Pct:
     needs_steps = False
 
     def __init__(self, seed: int, cpus: int, depth: int, memory: str = "sc") -> None:
-        self.seed, self.cpus, self.depth, self.memory = seed, cpus, depth, memory
-        self.parties = cpus if memory == "sc" else 2 * cpus
-        self.number, self.choices = 0, 1
+        self.seed = seed
+        self.cpus = cpus
+        self.depth = depth
+        self.memory = memory
+        self.parties: int = cpus if memory == "sc" else 2 * cpus
+        self.number: int = 0
+        self.choices: int = 1
 
     def next(self) -> Plan | None:
         self.number += 1

@@ -36,7 +36,10 @@ class Table:
     """The chooser's two blocks in the memory."""
 
     def __init__(self, memory: native.Memory, base: int, record: int, model: str = "sc") -> None:
-        self.memory, self.base, self.record, self.model = memory, base, record, model
+        self.memory = memory
+        self.base = base
+        self.record = record
+        self.model = model
         self.skips: list[tuple[int, int]] = []
 
     @classmethod

@@ -85,8 +85,8 @@ class Race:
         self.placement = placement
         self.title = title
         self.fix = fix
-        self.names = names or {}
-        self.labels = labels or {}
+        self.names: dict[str, str] = names or {}
+        self.labels: dict[str, str] = labels or {}
         self.budget = budget
         self.mutation = mutation
         self.kernel = kernel
@@ -103,7 +103,7 @@ class Race:
         self.setups: list[Step] = []
         self.prepares: list[Step] = []
         self.concludes: list[Step] = []
-        self.turns_allowed = ""                 # why a trial counts in which tasks took turns
+        self.turns_allowed: str = ""            # why a trial counts in which tasks took turns
         self._sides = {BEFORE: Variant(BEFORE, HIT, expects, origin),
                        AFTER: Variant(AFTER, CLEAN)}
 

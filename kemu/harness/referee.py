@@ -16,6 +16,7 @@ from kemu.errors import UsageError, shown
 from kemu.harness import script, tally
 from kemu.harness.declared import Step
 from kemu.harness.findings import Finding, Kind, is_hit
+from kemu.harness.race import Race
 from kemu.harness.tally import Counters
 from kemu.harness.trial import ActorState, Trial, TrialWords, load_race, start_actor
 from kemu.kernel.own.quiesce import arm_quiescence
@@ -25,7 +26,7 @@ from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
-from kemu.memory import current_memory
+from kemu.memory import current_memory, points
 from kemu.memory.cleared import ClearedVariables
 from kemu.memory.views import Header, took_turns
 from kemu.native import now_ns
@@ -37,17 +38,20 @@ class Referee:
     """The task that runs trials."""
 
     def __init__(self, side: str, forced: bool) -> None:
-        self.race, self.side, self.forced = load_race(), side, forced
-        self.memory = current_memory.get()
-        self.header = Header(self.memory)
-        self.variables = ClearedVariables(self.memory)
-        self.places = script.slots(self.memory, self.race.holds) if forced else []
-        self.counters, self.words = Counters.on(0), TrialWords.on(0)
-        self.every = self.race.audit_every or (1 if forced else AUDIT_EVERY)
-        self.unaudited = 0
-        self.states = [ActorState.alloc() for _ in [*self.race.actors, *self.race.kthreads]]
+        self.race: Race = load_race()
+        self.side = side
+        self.forced = forced
+        self.memory: native.Memory = current_memory.get()
+        self.header: Header = Header(self.memory)
+        self.variables: ClearedVariables = ClearedVariables(self.memory)
+        self.places: list[points.Hold] = script.slots(self.memory, self.race.holds) if forced else []
+        self.counters: Counters = Counters.on(0)
+        self.words: TrialWords = TrialWords.on(0)
+        self.every: int = self.race.audit_every or (1 if forced else AUDIT_EVERY)
+        self.unaudited: int = 0
+        self.states: list[ActorState] = [ActorState.alloc() for _ in [*self.race.actors, *self.race.kthreads]]
         self._start_actors()
-        self.trial = Trial(self.race, self.states)
+        self.trial: Trial = Trial(self.race, self.states)
         override.arm(self.memory, False)    # otherwise setup might start the race
         for step in self.race.setups:
             step(self.trial)

@@ -38,12 +38,14 @@ class SideJobs:
     """One side, on so many machines at a time."""
 
     def __init__(self, race: Race, side: str, plan: Plan, progress: Callable[[Side], None]) -> None:
-        self.race, self.plan, self.progress = race, plan, progress
-        self.stop = threading.Event()
+        self.race = race
+        self.plan = plan
+        self.progress = progress
+        self.stop: threading.Event = threading.Event()
         layout = layout_of(race, max(race.cpus, plan.cpus or 0))
         jobs = plan.jobs or min(machines_that_fit(layout.cores()), plan.max_trials)
         layout = layout.within(share(jobs, layout.cores()))
-        self.runs = [SideRun(race, side, one, layout, self._is_over, self._tell)
+        self.runs: list[SideRun] = [SideRun(race, side, one, layout, self._is_over, self._tell)
                      for one in deal(plan, jobs)]
         self.errors: list[BaseException] = []
 

@@ -29,7 +29,7 @@ from kemu.harness.race import Race
 from kemu.harness.referee import run_trials
 from kemu.harness.rest import unrest
 from kemu.harness.script import slots
-from kemu.harness.sides import HIT
+from kemu.harness.sides import HIT, Variant
 from kemu.harness.tally import Counters, Totals, close_trial
 from kemu.harness.verdict import Side
 from kemu.kernel.locking.lockdep import track_locks
@@ -59,16 +59,21 @@ class SideRun:
     def __init__(self, race: Race, side: str, plan: Plan, layout: Layout, is_over: Callable[[], bool],
                  progress: Callable[[Side], None]) -> None:
         """is_over() is called after each machine, and while one runs; True ends the run early."""
-        self.race, self.plan, self.layout = race, plan, layout
-        self.is_over, self.progress = is_over, progress
-        self.cpus = max(race.cpus, plan.cpus or 0)
-        self.variant = race.side(side)
-        self.side = Side(side, plan.how, expect=self.variant.expect)
-        self.totals = Totals(race)
-        self.called = {o.symbol: 0 for o in self.variant.overrides}
-        self.boots = self.others = 0
-        self.began = self.deadline = 0.0
-        self.stuck = False
+        self.race = race
+        self.plan = plan
+        self.layout = layout
+        self.is_over = is_over
+        self.progress = progress
+        self.cpus: int = max(race.cpus, plan.cpus or 0)
+        self.variant: Variant = race.side(side)
+        self.side: Side = Side(side, plan.how, expect=self.variant.expect)
+        self.totals: Totals = Totals(race)
+        self.called: dict[str, int] = {o.symbol: 0 for o in self.variant.overrides}
+        self.boots: int = 0
+        self.others: int = 0
+        self.began: float = 0.0
+        self.deadline: float = 0.0
+        self.stuck: bool = False
 
     def run(self) -> Side:
         """Run it to its end.  Raises UsageError for a mistake in the race's file."""

@@ -48,10 +48,13 @@ class Totals:
     """The counts of all machines of a side.  Only the controller has them."""
 
     def __init__(self, race: Race) -> None:
-        self.asserted = self.met = self.turns = self.windows = 0
-        self.seen = [0] * len(race.witnesses)
-        self.ended = [[0] * len(Ended) for _ in race.holds]
-        self.passed = [0] * len(race.holds)
+        self.asserted: int = 0
+        self.met: int = 0
+        self.turns: int = 0
+        self.windows: int = 0
+        self.seen: list[int] = [0] * len(race.witnesses)
+        self.ended: list[list[int]] = [[0] * len(Ended) for _ in race.holds]
+        self.passed: list[int] = [0] * len(race.holds)
 
     def add(self, counters: Counters) -> None:
         """Add the counts of a machine that has ended."""

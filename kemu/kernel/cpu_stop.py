@@ -115,11 +115,14 @@ class Stop:
 
     def __init__(self, fn: Any, arg: Any, nr_todo: int, nr_works: int = 1,
                  completer: int = 0) -> None:
-        self.fn, self.arg = functions.publish(fn), pack(arg)
-        self.done, first = self.frame = _frame()
+        self.fn: int = functions.publish(fn)
+        self.arg: int = pack(arg)
+        self.frame: tuple[CpuStopDone, CpuStopWork] = _frame()
+        self.done: CpuStopDone
+        self.done, first = self.frame
         self.done.nr_todo.store(nr_todo)
         self.done.completion.completer.store(completer)
-        self.works = [first, *(CpuStopWork.alloc() for _ in range(nr_works - 1))]
+        self.works: list[CpuStopWork] = [first, *(CpuStopWork.alloc() for _ in range(nr_works - 1))]
         for work in self.works:
             self.fill(work)
 

@@ -61,7 +61,7 @@ class Helper:
         self.controller = controller
         self.broods: dict[int, Brood] = {}
         self.pidfds: dict[int, tuple[int, int]] = {}        # pidfd: (machine, pid)
-        self.poll = select.poll()
+        self.poll: select.poll = select.poll()
 
     def run(self) -> None:
         """Serve until the controller is gone."""

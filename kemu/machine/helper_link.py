@@ -23,7 +23,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,16 @@ class HelperLink:
     """The controller's end of the helper."""
 
     def __init__(self) -> None:
-        self.owner = os.getpid()
+        self.owner: int = os.getpid()
         self.listeners: dict[int, Callable[[], Listener | None]] = {}
-        self.numbers = itertools.count(1)
+        self.numbers: Iterator[int] = itertools.count(1)
+        self.link: socket.socket
         self.link, its_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         started: Future[subprocess.Popen[bytes]] = Future()
         try:
             threading.Thread(target=self._serve, args=(its_end, started), name="kemu-helper",
                              daemon=True).start()
-            self.process = started.result()
+            self.process: subprocess.Popen[bytes] = started.result()
         except BaseException:
             self.link.close()
             raise

@@ -23,7 +23,7 @@ import selectors
 import socket
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from typing import Any
 
@@ -49,15 +49,15 @@ class Inbox:
     def __init__(self, memory: native.Memory, cpus: int, console: Callable[[str], Any]) -> None:
         self.memory = memory
         self.cpus = cpus
-        self.console = ConsoleCallback(console)
-        self.header = Header(memory)
+        self.console: ConsoleCallback = ConsoleCallback(console)
+        self.header: Header = Header(memory)
         self.lock = threading.RLock()   # a signal's handler may close the machine
         self.asking = threading.RLock()     # so it may here
         self.futures: dict[int, Future[Any]] = {}
-        self.idents = itertools.count(1)
+        self.idents: Iterator[int] = itertools.count(1)
         self.failure: BaseException | None = None
         self.unreported_failure: BaseException | None = None
-        self.up = threading.Semaphore(0)
+        self.up: threading.Semaphore = threading.Semaphore(0)
         self.stacks: list[str] = []
         self.last_call: threading.Timer | None = None
 

@@ -93,11 +93,11 @@ class Machine:
         overrides, watchdog = check_overrides(overrides), check_watchdog("watchdog", watchdog)
         hung_task = check_hung_task(hung_task, watchdog)
         trace = check_flag("trace", trace)
-        self.hang_after = check_hang_after(hang_after)
+        self.hang_after: float = check_hang_after(hang_after)
         self._cores = Cores()
         with contextlib.ExitStack() as undo:
             undo.callback(self._cores.release)
-            self.placement = place(cpus, placement, self._cores)
+            self.placement: list[int] = place(cpus, placement, self._cores)
             self._memory = boot.new_memory(
                 self.placement, [self._cores.others(core) for core in self.placement],
                 poll_us=check_int("poll_us", poll_us, 0, MAX_POLL_US, "a number of microseconds"),
@@ -110,7 +110,7 @@ class Machine:
             self._inbox = Inbox(self._memory, cpus, console or partial(print, flush=True))
             if trace:
                 self.trace_on()
-            self.cpu_views = [Cpu(self._memory, cpu) for cpu in range(cpus)]
+            self.cpu_views: list[Cpu] = [Cpu(self._memory, cpu) for cpu in range(cpus)]
             self._power = Power(self._memory, cpus, self._inbox)
             self._boot(boot.publish_setup(self._memory, overrides, carried), watchdog, hung_task)
             undo.pop_all()

@@ -48,8 +48,8 @@ class Power:
         self.memory = memory
         self.cpus = cpus
         self.inbox = inbox
-        self.owner = os.getpid()
-        self.closed = threading.Event()
+        self.owner: int = os.getpid()
+        self.closed: threading.Event = threading.Event()
         self.pids: dict[int, int] = {}
         self.pidfds: dict[int, int] = {}
         self._closing = threading.RLock()
@@ -60,7 +60,7 @@ class Power:
             self._helper = helper_link.the_helper()
         except OSError as error:
             raise MachineError(f"the helper process cannot be started: {error}") from error
-        self.number = self._helper.enrol(weakref.WeakMethod(self._on_helper_message))
+        self.number: int = self._helper.enrol(weakref.WeakMethod(self._on_helper_message))
         self._finalizer = weakref.finalize(self, _forgotten, self._helper, self.number, self.owner,
                                            memory, self.pidfds)
 

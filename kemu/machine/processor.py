@@ -45,7 +45,7 @@ class Processor:
         self.cpu = cpu
         self.link = link
         self.outbox: deque[bytes] = deque()
-        self.console = task_python.Console()
+        self.console: task_python.Console = task_python.Console()
 
     def post(self, message: tuple[Any, ...]) -> None:
         """Have the main thread send a message.  Any thread; does not wait."""

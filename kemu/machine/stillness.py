@@ -69,7 +69,7 @@ class Stillness:
         self._machine = machine
         self._future = future
         self._hang_after = hang_after
-        self.look_after = hang_after / LOOKS
+        self.look_after: float = hang_after / LOOKS
         self._counts: list[int] | None = None
         self._since = 0.0
         self.answers: list[CpuStacks] = []

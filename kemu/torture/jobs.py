@@ -51,11 +51,13 @@ class Jobs:
     def __init__(self, plan: Plan, jobs: int, overrides: Sequence[Override] = (),
                  console: Callable[[str], None] = lambda line: None) -> None:
         plan.workloads()            # raises here if the plan is wrong
-        self.plan, self.overrides, self.console = plan, overrides, console
-        self.layout = Layout.of(plan.cpus, share(jobs, plan.cpus))
-        self.results = [Result() for _ in range(jobs)]
+        self.plan = plan
+        self.overrides = overrides
+        self.console = console
+        self.layout: Layout = Layout.of(plan.cpus, share(jobs, plan.cpus))
+        self.results: list[Result] = [Result() for _ in range(jobs)]
         self.errors: list[KemuError] = []
-        self.stop = threading.Event()
+        self.stop: threading.Event = threading.Event()
 
     def go(self, progress: Progress = lambda result: None) -> Result:
         """Run them all; the sum.  Raises what kept a machine from running."""

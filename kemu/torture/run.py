@@ -113,15 +113,19 @@ class Run:
 
     def __init__(self, machine: Machine, plan: Plan, progress: Progress = lambda result: None,
                  stopping: Callable[[], bool] = lambda: False) -> None:
-        self.machine, self.plan, self.progress, self.stopping = machine, plan, progress, stopping
-        self.workloads = plan.workloads()
-        self.finished = dict.fromkeys((one.name for one in self.workloads), 0)
-        self.result = Result()
+        self.machine = machine
+        self.plan = plan
+        self.progress = progress
+        self.stopping = stopping
+        self.workloads: list[Workload] = plan.workloads()
+        self.finished: dict[str, int] = dict.fromkeys((one.name for one in self.workloads), 0)
+        self.result: Result = Result()
         self.workers: list[tuple[Workload, Worker, Handle[Any]]] = []
-        self.counted = [0] * len(self.workloads)
-        self.moved = 0.0                    # when each worker was last seen to live
-        self.batch = plan.seed
-        self.shuffled = self.began = time.monotonic()
+        self.counted: list[int] = [0] * len(self.workloads)
+        self.moved: float = 0.0                 # when each worker was last seen to live
+        self.batch: int = plan.seed
+        self.began: float = time.monotonic()
+        self.shuffled: float = self.began
 
     def go(self) -> Result:
         """Torture the machine until the plan is done, it fails, or Ctrl-C."""

@@ -49,7 +49,7 @@ class Turn:
     def __init__(self, worker: Worker, seed: int) -> None:
         self.worker = worker
         self.seed = seed
-        self.draw = random.Random(seed)
+        self.draw: random.Random = random.Random(seed)
         self._control = Control.on(0)
 
     def going(self) -> bool:

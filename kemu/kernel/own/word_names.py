@@ -29,7 +29,7 @@ from kemu import native
 from kemu.errors import UsageError
 from kemu.kernel.kthread import KThread
 from kemu.memory.struct import CLEARED, KEPT, WORD, PerCPU, Struct, symbol_of
-from kemu.memory.views import NO_WORDS, Header, task_column, tasks_of
+from kemu.memory.views import NO_WORDS, Header, Task, task_column, tasks_of
 
 KTHREAD = ".kthread."
 _CPU = re.compile(r"cpu(\d+)\.(.+)")
@@ -144,12 +144,16 @@ class Words:
 
     def __init__(self, memory: native.Memory) -> None:
         header = Header(memory)
-        self.memory, self.tasks, self.nr_cpus = memory, tasks_of(memory), memory.nr_cpus
-        self.symbols = memory.symbols, header.rings.load()
-        self.heap = header.heap.load(), header.heap_end.load()
-        self.variables = list(self._find_variables(header.nr_symbols.load()))
-        self.kthreads = {base: slot for slot, (base, used) in enumerate(zip(
-            task_column(memory, "kthread"), task_column(memory, "used"), strict=True)) if base and used}
+        self.memory = memory
+        self.tasks: native.Tasks[Task] = tasks_of(memory)
+        self.nr_cpus: int = memory.nr_cpus
+        self.symbols: tuple[int, int] = memory.symbols, header.rings.load()
+        self.heap: tuple[int, int] = header.heap.load(), header.heap_end.load()
+        self.variables: list[tuple[int, int, str, dict[int, str]]] = list(
+            self._find_variables(header.nr_symbols.load()))
+        columns = zip(task_column(memory, "kthread"), task_column(memory, "used"), strict=True)
+        self.kthreads: dict[int, int] = {base: slot for slot, (base, used) in enumerate(columns)
+                                         if base and used}
 
     def _find_variables(self, nr: int) -> Iterator[tuple[int, int, str, dict[int, str]]]:
         """Each per-CPU variable: where it is, the size of a CPU's part, its name, its fields."""
