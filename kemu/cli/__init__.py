@@ -74,7 +74,8 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in self.list_commands(ctx):
             return None
-        command: click.Command = getattr(importlib.import_module(f"kemu.cli.{cmd_name}"), cmd_name)
+        with endings.ctrl_c_later():
+            command: click.Command = getattr(importlib.import_module(f"kemu.cli.{cmd_name}"), cmd_name)
         command.epilog = EPILOG
         return command
 

@@ -9,9 +9,11 @@ Callers: main() in cli.
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +37,23 @@ def run(command: Callable[[], Any]) -> None:
     sys.exit(_flush(status))
 
 
+@contextmanager
+def ctrl_c_later() -> Iterator[None]:
+    """In this block Ctrl-C waits: in an import, Python may turn it into another error, or drop it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _is_ctrl_c(error: BaseException | None) -> bool:
+    """Whether Ctrl-C is the error, or what Python names as its cause."""
+    while error is not None and not isinstance(error, click.Abort | KeyboardInterrupt):
+        error = error.__cause__
+    return error is not None
+
+
 def _explain(error: BaseException) -> int:
     """Write to standard error what went wrong; the exit status for it."""
     if isinstance(error, click.exceptions.Exit):
@@ -43,7 +62,7 @@ def _explain(error: BaseException) -> int:
         error.show()
         return Exit.MISUSE
     message, status = "this is a bug of kemu; please report it with the lines above", Exit.INTERNAL
-    if isinstance(error, click.Abort | KeyboardInterrupt):
+    if _is_ctrl_c(error):
         message, status = "interrupted", Exit.INTERRUPTED
     elif isinstance(error, UsageError | OSError):
         message, status = str(error), Exit.MISUSE

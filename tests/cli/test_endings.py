@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 
 import pytest
 
+from kemu.cli import endings
 from kemu.exits import Exit
 from tests.cli.terminal import KEMU, PLAIN, kemu, shell
 
@@ -47,6 +49,32 @@ def test_ctrl_c_shows_what_was_counted(args, tmp_path):
     assert command.returncode == Exit.INTERRUPTED
     assert ("onoff: " if args[0] == "hotplug" else "after: unknown, because Ctrl-C") in said
     assert "interrupted" in said.lower()
+
+
+def interrupted_in_a_class() -> None:
+    """As Python reports a Ctrl-C that comes while a class is made."""
+    raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+
+def test_ctrl_c_that_python_wraps_is_ctrl_c(capsys):
+    """An error whose cause is Ctrl-C ends with 130, and is no bug of kemu."""
+    with pytest.raises(SystemExit) as ended:
+        endings.run(interrupted_in_a_class)
+    assert ended.value.code == Exit.INTERRUPTED
+    assert capsys.readouterr().err == "kemu: interrupted\n"
+
+
+def test_ctrl_c_waits_for_the_end_of_an_import():
+    """Ctrl-C during the import of a command comes when the import has ended."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    imported = False
+    try:
+        with pytest.raises(KeyboardInterrupt), endings.ctrl_c_later():
+            os.kill(os.getpid(), signal.SIGINT)
+            imported = True
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert imported
 
 
 def test_the_first_lines_say_what_kemu_is():

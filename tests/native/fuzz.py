@@ -19,6 +19,8 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 
 import kemu
@@ -97,20 +99,33 @@ def in_machine(seed: int, count: int) -> int:
     return call_garbage(SharedWorld(system.memory), "machine", seed, count)
 
 
+def _in_machine(seed: int, count: int) -> None:
+    """A task on each CPU calls.  The first may have damaged the machine before the second starts."""
+    with kemu.Machine(cpus=2) as m, ending_as_an_error_of_kemus():
+        handles = [m.start(in_machine, seed + n, count // 2, cpu=n) for n in range(2)]
+        for handle in handles:
+            with ending_as_an_error_of_kemus():
+                try:
+                    handle.result(timeout=CHILD_SECONDS / 4)
+                except TimeoutError as error:
+                    print(f"Timeout: {error}\n{m.report(stacks=True)}")
+
+
+@contextmanager
+def ending_as_an_error_of_kemus() -> Iterator[None]:
+    """The machine may say what the garbage broke: then the block ends early."""
+    try:
+        yield
+    except KemuError as error:
+        print(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+
+
 def child(kind: str, seed: int, count: int) -> None:
     """One child's calls, half of them by each of two threads or tasks."""
     if kind not in KINDS:
         raise ValueError(f"kind {kind!r}: one of {KINDS}")
     if kind == "machine":
-        with kemu.Machine(cpus=2) as m:
-            handles = [m.start(in_machine, seed + n, count // 2, cpu=n) for n in range(2)]
-            for handle in handles:
-                try:
-                    handle.result(timeout=CHILD_SECONDS / 4)
-                except TimeoutError as error:
-                    print(f"Timeout: {error}\n{m.report(stacks=True)}")
-                except KemuError as error:      # the machine says what the garbage broke
-                    print(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        _in_machine(seed, count)
         return
     memory = World().memory
     calls = [partial(call_garbage, SharedWorld(memory), kind, seed + n, count // 2)
