@@ -1,9 +1,10 @@
 """Shorten a schedule that hits until no switch can be left out.
 
-A schedule is runs of choices of one CPU.  Three kinds of shorter schedule are tried: the
-choices up to some place, and from there no preemption; two neighbouring runs exchanged, so
-that each joins its like; a run left out.  One that fails with the same words in fewer
-preemptions, or as many with fewer switches, takes its place, until none does.
+A schedule is runs of choices of one CPU.  Four kinds of shorter schedule are tried: the
+choices up to some place, and from there no preemption; a load or a store done without a
+reordering; two neighbouring runs exchanged, so that each joins its like; a run left out.  One that
+fails with the same words in fewer preemptions, or as many with fewer switches, takes its place,
+until none does.
 
 The candidates of a round run in one machine, up to the first that hits.
 
@@ -15,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
+from kemu import native
 from kemu.explore.alternative import preempts
 from kemu.explore.plan import Plan
 from kemu.explore.record import Record, Step
@@ -46,6 +48,9 @@ def candidates(choices: bytes) -> Iterator[bytes]:
     seen = {choices}
     for end in [*_places(runs), *range(len(choices))]:
         yield from _new(choices[:end], seen)
+    for at, alt in enumerate(choices):
+        if alt > native.ALT_VALUE:
+            yield from _new(choices[:at] + bytes([native.ALT_VALUE]) + choices[at + 1:], seen)
     for at in range(len(runs) - 1):
         yield from _new(b"".join([*runs[:at], runs[at + 1], runs[at], *runs[at + 2:]]), seen)
     for at in range(len(runs)):

@@ -17,6 +17,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from kemu import native
 from kemu.errors import UsageError, refuse
 from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
@@ -37,6 +38,9 @@ from kemu.machine.arguments import MAX_SECONDS, check_int, check_seconds
 HOWS = ("random", "pct", "exhaustive")
 MAX_SCHEDULES = 1 << 40
 MAX_DEPTH = 10
+A_DEPENDENCY = ("a load returned an older value.  If its address depends on an earlier load of the same CPU, "
+                "real hardware orders the two, and kemu cannot see that: write smp_load_acquire() for the "
+                "earlier load")
 SECONDS = 10.0          # of a search that is not exhaustive, unless schedules are given
 
 
@@ -167,6 +171,8 @@ def _record(race: Race, memory: str, side: Side, trials: Trials, finding: Findin
         trials, finding = found, found.finding or finding
         side.failure, side.where = finding.text, trials.where
     shortest = minimise(race, side.side, trials.record, finding.text, memory)
+    if any(step.way == native.WAY_OLDER for step in shortest.record.steps):
+        side.notes.append(A_DEPENDENCY)
     side.diagram = drawing(shortest.record, shortest.text)
     side.schedule = Schedule.of(race, side.side, shortest.record, shortest.text, memory=memory).text
 

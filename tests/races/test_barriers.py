@@ -87,6 +87,12 @@ def test_the_diagram_says_when_a_store_is_seen():
     assert "the store of sleeper.state reaches memory: 1" in diagram
 
 
+def test_a_load_of_an_older_value_comes_with_a_note():
+    """The report says that kemu does not see dependencies."""
+    assert "smp_load_acquire()" in search(exhibit("on-rq-read-early"), "before").notes[0]
+    assert not search(exhibit("state-without-barrier"), "before").notes
+
+
 def test_all_races_together_search_it():
     """With --all and any way to run, a race that needs a memory model is searched."""
     given = {"how": "forced", "trials": 3, "memory": None} | dict.fromkeys(OF_A_RUN[1:])
