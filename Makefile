@@ -9,7 +9,7 @@ PYTHONS = $(shell sed -n 's/.*Python :: \(3\.[0-9]*\)$$/\1/p' setup.cfg)
 .DEFAULT_GOAL := help
 
 help:		## this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/[ \t]+$$/, "", $$1); printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { sub(/[ \t]+$$/, "", $$1); printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # The version and build of a Python.  A .venv that another Python made is made anew.
 WHICH := -c 'import sys; print(sys.version)'
@@ -37,6 +37,9 @@ test: build	## the test suite (ARGS= goes to pytest)
 
 races: build	## every race of the register, both sides, forced
 	$(BIN)/kemu race --all --how forced --trials 100
+
+forced-busy: build	## every script 300 times a side beside two busy loops (ARGS="TRIALS NAME ...")
+	$(BIN)/python -m tests.races.forced_busy $(ARGS)
 
 campaign: build	## every race with jitter, 20 s a side
 	$(BIN)/kemu race --all --how jitter --seconds 20
@@ -94,4 +97,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races campaign grain hotplug soak faults mutants wrong-fixes bench docs lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults mutants wrong-fixes bench docs lint fuzz sanitize check clean

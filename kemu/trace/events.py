@@ -27,7 +27,7 @@ KTHREAD_PARKED = 14     # (by itself) a: 1 entering, 0 leaving
 SCHED_PROCESS_EXIT = 15  # subject: the task that exits
 PANIC = 16              # a: kind
 CPUHP_ENTER = 17        # a: CPU, b: target, c: step
-CPUHP_EXIT = 18         # a: CPU, b: state, c: result
+CPUHP_EXIT = 18         # a: CPU, b: the CPU's state + STEP times the step that ran, c: result
 STOP_QUEUE = 19         # a: CPU, b: whether it was queued
 STOP_DONE = 20          # a: whether it ran
 
@@ -43,6 +43,7 @@ NAMES = {
     STOP_QUEUE: "cpu_stop_queue", STOP_DONE: "cpu_stop_done",
 }
 
+STEP = 1 << 16          # in CPUHP_EXIT's b: the step is above the state
 PREEMPTED = 1024        # in SCHED_SWITCH's a: TASK_STATE_MAX, printed as "+"
 STATE_LETTERS = "RSDTtZXxKWP"
 """TASK_STATE_TO_CHAR_STR of Linux 3.9: R, then one letter for each bit."""

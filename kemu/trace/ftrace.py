@@ -2,8 +2,11 @@
 
 Linux: kernel/trace/trace.c and include/trace/events/{sched,cpuhp}.h.  A line has the form that
 ftrace prints with the option irq-info off.  The sched events have the fields of Linux 4.3, where
-sched_waking came, and the state letters of Linux 3.9.  Left out: the priority in
-sched_process_exit; in cpuhp_enter the step's function; in cpuhp_exit the step.
+sched_waking came, and the state letters of Linux 3.9.  sched_wakeup has no ``success=`` there:
+Linux 3.6 still printed it before target_cpu, the kernel that kemu follows (4.13) does not.  The
+cpuhp events are those of 4.13, where cpuhp_exit prints the state that the CPU is in, and then the
+step that ran.  Linux 2.6.6 had no trace events: a machine of that kernel prints the same forms.
+Left out: the priority in sched_process_exit; in cpuhp_enter the step's function.
 
 Linux has no tracepoints for points, operations, parking, binding, panics and stoppers.  kemu
 prints each of these under a name of its own, from the table in events.  They are not
@@ -61,7 +64,8 @@ FORMATS: dict[int, Callable[[Event], str]] = {
     ev.SCHED_PROCESS_EXIT: _subject,
     ev.PANIC: lambda e: f"kind={e.a}",
     ev.CPUHP_ENTER: lambda e: f"cpu: {e.a:04d} target: {e.b:3d} step: {e.c:3d}",
-    ev.CPUHP_EXIT: lambda e: f" cpu: {e.a:04d}  state: {e.b:3d} ret: {e.c}",
+    ev.CPUHP_EXIT: lambda e: (f" cpu: {e.a:04d}  state: {e.b % ev.STEP:3d} "
+                              f"step: {e.b // ev.STEP:3d} ret: {e.c}"),
     ev.STOP_QUEUE: lambda e: f"cpu={e.a} queued={e.b}",
     ev.STOP_DONE: lambda e: f"executed={e.a}",
 }

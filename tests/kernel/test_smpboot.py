@@ -13,6 +13,7 @@ from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
 from kemu.kernel.kthread import kthread_create, kthread_stop
+from kemu.kernel.own.system import system
 from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched import TASK_PARKED, wake_up_process
@@ -98,6 +99,21 @@ def whole_life():
 def test_hooks(machine):
     """Each thread is set up, parked and unparked in turns, and cleaned up."""
     assert machine(3).run(whole_life) == [1_23_23_4] * 3
+
+
+def blocks_of_each_life():
+    """Blocks of the heap in use after the first life of the threads, and after the third."""
+    found = []
+    for _ in range(3):
+        whole_life()
+        found.append(system.header.heap_blocks.load())
+    return found[0], found[-1]
+
+
+def test_a_life_leaves_no_block(machine):
+    """Each thread frees its data, and unregistering frees the descriptor."""
+    first, last = machine(3).run(blocks_of_each_life)
+    assert last == first
 
 
 def unregister_parked():

@@ -8,6 +8,8 @@ import pytest
 
 from kemu import native
 from kemu.kernel import kthread
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.trace import events as ev
 from kemu.trace import ftrace
 from kemu.trace.reader import Event, Trace
@@ -60,6 +62,35 @@ def test_a_real_trace_reads(machine):
     assert times == sorted(times)
     assert {"sched_kthread_stop", "kthread_park", "sched_migrate_task"} <= {
         e.name for e in m.trace().events}
+
+
+def down_and_up() -> None:
+    cpu_down(1)
+    cpu_up(1)
+
+
+def test_cpuhp_events(machine):
+    """As in Linux 4.13: the exit names the step of the enter before it, and the CPU's state."""
+    m = machine(2, trace=True)
+    m.run(down_and_up)
+    nr = 0
+    entered: dict[int, str] = {}        # by task: the step that it runs
+    for e in m.trace().events:
+        said = ftrace.arguments(e)
+        if e.id == ev.CPUHP_ENTER:
+            entered[e.pid] = re.fullmatch(r"cpu: 0001 target: +\d+ step: +(\d+)", said).group(1)
+        elif e.id == ev.CPUHP_EXIT:
+            left = re.fullmatch(r" cpu: 0001  state: +(\d+) step: +(\d+) ret: 0", said)
+            assert left and left[2] == entered.pop(e.pid)
+            assert int(left[1]) <= CpuhpState.CPUHP_ONLINE
+            nr += 1
+    assert nr and not entered
+
+
+def test_sched_wakeup_has_no_success():
+    """Linux 4.13 prints none: `success=` was printed up to 4.2."""
+    e = Event(0, ev.SCHED_WAKEUP, 0, 1, "waker", 18, "migration/0", 0, 3, 0)
+    assert ftrace.arguments(e) == "comm=migration/0 pid=18 prio=0 target_cpu=003"
 
 
 def test_perfetto_opens_the_text():

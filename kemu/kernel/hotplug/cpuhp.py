@@ -204,7 +204,7 @@ def cpuhp_invoke_callback(cpu: int, state: int, bringup: bool) -> int:
         return 0
     native.trace(events.CPUHP_ENTER, -1, cpu, st.target.load(), state)
     ret = _call(callback, cpu)
-    native.trace(events.CPUHP_EXIT, -1, cpu, st.state.load(), ret)
+    native.trace(events.CPUHP_EXIT, -1, cpu, st.state.load() + events.STEP * state, ret)
     return ret
 
 
