@@ -141,7 +141,7 @@ static int take_part(struct kemu_self *s, struct kemu_chooser *ch, struct kemu_c
 /* STEP_IRQS_ON, STEP_PREEMPTIBLE: what the CPU may take before the task's next step. */
 static u64 may_take(struct kemu_self *s, struct kemu_cpu *cpu)
 {
-	if (load(&cpu->irqs_off) || load(&s->task->unexplored))
+	if (load(&cpu->irqs_off))
 		return 0;
 	return STEP_IRQS_ON |
 	       (load(&s->task->preempt_count) || s->rescheduling ? 0 : STEP_PREEMPTIBLE);

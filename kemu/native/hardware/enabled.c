@@ -64,6 +64,7 @@ static bool may_take_early(struct kemu *k, struct kemu_chooser *ch, struct kemu_
 	u64 op = load(&cpu->want), off = load(&cpu->want_word);
 
 	if (!op || op == OP_START || op == OP_TURN || op == OP_POINT ||
+	    load(&kemu_task_at(k, load(&cpu->want_task))->unexplored) ||
 	    !is_due(k, cpu, ch->options & CHOOSE_TICKS))
 		return false;
 	if (op == OP_WAIT)
