@@ -62,7 +62,7 @@ def json_file(text: str) -> Callable[[F], F]:
     return click.option("--json", "json_to", metavar="FILE", help=f"{text}  - is standard output.")
 
 
-OF_A_SEARCH = ("schedules", "depth", "preemptions", "memory")
+OF_A_SEARCH = ("schedules", "depth", "preemptions", "reduce", "memory")
 
 
 def search(command: F) -> F:
@@ -75,6 +75,9 @@ def search(command: F) -> F:
             click.option("--preemptions", type=click.IntRange(0, MAX_PREEMPTIONS), metavar="N",
                          help="At most so many in a schedule of exhaustive.  [default: what the race "
                          "needs, usually 2]"),
+            click.option("--no-reduce", "reduce", flag_value=False, default=None, type=bool,
+                         help="Let exhaustive also hold the schedules that differ from another only in "
+                         "the order of independent steps."),
             click.option("--memory", type=click.Choice(list(MEMORY)),
                          help="When a CPU sees what another stores, in a search.  sc: at once.  tso: as "
                          "on x86.  weak: as on ARM64.  [default: what the race needs, usually sc]"),

@@ -8,6 +8,8 @@ kemu's own.  The hardware's half is native/hardware/chooser.c, which says what a
     record      what a trial did, step by step, in names that every machine shares
     strategy    which plan comes next: one again, random, PCT
     exhaustive  all plans with at most so many preemptions
+    order       which steps of a trial depend on which
+    reduced     the same, but one order of independent steps is enough
     referee     holds controlled trials, in the machine
     trials      boots a machine, and reads what happened in it
     run         searches both sides of a race, and judges

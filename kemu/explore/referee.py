@@ -84,6 +84,7 @@ def hold_schedules(side: str, base: int, record: int, memory: str, strategy: Str
     table = Table(current_memory.get(), base, record, memory)
     referee = ExploringReferee(side, table, audit_every)
     until = now_ns() + int(seconds * 1e9)
+    strategy.cpu_words = table.cpu_words()
     held = Held(None, strategy)
     for _ in range(schedules):
         plan = strategy.next() if now_ns() < until else None

@@ -23,6 +23,7 @@ from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
 from kemu.explore.minimise import minimise
 from kemu.explore.plan import Plan
+from kemu.explore.reduced import Reduced
 from kemu.explore.schedule import Schedule
 from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
@@ -52,7 +53,9 @@ class Search:
     and pct; the same seed is the same schedules.  ``depth``: of the bugs that pct looks for.
     ``preemptions``: at most so many in a schedule of exhaustive; None: as the race says.
     ``memory``: when a CPU sees what another stores: "sc", at once; "tso", as on x86; "weak", as on
-    ARM64; None: as the race says.
+    ARM64; None: as the race says.  ``reduce``: of the schedules that differ only in the order of
+    independent steps, exhaustive holds one at least, and not each; under "tso" and "weak" it always
+    holds each.
     """
 
     how: str
@@ -62,6 +65,7 @@ class Search:
     depth: int = 3
     preemptions: int | None = None
     memory: str | None = None
+    reduce: bool = True
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
@@ -79,7 +83,9 @@ class Search:
     def strategy(self, race: Race) -> Strategy:
         """A fresh one."""
         if self.how == "exhaustive":
-            return Exhaustive(race.preemptions if self.preemptions is None else self.preemptions)
+            whole = not self.reduce or (self.memory or race.memory) != "sc"
+            bound = race.preemptions if self.preemptions is None else self.preemptions
+            return Exhaustive(bound) if whole else Reduced(bound)
         return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth,
                                                                           self.memory or race.memory)
 
@@ -100,7 +106,8 @@ class Search:
             given["seed"] = self.seed
             given["depth"] = self.depth if self.how == "pct" else None
         return f"--how {self.how}" + "".join(
-            f" --{name} {value}" for name, value in given.items() if value is not None)
+            f" --{name} {value}" for name, value in given.items() if value is not None) \
+            + " --no-reduce" * (not self.reduce)
 
 
 def explore_race(race: Race, search: Search, sides: Sequence[str] | None = None,
@@ -141,8 +148,11 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
     if trials.strays:
         side.doubts.append(f"{trials.strays} steps were taken while another CPU had the baton: this "
                            "is a bug of kemu")
-    left, bound = (trials.strategy.left, trials.strategy.preemptions) \
-        if isinstance(trials.strategy, Exhaustive) else (0, 0)
+    left, parted, bound = (trials.strategy.left, trials.strategy.parted, trials.strategy.preemptions) \
+        if isinstance(trials.strategy, Exhaustive) else (0, 0, 0)
+    if parted and not trials.finding:
+        side.doubts.append(f"{parted:,} trials parted from their plan, so what the schedule decides is "
+                           "not the whole trial; kemu replay says where a trial parts")
     if left and not trials.finding:
         side.doubts.append(f"the search is not over: at least {left:,} schedules with at most "
                            f"{bound} preemptions were not held")

@@ -21,6 +21,7 @@ class Strategy(Protocol):
     """What a strategy offers."""
 
     needs_steps: bool       # whether learn() looks at the steps
+    cpu_words: range        # where the words of the CPUs are, by CPU; set before the first trial
 
     def next(self) -> Plan | None:
         """The next schedule; None if there is none left."""
@@ -36,6 +37,7 @@ class Replay:
     """One plan, again and again."""
 
     needs_steps = False
+    cpu_words = range(0)
 
     def __init__(self, plan: Plan) -> None:
         self.plan = plan
@@ -54,6 +56,7 @@ class Several:
     """These plans, each once."""
 
     needs_steps = False
+    cpu_words = range(0)
 
     def __init__(self, plans: Sequence[Plan]) -> None:
         self.plans: list[Plan] = list(plans)
@@ -74,6 +77,7 @@ class Random:
     """Each choice is made at random.  Schedule n of a seed is the same each time."""
 
     needs_steps = False
+    cpu_words = range(0)
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -100,6 +104,7 @@ class Pct:
     """
 
     needs_steps = False
+    cpu_words = range(0)
 
     def __init__(self, seed: int, cpus: int, depth: int, memory: str = "sc") -> None:
         self.seed = seed

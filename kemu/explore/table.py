@@ -88,6 +88,12 @@ class Table:
         header.baton.store(cpu + 1)
         header.gate.fetch_or(native.GATE_CONTROL)
 
+    def cpu_words(self) -> range:
+        """Where the words of the CPUs are: those of CPU 0 first, a step of the range for each CPU."""
+        header, size = Header(self.memory), native.CPU["sizeof"]
+        first = header.cpus.load()
+        return range(first, first + header.nr_cpus.load() * size, size)
+
     def word(self, field: str) -> int:
         """A field of the chooser."""
         place = self.base + native.CHOOSER[field]

@@ -49,7 +49,7 @@ class Forgetful(Keeping):
     def learn(self, plan, choices, steps):
         super().learn(plan, choices, steps)
         if self.held == 5:
-            next(level for level in self.waiting if level).pop()
+            next(some for some in self.waiting.values() if some).pop()
 
 
 def store_one(times):
