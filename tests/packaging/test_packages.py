@@ -21,7 +21,7 @@ import pytest
 
 TREE = Path(__file__).parents[2]
 # What a build or a test run leaves in a tree; names that begin with a dot are not for packagers.
-LEFT_BEHIND = shutil.ignore_patterns(".*", "build", "_build", "__pycache__", "*.egg-info", "*.so")
+LEFT_BEHIND = shutil.ignore_patterns(".*", "build", "dist", "_build", "__pycache__", "*.egg-info", "*.so")
 WARNING = "\nstatic int nobody_reads_me;\n"
 BOOT = """
 import kemu
