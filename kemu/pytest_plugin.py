@@ -14,6 +14,8 @@ from __future__ import annotations
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterator
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -52,7 +54,7 @@ def kemu_machine() -> Iterator[Callable[..., Machine]]:
 
 
 @pytest.fixture
-def kemu_race() -> Callable[..., Outcome]:
+def kemu_race(tmp_path: Path) -> Callable[..., Outcome]:
     """Run a race with the plan that the keywords give.  Returns the outcome.
 
     The keywords are those of Plan: how="forced", trials=, seconds=, seed=, cpus=.  With how="random",
@@ -74,9 +76,21 @@ def kemu_race() -> Callable[..., Outcome]:
             outcome = run_race(race, Plan(**plan))
         outcome.what = "" if race.name in EXHIBITS else f"{race.file}:{race.name}"
         print(outcome)
+        _keep_schedules(outcome, tmp_path)
         return outcome
 
     return run
+
+
+def _keep_schedules(outcome: Outcome, folder: Path) -> None:
+    """Write the schedule of each side that a search hit, and print the command that replays it."""
+    from kemu.explore.schedule import parse
+
+    for side in outcome.sides.values():
+        if side.schedule:
+            file = folder / f"{outcome.race}-{side.side}.schedule"
+            file.write_text(replace(parse(side.schedule), race=outcome.what or outcome.race).text)
+            print(f"  run the schedule of {side.side} again:\n    kemu replay {file}")
 
 
 def _report_machines(item: pytest.Item) -> None:

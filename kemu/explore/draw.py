@@ -1,7 +1,7 @@
 """A controlled trial drawn as the commit messages draw it: a column per CPU, time downward.
 
 Only what may matter is drawn: the points, the end, and the steps on words that more than
-one CPU touched, at least one of them to write.
+one CPU touched, at least one of them to write.  Last comes a sentence for each preemption (sentence).
 
 Locks: none; looks at a record only.  Callers: run, replay.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from kemu import native
 from kemu.explore.record import OPS, READS, Record, Step
+from kemu.explore.sentence import sentences
 
 WIDTH = 34
 SHOWN = 60          # lines at most: the last ones
@@ -30,7 +31,8 @@ def drawing(record: Record, outcome: str) -> str:
         mark = "-> " if previous not in (None, cpu) else "   "
         lines.append(" " * WIDTH * cpus.index(cpu) + mark + text)
         previous = cpu
-    return "\n".join([*lines, "", *outcome.splitlines()])
+    said = sentences(record, shared)
+    return "\n".join([*lines, "", *outcome.splitlines(), *([""] if said else []), *said])
 
 
 def shared_words(steps: list[Step]) -> set[int]:
