@@ -61,6 +61,9 @@ faults: build	## processes killed and stopped at random, memories written over (
 	$(BIN)/python -m tests.machine.faults_outside 100 10
 	$(BIN)/python -m tests.machine.hostile 100
 
+false-alarms: build	## hotplug and execs beside busy loops and stopped processes: no report may come (ARGS=SECONDS)
+	$(BIN)/python -m tests.machine.false_alarms $(or $(ARGS),600)
+
 mutants: build	## which small changes of the kernel the tests notice, and which they do not (hours)
 	$(BIN)/python -m tests.mutants $(or $(ARGS),--count 300 --seed 1)
 
@@ -107,4 +110,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults mutants wrong-fixes bench docs wheel lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults false-alarms mutants wrong-fixes bench docs wheel lint fuzz sanitize check clean

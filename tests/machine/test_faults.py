@@ -6,6 +6,8 @@ import os
 import random
 import re
 import resource
+import subprocess
+import sys
 from pathlib import Path
 
 import psutil
@@ -50,6 +52,13 @@ def test_killed_controller(seed):
 def test_stopped_outside_the_machine(who):
     """A controller, or a helper, that is stopped for longer than hang_after accuses nobody."""
     faults_outside.stop(random.Random(0), who, 1.5)
+
+
+def test_no_false_alarm():
+    """The short form of `make false-alarms`, in a process of its own."""
+    done = subprocess.run([sys.executable, "-m", "tests.machine.false_alarms", "6", "1.5"], cwd=ROOT,
+                          text=True, capture_output=True, check=False)
+    assert done.returncode == 0 and "no report of a hang" in done.stdout, done.stderr
 
 
 def test_no_address_space():
