@@ -41,6 +41,7 @@ class Watchdog(PerCPU, keep=True):
     """A CPU's watchdog; thresh is CPU 0's, in nanoseconds."""
 
     touched: Final = Word()     # now_ns(); 0: not watched
+    suspected: Final = Word()   # what touched was when the neighbour first found it too old
     thresh: Final = Word()
 
 
@@ -79,17 +80,18 @@ def check_soft_lockup(cpu: int, thresh: int) -> None:
     """Stop the machine if that CPU's watchdog has not run for too long.
 
     A CPU that idles is not stuck: then the host does not run it.  If the neighbour itself is
-    late, the host stood still, and the neighbour does not look.  If the CPU's process is stopped, the
-    neighbour notes the time for it: when the process goes on, its watchdog has a threshold's time.
+    late, the host stood still, and the neighbour does not look.  If the process of the CPU
+    is stopped, or that of the task that it runs, the neighbour notes the time for the CPU: when the
+    process goes on, the CPU's watchdog has a threshold's time.
     """
     touched = Watchdog.on(cpu).touched.load()
     stuck = now_ns() - touched
     curr = system.tasks.at(runqueues[cpu].curr.load())
     if not touched or stuck <= thresh or curr is idle_tasks[cpu]:
         return
-    if is_stopped(cpu):
+    if is_stopped(cpu) or is_stopped(curr.home.load()):
         Watchdog.on(cpu).touched.cmpxchg(touched, now_ns())
-    else:
+    elif Watchdog.on(cpu).suspected.xchg(touched) == touched:   # so it was a look ago: it had its chance
         panic(Kind.HANG, f"watchdog: BUG: soft lockup - CPU#{cpu} stuck for {stuck // 10**9}s! "
                          f"[{curr.comm}:{curr.pid.load()}]")
 

@@ -12,7 +12,10 @@ from kemu import KernelHang
 from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.cpu_stop import stop_one_cpu
-from kemu.kernel.sched import cond_resched, schedule_timeout_uninterruptible
+from kemu.kernel.kthread import kthread_create_on_node, kthread_stop
+from kemu.kernel.sched import (cond_resched, schedule_timeout_uninterruptible, set_cpus_allowed_ptr,
+                               wake_up_process)
+from kemu.kernel.sched.completion import complete, completion_on_stack, wait_for_completion
 from kemu.kernel.watchdog import Watchdog
 from kemu.native import now_ns
 
@@ -82,6 +85,36 @@ def test_a_process_that_was_stopped_is_no_lockup(machine):
     finally:
         os.kill(m.pids[1], signal.SIGCONT)
     assert busy.result() is None
+
+
+def busy_thread(data) -> int:
+    began, end = data
+    complete(began)
+    busy_until(end)
+    return 0
+
+
+def run_away_from_home(end: int) -> int:
+    """Run a thread on CPU 1 whose OS thread is in the process of CPU 2."""
+    with completion_on_stack() as began:
+        thread = kthread_create_on_node(busy_thread, (began, end), 0, "away", home=2)
+        set_cpus_allowed_ptr(thread, 0b010)
+        wake_up_process(thread)
+        wait_for_completion(began)
+        return kthread_stop(thread)
+
+
+def test_a_task_whose_process_was_stopped_is_no_lockup(machine):
+    """The CPU runs a task that lives in another CPU's process, and that process is stopped."""
+    m = machine(3, watchdog=1)
+    busy = m.start(run_away_from_home, now_ns() + 4 * 10**9)
+    assert not busy.wait(0.5)
+    os.kill(m.pids[2], signal.SIGSTOP)
+    try:
+        assert not busy.wait(2.5)
+    finally:
+        os.kill(m.pids[2], signal.SIGCONT)
+    assert busy.result() == 0
 
 
 def test_nothing_is_stuck(machine):
