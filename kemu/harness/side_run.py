@@ -181,7 +181,7 @@ class SideRun:
         return Finding(Kind.STUCK, f"{text}\n{why.tasks}\n\n{machine.report(stacks=True)}")
 
     def _cut_off(self) -> None:
-        """The time is up, and the trial goes on: it is no finding, since the host may be slow."""
+        """The time is up, and the trial goes on.  This is not a finding, because the host may be slow."""
         self.stuck = True
         self.side.doubts.append(f"the last trial had not ended {OVERTIME_SECONDS:.0f} s after the time was "
                                 "up, and was cut off: give the run more seconds, or --trials")

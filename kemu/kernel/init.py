@@ -26,7 +26,7 @@ def start_kernel(watchdog: float = 0, hung_task: float = 0) -> None:
     """Bring the machine up.  May sleep.  Raises MachineError if a CPU does not come up.
 
     watchdog: the soft lockup threshold in seconds; 0 for no watchdog.  hung_task: how long a task
-    may sleep uninterruptibly, in seconds; 0 for ever.  It needs the watchdog.
+    may sleep uninterruptibly, in seconds; 0: without a limit.  It needs the watchdog.
     """
     boot_cpu_init(0)                    # cpu
     cpu_stop_init()                     # cpu_stop: migration/0

@@ -11,7 +11,7 @@ Both sets of stores and loads are in the right order in the program.
                                         wake_up_process(T): T's state is RUNNING, so there is
                                           nothing to do
     schedule(): the store reaches memory
-    T sleeps for ever, with work to do
+    T sleeps, with work to do
 
 After, the barrier comes before the test.  Then either T sees the work, or the waker sees the state.
 

@@ -4,6 +4,7 @@ Linux: kernel/torture.c, and the scripts around rcutorture.
 
     worker     what a workload's function is called with, and the decorators for your own
     workloads  the built-in ones; promises and keventd have some of them
+    partner    the thread that they park, bind and stop
     onoff      CPUs taken down and up at random
     run        one machine: workers, hotplug, shuffle, stutter, and the oracle
     jobs       several machines side by side; what they counted, added up

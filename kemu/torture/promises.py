@@ -35,27 +35,15 @@ from kemu.kernel.sched.state import PF_NO_SETAFFINITY
 from kemu.memory.struct import Embedded, Struct, TaskRef, Word
 from kemu.memory.views import Task
 from kemu.native import now_ns
+from kemu.torture.partner import partner
 from kemu.torture.worker import Turn
 
 PATIENCE_NS = 50_000_000        # how long `roam` waits for a CPU to go down, and to come up
 
 
-def resident(data: None) -> int:
-    """A thread that parks when it is asked to, and otherwise sleeps."""
-    while not kthread.kthread_should_stop():
-        if kthread.kthread_should_park():
-            kthread.kthread_parkme()
-            continue
-        sched.set_current_state(sched.TASK_INTERRUPTIBLE)
-        if not (kthread.kthread_should_park() or kthread.kthread_should_stop()):
-            sched.schedule()
-        sched.set_current_state(sched.TASK_RUNNING)
-    return 0
-
-
 def repark(t: Turn) -> None:
     """Park a per-CPU thread at once after its unpark: each park must leave it parked."""
-    k = kthread.kthread_create_on_cpu(resident, None, t.draw.choice(online_cpus()), "resident/%u")
+    k = kthread.kthread_create_on_cpu(partner, None, t.draw.choice(online_cpus()), "resident/%u")
     while t.going():
         kthread.kthread_unpark(k)
         if t.draw.randrange(2):
@@ -102,7 +90,7 @@ def bind(t: Turn) -> None:
 
 def _bind_one(t: Turn, m: Meddling) -> None:
     cpu = t.draw.choice(online_cpus())
-    k = kthread.kthread_create(resident, None, "bound")
+    k = kthread.kthread_create(partner, None, "bound")
     get_task_struct(k)
     m.thread.set(k)
     m.open.store_release(1)

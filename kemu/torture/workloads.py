@@ -17,7 +17,7 @@ from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.cpumask import online_cpus
 from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.own.version import VERSIONS
-from kemu.kernel.sched.completion import Completion, complete, completion_on_stack, wait_for_completion
+from kemu.kernel.sched.completion import completion_on_stack, wait_for_completion
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.smpboot import (SmpHotplugThread, registered_threads, smpboot_register_percpu_thread,
                                  smpboot_thread, smpboot_unregister_percpu_thread)
@@ -25,6 +25,7 @@ from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_machine, stop_two_cpus
 from kemu.memory.struct import PerCPU, TaskRef
 from kemu.torture.keventd import flush, helpers
+from kemu.torture.partner import partner
 from kemu.torture.promises import bind, repark, roam
 from kemu.torture.worker import Turn, Workload, worker_main
 
@@ -33,21 +34,6 @@ THEN = ("2.6.6",)           # for those that only 2.6.6 has
 NR_SOFTIRQS = 3
 PLUG = "plug"               # how the names of the threads of `register` begin
 STOP_MACHINE_ODDS = 8       # one stop in so many stops the whole machine
-
-
-def partner(done: Completion) -> int:
-    """A thread that is parked and unparked: it completes each time that it is back."""
-    complete(done)
-    while not kthread.kthread_should_stop():
-        if kthread.kthread_should_park():
-            kthread.kthread_parkme()
-            complete(done)
-            continue
-        sched.set_current_state(sched.TASK_INTERRUPTIBLE)
-        if not (kthread.kthread_should_park() or kthread.kthread_should_stop()):
-            sched.schedule()
-        sched.set_current_state(sched.TASK_RUNNING)
-    return 0
 
 
 def park(t: Turn) -> None:

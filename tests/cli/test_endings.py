@@ -57,7 +57,7 @@ def interrupted_in_a_class() -> None:
 
 
 def test_ctrl_c_that_python_wraps_is_ctrl_c(capsys):
-    """An error whose cause is Ctrl-C ends with 130, and is no bug of kemu."""
+    """An error whose cause is Ctrl-C ends with 130, and is not a bug of kemu."""
     with pytest.raises(SystemExit) as ended:
         endings.run(interrupted_in_a_class)
     assert ended.value.code == Exit.INTERRUPTED
