@@ -13,6 +13,7 @@ kemu's own.  The hardware's half is native/hardware/chooser.c, which says what a
     referee     holds controlled trials, in the machine
     trials      boots a machine, and reads what happened in it
     run         searches both sides of a race, and judges
+    fewest      the same failure with the fewest preemptions, by a search
     minimise    a schedule that fails, with fewer switches
     schedule    a trial as a file
     replay      that trial again, compared step by step

@@ -1,30 +1,38 @@
 """Shorten a schedule that hits until no switch can be left out.
 
-A schedule is runs of choices of one CPU.  Four kinds of shorter schedule are tried: the
+First comes a search for the same failure with fewer preemptions (fewest).  Then what was found is
+shortened.  A schedule is runs of choices of one CPU.  Four kinds of shorter schedule are tried: the
 choices up to some place, and from there no preemption; a load or a store done without a
 reordering; two neighbouring runs exchanged, so that each joins its like; a run left out.  One that
 fails with the same words in fewer preemptions, or as many with fewer switches, takes its place,
 until none does.
 
-The candidates of a round run in one machine, up to the first that hits.
+The candidates of a round run in one machine, up to the first that hits.  Each machine takes time to
+boot, so both the machines and the seconds are bounded; the reader is told if that ended it early.
 
 Locks: none.  Callers: run.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 
 from kemu import native
 from kemu.explore.alternative import preempts
+from kemu.explore.fewest import fewest
 from kemu.explore.plan import Plan
 from kemu.explore.record import Record, Step
 from kemu.explore.strategy import Several
 from kemu.explore.trials import Trials, hold_trials
 from kemu.harness.race import Race
 
-MAX_ROUNDS = 200        # each boots a machine
+MAX_MACHINES = 100      # that hold candidates: at most so many,
+SECONDS = 60.0          # and none begins later than this
+SEARCHES = 10           # for fewer preemptions: at most so many,
+SEARCH_SECONDS = 20.0   # and none begins later than this
+FEW = 1                 # a schedule with so many preemptions, or fewer, is not searched for
 
 
 def cost(record: Record) -> tuple[int, int, int]:
@@ -76,19 +84,48 @@ def same_failure(one: str, other: str) -> bool:
     return bool(one) and one.splitlines()[:1] == other.splitlines()[:1]
 
 
-def minimise(race: Race, side: str, record: Record, text: str, memory: str = "sc") -> Trials:
-    """The shortest schedule found that fails as this one; at worst, this one.
+def minimise(race: Race, side: str, record: Record, text: str,
+             memory: str = "sc") -> tuple[Trials, str]:
+    """The shortest schedule found that fails as this one, and why it may not be the shortest.
 
-    It is the first trial of a fresh machine, as a replay is.
+    At worst it is this one; "": nothing that was tried is shorter.  It is the first trial of a fresh
+    machine, as a replay is.
     """
-    best, left = record, list(candidates(record.choices))
-    for _ in range(MAX_ROUNDS):
-        if not left:
-            break
+    began = time.monotonic()
+    best, machines = _searched(race, side, record, text, memory), 0
+    left = list(candidates(best.choices))
+    while left and machines < MAX_MACHINES and time.monotonic() - began < SECONDS:
         trials = hold_trials(race, side, Several([Plan(choices) for choices in left]),
                              schedules=len(left), memory=memory)
-        left = left[trials.schedules:]
+        machines += 1
+        held, left = left[trials.schedules - 1], left[trials.schedules:]
         if same_failure(trials.text, text) and cost(trials.record) < cost(best):
             best = trials.record
             left = list(candidates(best.choices))
-    return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory)
+        left = [choices for choices in left if not _is_same(choices, held, trials.record.choices)]
+    early = "" if not left else (
+        f"the schedule may not be the shortest: {len(left):,} shorter ones were not tried, after "
+        f"{machines} machines and {time.monotonic() - began:.0f} s")
+    return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory), early
+
+
+def _searched(race: Race, side: str, record: Record, text: str, memory: str) -> Record:
+    """One that fails as this one, with the fewest preemptions that a search finds; at worst, this one.
+
+    A trial that parts from its plan may hit with more preemptions than were asked for.  Then search again.
+    """
+    best, until = record, time.monotonic() + SEARCH_SECONDS
+    for _ in range(SEARCHES):
+        if preemptions(best.steps) <= FEW or time.monotonic() >= until:
+            break
+        found = fewest(race, side, preemptions(best.steps), memory)
+        if not found.text:
+            break
+        if same_failure(found.text, text) and cost(found.record) < cost(best):
+            best = found.record
+    return best
+
+
+def _is_same(choices: bytes, held: bytes, made: bytes) -> bool:
+    """Whether these choices give the trial that was held: they are what it made after its plan."""
+    return choices.startswith(held) and made.startswith(choices)

@@ -22,7 +22,7 @@ An interrupt that is taken early, a store that drains, and an older value are al
 reduction concerns the choice of CPUs only.
 
 Linux: none; kemu's own.
-Locks: none.  Callers: run.
+Locks: none.  Callers: run, fewest.
 """
 
 from __future__ import annotations
@@ -94,6 +94,11 @@ class Reduced(Exhaustive):
     def proves(self) -> str:
         return super().proves().replace(" schedules with", " schedules (up to the order of independent "
                                         "steps) with", 1)
+
+
+def every_schedule(preemptions: int | None, memory: str, reduce: bool = True) -> Exhaustive:
+    """A strategy that holds them all; under sc, only what differs in more than that order, if asked."""
+    return Reduced(preemptions) if reduce and memory == "sc" else Exhaustive(preemptions)
 
 
 class _Trial:

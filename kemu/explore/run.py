@@ -23,7 +23,7 @@ from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
 from kemu.explore.minimise import minimise
 from kemu.explore.plan import Plan
-from kemu.explore.reduced import Reduced
+from kemu.explore.reduced import every_schedule
 from kemu.explore.schedule import Schedule
 from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
@@ -83,9 +83,8 @@ class Search:
     def strategy(self, race: Race) -> Strategy:
         """A fresh one."""
         if self.how == "exhaustive":
-            whole = not self.reduce or (self.memory or race.memory) != "sc"
             bound = race.preemptions if self.preemptions is None else self.preemptions
-            return Exhaustive(bound) if whole else Reduced(bound)
+            return every_schedule(bound, self.memory or race.memory, self.reduce)
         return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth,
                                                                           self.memory or race.memory)
 
@@ -180,7 +179,9 @@ def _record(race: Race, memory: str, side: Side, trials: Trials, finding: Findin
             return
         trials, finding = found, found.finding or finding
         side.failure, side.where = finding.text, trials.where
-    shortest = minimise(race, side.side, trials.record, finding.text, memory)
+    shortest, early = minimise(race, side.side, trials.record, finding.text, memory)
+    if early:
+        side.notes.append(early)
     if any(step.way == native.WAY_OLDER for step in shortest.record.steps):
         side.notes.append(A_DEPENDENCY)
     side.diagram = drawing(shortest.record, shortest.text)

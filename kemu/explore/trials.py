@@ -3,7 +3,7 @@
 All CPUs of the machine share one host core, since only one of them runs at a time: a
 hand-over there costs less than one to another core.
 
-Locks: none.  Callers: run, replay, minimise; in the controller.
+Locks: none.  Callers: run, replay, fewest, minimise; in the controller.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from kemu.explore.plan import Plan
 from kemu.explore.replay import replay
 from kemu.explore.run import Search, explore_race
 from kemu.explore.schedule import Schedule, parse
-from kemu.explore.strategy import Random, Replay
+from kemu.explore.strategy import Pct, Random, Replay
 from kemu.explore.trials import hold_trials
 from kemu.races import exhibit
 from tests.explore import not_deterministic
@@ -79,10 +79,28 @@ def test_a_replay_of_a_race_that_asks_the_clock_parts():
 def test_a_shortened_schedule_still_fails_and_costs_no_more():
     """Its failure is the same, and one preemption is enough for a lost wake-up."""
     trials = a_hit()
-    shortest = minimise(exhibit(LOST), "before", trials.record, trials.text).record
+    shortest = minimise(exhibit(LOST), "before", trials.record, trials.text)[0].record
     again = hold_trials(exhibit(LOST), "before", Replay(Plan(shortest.choices)))
     assert again.text == trials.text and cost(shortest) <= cost(trials.record)
     assert preemptions(shortest.steps) <= 1
+
+
+@pytest.mark.parametrize("strategy", [Random(1), Pct(1, 3, 3)], ids=["random", "pct"])
+def test_a_schedule_with_a_loop_that_polls_is_shortened_to_the_preemptions_of_the_race(strategy):
+    """The waker polls, and is stopped dozens of times; the race needs three stops at most."""
+    race = exhibit("unpark-wrong-cpu")
+    trials = hold_trials(race, "before", strategy, schedules=5000)
+    shortest, early = minimise(race, "before", trials.record, trials.text)
+    assert preemptions(trials.record.steps) > 3 >= preemptions(shortest.record.steps), early
+    assert shortest.text.splitlines()[0] == trials.text.splitlines()[0]
+
+
+def test_the_reader_is_told_of_a_schedule_that_may_not_be_the_shortest(monkeypatch):
+    """No machine may be booted to shorten it: the schedule stays, and what was not tried is counted."""
+    monkeypatch.setattr("kemu.explore.minimise.MAX_MACHINES", 0)
+    trials = a_hit()
+    shortest, early = minimise(exhibit(LOST), "before", trials.record, trials.text)
+    assert shortest.text == trials.text and "shorter ones were not tried, after 0 machines" in early
 
 
 def test_the_command_writes_a_schedule_and_replays_it(tmp_path):
