@@ -1,7 +1,8 @@
 """Each memory model gives exactly the outcomes of the litmus tests that it allows.
 
 For sc and tso the verdicts are those of sequential consistency and of x86-TSO (Sewell and others,
-"x86-TSO", 2010), written down by hand; herd was not run.  For weak they are those of a machine in which all CPUs see the stores in one order, and no store comes before a load that precedes it in the
+"x86-TSO", 2010), written down by hand; herd was not run.  For weak they are those of a machine in
+which all CPUs see the stores in one order, and no store comes before a load that precedes it in the
 program: ARM64, except that LB does not show.
 
 A form with a barrier left out stands beside each form that has them all: it must show.
