@@ -39,12 +39,19 @@ def run(command: Callable[[], Any]) -> None:
 
 @contextmanager
 def ctrl_c_later() -> Iterator[None]:
-    """In this block Ctrl-C waits: in an import, Python may turn it into another error, or drop it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    """In this block Ctrl-C waits: in an import, Python may turn it into another error, or drop it.
+
+    A handler notes the signal.  To block the signal would not do: another thread would take it, and
+    Python would then run its own handler in this one.  Main thread.
+    """
+    came: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.signal(signal.SIGINT, before)
+        if came:
+            signal.raise_signal(signal.SIGINT)
 
 
 def _is_ctrl_c(error: BaseException | None) -> bool:

@@ -284,7 +284,7 @@ def kthread_bind(p: Task, cpu: int) -> None:
         rehome(p, cpu)
 
 
-def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str, *,
+def kthread_create_on_cpu(threadfn: ThreadFn, data: Any, cpu: int, namefmt: str,
                           home: int | None = None) -> Task:
     """Create a per-CPU thread and park it; kthread_unpark() binds and starts it.  May sleep.
 

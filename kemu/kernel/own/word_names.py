@@ -62,14 +62,16 @@ class WordName:
 
     base: an enum kemu_base.  owner: the task that has the word, for BASE_TASK and BASE_KTHREAD.
     offset: from that base.  cpu: for a field of a CPU, or of a per-CPU variable; otherwise -1.
-    variable: the class of the per-CPU variable.
+    variable, field: of a per-CPU variable, the name of its class and the field.  Which class it is, if
+    several have the name, the process decides that places the word: a CPU process knows the race's own.
     """
 
     base: int
     owner: str
     offset: int
     cpu: int = -1
-    variable: type[PerCPU] | None = None
+    variable: str = ""
+    field: str = ""
 
     @classmethod
     def parse(cls, name: str) -> WordName:
@@ -78,9 +80,9 @@ class WordName:
         if cpu:
             return cls(native.BASE_MEMORY, "", _field(name, cpu[2], _layout(native.CPU)), int(cpu[1]))
         if per_cpu:
-            variable = _variable(name, per_cpu[1])
-            return cls(native.BASE_MEMORY, "", _field(name, per_cpu[3] or "", fields_of(variable)),
-                       int(per_cpu[2]), variable)
+            field = per_cpu[3] or ""
+            offset = _field(name, field, fields_of(_variable(name, per_cpu[1], field)))
+            return cls(native.BASE_MEMORY, "", offset, int(per_cpu[2]), per_cpu[1], field)
         if KTHREAD in name:
             owner, _, field = name.partition(KTHREAD)
             return cls(native.BASE_KTHREAD, owner, _field(name, field, fields_of(KThread)))
@@ -94,8 +96,9 @@ class WordName:
 
         Raises UsageError if the machine has no such CPU.
         """
-        if self.variable is not None:
-            return self.variable.on(self.cpu).base + self.offset
+        if self.variable:
+            found = _variable(self.variable, self.variable, self.field)
+            return found.on(self.cpu).base + fields_of(found)[self.field]
         if self.cpu < 0:
             return self.offset
         if self.cpu >= memory.nr_cpus:
@@ -118,10 +121,12 @@ def _variables(of: type[PerCPU] = PerCPU) -> Iterator[type[PerCPU]]:
         yield from _variables(one)
 
 
-def _variable(name: str, short: str) -> type[PerCPU]:
+def _variable(name: str, short: str, field: str) -> type[PerCPU]:
+    """The class of that short name; of several, the last one that has the field."""
     found = {one.__qualname__.rpartition(".")[2]: one for one in _variables()}
-    if short in found:
-        return found[short]
+    named = [one for one in _variables() if one.__qualname__.rpartition(".")[2] == short]
+    if named:
+        return ([one for one in named if field in fields_of(one)] or named)[-1]
     close = difflib.get_close_matches(short, found, 1)
     raise UsageError(f"{name!r} is not a word: there is no per-CPU variable {short!r}"
                      + (f"; did you mean {close[0]!r}?" if close else "; a word is TASK.FIELD, "
