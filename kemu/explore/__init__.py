@@ -18,4 +18,5 @@ kemu's own.  The hardware's half is native/hardware/chooser.c, which says what a
     schedule    a trial as a file
     replay      that trial again, compared step by step
     draw        a trial as a diagram
+    walk        a trial from switch to switch, with the state then
 """

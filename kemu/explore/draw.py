@@ -3,7 +3,7 @@
 Only what may matter is drawn: the points, the end, and the steps on words that more than
 one CPU touched, at least one of them to write.  Last comes a sentence for each preemption (sentence).
 
-Locks: none; looks at a record only.  Callers: run, replay.
+Locks: none; looks at a record only.  Callers: run, replay, walk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ def drawing(record: Record, outcome: str) -> str:
     """The trial, in columns; then what came of it."""
     shared = shared_words(record.steps)
     rows = [(step.cpu, text) for step, line in zip(record.steps, record.lines, strict=True)
-            if (text := _text(step, line, shared))]
+            if (text := did(step, line, shared))]
     cpus = sorted({cpu for cpu, _ in rows})
     left_out = len(rows) - SHOWN
     lines = ["".join(f"CPU{cpu}".ljust(WIDTH) for cpu in cpus).rstrip()]
@@ -46,15 +46,15 @@ def shared_words(steps: list[Step]) -> set[int]:
     return {word for word, cpus in touched.items() if len(cpus) > 1 and word in written}
 
 
-def _text(step: Step, line: str, shared: set[int]) -> str:
+def did(step: Step, line: str, shared: set[int]) -> str:
     """What the step did, without its CPU; "" if it is not to be drawn."""
-    task, _, did = line.partition(" ")[2].partition(": ")
+    task, _, rest = line.partition(" ")[2].partition(": ")
     if step.op in (native.OP_POINT, native.OP_START):
-        return f"{task}: {did.partition(' ')[2]}"
+        return f"{task}: {rest.partition(' ')[2]}"
     if step.word not in shared or step.op in (native.OP_UNLOCK, native.OP_PICK):
         return ""
     if step.op == native.OP_DRAIN:
-        word, _, value = did.removeprefix(f"{OPS[step.op]} ").rpartition(" ")
+        word, _, value = rest.removeprefix(f"{OPS[step.op]} ").rpartition(" ")
         return f"{task}: the store of {word.partition(' ')[0]} reaches memory: {value}"
-    assert did.startswith(OPS[step.op])
-    return f"{task}: {did}"
+    assert rest.startswith(OPS[step.op])
+    return f"{task}: {rest}"

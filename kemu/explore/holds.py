@@ -14,7 +14,7 @@ What a stall of a CPU cannot force:
     a word without a name                       hold.c would not find it in another machine
     a store that waits, an older value          the memory of the host decides
 
-Locks: none.  Callers: confirm.
+Locks: none.  Callers: confirm, walk.
 """
 
 from __future__ import annotations
