@@ -15,6 +15,7 @@ Locks: none.  Callers: run.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
@@ -30,6 +31,7 @@ from kemu.harness.race import Race
 
 MAX_MACHINES = 100      # that hold candidates: at most so many,
 SECONDS = 60.0          # and none begins later than this
+MAX_BYTES = 1 << 20     # of choices that a machine is given at once
 SEARCHES = 10           # for fewer preemptions: at most so many,
 SEARCH_SECONDS = 20.0   # and none begins later than this
 FEW = 1                 # a schedule with so many preemptions, or fewer, is not searched for
@@ -53,7 +55,7 @@ def switches(steps: Sequence[Step]) -> int:
 def candidates(choices: bytes) -> Iterator[bytes]:
     """Shorter schedules, each once."""
     runs = [bytes(run) for _, run in groupby(choices)]
-    seen = {choices}
+    seen = {hash(choices)}          # and not the choices: a trial that does not end has 400 MB of beginnings
     for end in [*_places(runs), *range(len(choices))]:
         yield from _new(choices[:end], seen)
     for at, alt in enumerate(choices):
@@ -73,9 +75,9 @@ def _places(runs: list[bytes]) -> list[int]:
     return ends
 
 
-def _new(choices: bytes, seen: set[bytes]) -> Iterator[bytes]:
-    if choices not in seen:
-        seen.add(choices)
+def _new(choices: bytes, seen: set[int]) -> Iterator[bytes]:
+    if hash(choices) not in seen:
+        seen.add(hash(choices))
         yield choices
 
 
@@ -88,25 +90,51 @@ def minimise(race: Race, side: str, record: Record, text: str,
              memory: str = "sc") -> tuple[Trials, str]:
     """The shortest schedule found that fails as this one, and why it may not be the shortest.
 
-    At worst it is this one; "": nothing that was tried is shorter.  It is the first trial of a fresh
+    At worst it is this one; "": no shorter one that is tried fails so.  It is the first trial of a fresh
     machine, as a replay is.
     """
-    began = time.monotonic()
-    best, machines = _searched(race, side, record, text, memory), 0
-    left = list(candidates(best.choices))
-    while left and machines < MAX_MACHINES and time.monotonic() - began < SECONDS:
-        trials = hold_trials(race, side, Several([Plan(choices) for choices in left]),
-                             schedules=len(left), memory=memory)
-        machines += 1
-        held, left = left[trials.schedules - 1], left[trials.schedules:]
+    until = time.monotonic() + SECONDS
+    best = _searched(race, side, record, text, memory)
+    waiting = _Waiting(best)
+    for machines in itertools.count():
+        some = waiting.some()
+        if not some or machines == MAX_MACHINES or time.monotonic() >= until:
+            break
+        trials = hold_trials(race, side, Several([Plan(choices) for choices in some]),
+                             schedules=len(some), memory=memory)
         if same_failure(trials.text, text) and cost(trials.record) < cost(best):
             best = trials.record
-            left = list(candidates(best.choices))
-        left = [choices for choices in left if not _is_same(choices, held, trials.record.choices)]
-    early = "" if not left else (
-        f"the schedule may not be the shortest: {len(left):,} shorter ones were not tried, after "
-        f"{machines} machines and {time.monotonic() - began:.0f} s")
+            waiting = _Waiting(best)
+        else:
+            waiting.held(some, trials)
+    early = f"the schedule may not be the shortest: after {machines} machines not all shorter ones " \
+            "were tried" if some else ""
     return hold_trials(race, side, Several([Plan(best.choices)]), memory=memory), early
+
+
+class _Waiting:
+    """The shorter schedules of one, as many at a time as a machine can be given."""
+
+    def __init__(self, record: Record) -> None:
+        self.left: Iterator[bytes] = candidates(record.choices)
+        self.known: list[tuple[bytes, bytes]] = []      # plans that were held, and what they made
+
+    def some(self) -> list[bytes]:
+        """The next ones; empty if there are none left."""
+        found, room = [], MAX_BYTES
+        for choices in self.left:
+            if not any(_is_same(choices, *trial) for trial in self.known):
+                found.append(choices)
+                room -= len(choices)
+                if room < 0:
+                    break
+        return found
+
+    def held(self, some: Sequence[bytes], trials: Trials) -> None:
+        """The first of these were held, and the last of them was not shorter: the others wait again."""
+        if trials.finding:
+            self.known.append((some[trials.schedules - 1], trials.record.choices))
+        self.left = itertools.chain(some[trials.schedules:], self.left)
 
 
 def _searched(race: Race, side: str, record: Record, text: str, memory: str) -> Record:
