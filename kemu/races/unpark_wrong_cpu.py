@@ -14,6 +14,13 @@ has not been bound yet.
 
 A parked thread slept in TASK_INTERRUPTIBLE, in which any waker may wake it.  After, it sleeps in
 TASK_PARKED.  Only unpark wakes it from there, and unpark binds it first.
+
+The wake-up must come in the microseconds around clear(SHOULD_PARK) and bind.  The waker's CPU shares
+a host core with CPU1, where T is born, so the waker sleeps while T is made, and takes a while to wake.
+So unpark begins only when the waker is awake:
+
+    Subject.thread  <- T: by the unparker, when T is parked
+    Subject.ready   <- 1: by the waker, when it has found T.  Store-release; the unparker waits for it
 """
 
 from __future__ import annotations
@@ -47,9 +54,10 @@ VICTIM = idle_thread("victim/%u")
 
 
 class Subject(kemu.PerCPU):
-    """Of CPU 2: T."""
+    """Of CPU 2: T, and whether the waker is ready to wake it."""
 
     thread = kemu.TaskRef()
+    ready = kemu.Word()
 
 
 @race.actor(cpu=0)
@@ -58,16 +66,23 @@ def unparker(t: Trial) -> None:
 
     T's OS thread is in the process of CPU1, so that T and the waker do not take turns.
     """
-    Subject.on(CPU).thread.set(smpboot.create_thread(VICTIM, CPU, home=1))
+    subject = Subject.on(CPU)
+    thread = smpboot.create_thread(VICTIM, CPU, home=1)
+    subject.thread.set(thread)
+    subject.ready.wait_while(0)
     with t.window():
-        kthread.kthread_unpark(Subject.on(CPU).thread.get())
+        kthread.kthread_unpark(thread)
 
 
 @race.actor(cpu=CPU)
 def waker(t: Trial) -> None:
-    while not (thread := Subject.on(CPU).thread.get()):
-        sched.cpu_relax()
+    """Wake T once, when T is parked and the unparker is about to unpark it."""
+    subject = Subject.on(CPU)
+    subject.thread.slot.wait_while(0)
+    thread = subject.thread.get()
     flags = kthread.to_kthread(thread).flags
+    subject.ready.store_release(1)
+    kemu.point("waker:ready")
     with t.window():
         asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
         if not asked and thread.cpus_allowed.load() != 1 << CPU:
@@ -92,10 +107,12 @@ def destroy(t: Trial) -> None:
     put_task_struct(thread)
 
 
-race.force(hold=waker, at="start", until=(unparker, "unpark:cleared"))
+# Actors are held by name: an actor that is named by its function would start only when the held one is
+# held, and these two wait for each other before that.
+race.force(hold="waker", at="waker:ready", until=(unparker, "unpark:cleared"), early=True)
 race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"),
            sides=("before",))
 race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"), sides=("before",))
 # After, T is held before it sleeps, so that unpark must wait for it, as the fix says.
 race.force(hold="victim/2", at="parkme:completed", until=(unparker, "done"), sides=("after",))
-race.force(hold=unparker, at="unpark:cleared", until=(waker, "done"), sides=("after",))
+race.force(hold="unparker", at="unpark:cleared", until=(waker, "done"), sides=("after",))

@@ -36,7 +36,7 @@ def test_a_found_schedule_hits_again_in_fresh_machines(name):
         assert (first.record.parting(again.record), again.text) == ("", hit.text)
 
 
-@pytest.mark.parametrize("name", ["lost-wakeup", pytest.param("unpark-wrong-cpu", marks=pytest.mark.xfail(
+@pytest.mark.parametrize("name", ["lost-wakeup", pytest.param("register-misses-cpu", marks=pytest.mark.xfail(
     strict=True, reason="a defect: CPU1 takes one step more to leave idle in a machine's first trial"))])
 def test_a_schedule_is_the_same_in_a_machine_that_has_run_others(name):
     """The hundredth trial of a machine takes the steps of the first of a fresh one."""
