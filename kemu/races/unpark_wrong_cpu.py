@@ -69,8 +69,8 @@ def unparker(t: Trial) -> None:
     subject = Subject.on(CPU)
     thread = smpboot.create_thread(VICTIM, CPU, home=1)
     subject.thread.set(thread)
-    subject.ready.wait_while(0)
     with t.window():
+        subject.ready.wait_while(0)
         kthread.kthread_unpark(thread)
 
 
