@@ -86,8 +86,8 @@ def test_a_shortened_schedule_still_fails_and_costs_no_more():
 
 
 @pytest.mark.parametrize("strategy", [Random(1), Pct(1, 3, 3)], ids=["random", "pct"])
-def test_a_schedule_with_a_loop_that_polls_is_shortened_to_the_preemptions_of_the_race(strategy):
-    """The waker polls, and is stopped dozens of times; the race needs three stops at most."""
+def test_a_schedule_with_many_preemptions_is_shortened_to_those_that_the_race_needs(strategy):
+    """CPUs are stopped at more than three places; the race needs three stops at most."""
     race = exhibit("unpark-wrong-cpu")
     trials = hold_trials(race, "before", strategy, schedules=5000)
     shortest, early = minimise(race, "before", trials.record, trials.text)
