@@ -18,9 +18,12 @@ from kemu.explore.table import Table
 from kemu.harness.findings import Finding
 from kemu.harness.race import Race
 from kemu.harness.referee import Referee
+from kemu.kernel.cpumask import online_cpus
+from kemu.kernel.own.system import system
+from kemu.kernel.sched.migration import set_cpus_allowed_ptr
 from kemu.memory import current_memory
-from kemu.memory.struct import Struct
-from kemu.native import now_ns, smp_processor_id
+from kemu.memory.struct import Struct, place_all
+from kemu.native import current, now_ns, smp_processor_id
 
 
 OWN_AREAS = 2           # of the referee, beside one of each actor and kthread
@@ -52,14 +55,33 @@ class ExploringReferee(Referee):
         self.every = audit_every
         self.table = table
         self.plan: Plan = Plan()
+        self.slots: list[int] = [task.slot for task in system.tasks.used()]     # what is there before a trial
         self.first_slot: int = self.header.task_hint.load()
         self.first_pid: int = self.header.next_pid.load()
+        place_all()
+        self._visit_all_cpus()
         own: list[Struct] = [self.counters, self.words, *self.states]
+        for task in self.actors:
+            task.unexplored.store(1)        # as after a trial
         for area in own:
             table.skip(area.base, area.size)
 
+    def _visit_all_cpus(self) -> None:
+        """Run on each CPU once.  From then on swapper's own thread idles there, in each trial."""
+        me = current()
+        allowed = me.cpus_allowed.load()
+        for cpu in online_cpus():
+            set_cpus_allowed_ptr(me, 1 << cpu)
+        set_cpus_allowed_ptr(me, allowed)
+        self.rest()
+
+    def prepare(self) -> None:
+        """What the race does before each trial, in a machine that is as before its first one."""
+        self._settle()
+        super().prepare()
+
     def steer(self) -> None:
-        """Let the chooser decide from here.  The machine is at rest, except for the referee."""
+        """Let the chooser decide by the plan from here.  All is at rest, except for the referee."""
         self.rest()
         self.table.write(self.plan)
         self.table.arm(smp_processor_id())
@@ -67,12 +89,34 @@ class ExploringReferee(Referee):
     def hold(self, plan: Plan) -> Finding | None:
         """One trial by the plan: what it found, or None.
 
-        The slots and the pids of its tasks are those of the first trial, so far as they are free.
+        It starts as the first trial of a fresh machine does, so far as a schedule can tell.
         """
         self.plan = plan
+        return self.run_one()
+
+    def conclude(self) -> None:
+        """What the race does after a trial.  A thread that it starts again gets its slot again."""
+        gone = [slot for slot in self.slots if not system.tasks.at(slot).used.load()]
+        if gone:
+            self.header.task_hint.store(min(gone))
+        super().conclude()
+
+    def _settle(self) -> None:
+        """Make the machine what it is before a first trial.
+
+        New tasks get the slots and the pids of the first trial, so far as these are free.  A task
+        that sleeps and may run on several CPUs wakes on the first of them, wherever it ran last.
+        """
+        if self.race.concludes:
+            self.rest()
         self.header.task_hint.store(self.first_slot)
         self.header.next_pid.store(self.first_pid)
-        return self.run_one()
+        active = self.header.active_mask.load()
+        for slot in self.slots:
+            task = system.tasks.at(slot)
+            allowed = task.cpus_allowed.load() & active
+            if allowed & allowed - 1 and not task.on_rq.load() and not task.on_cpu.load():
+                task.cpu.store((allowed & -allowed).bit_length() - 1)
 
 
 def hold_schedules(side: str, base: int, record: int, memory: str, strategy: Strategy,

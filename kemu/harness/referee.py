@@ -28,7 +28,7 @@ from kemu.kernel.sched.wakeup import wake_up_process
 from kemu.machine import override
 from kemu.memory import current_memory, points
 from kemu.memory.cleared import ClearedVariables
-from kemu.memory.views import Header, took_turns
+from kemu.memory.views import Header, Task, took_turns
 from kemu.native import now_ns
 
 AUDIT_EVERY = 10        # trials that are not forced, between two audits
@@ -50,7 +50,7 @@ class Referee:
         self.every: int = self.race.audit_every or (1 if forced else AUDIT_EVERY)
         self.unaudited: int = 0
         self.states: list[ActorState] = [ActorState.alloc() for _ in [*self.race.actors, *self.race.kthreads]]
-        self._start_actors()
+        self.actors: list[Task] = self._start_actors()
         self.trial: Trial = Trial(self.race, self.states)
         override.arm(self.memory, False)    # otherwise setup might start the race
         for step in self.race.setups:
@@ -58,20 +58,22 @@ class Referee:
         self.rest()        # otherwise a thread that is inside a fixed function would stay there
         override.arm(self.memory)
 
-    def _start_actors(self) -> None:
+    def _start_actors(self) -> list[Task]:
+        actors = []
         for index, actor in enumerate(self.race.actors):
             task = start_actor(index, actor, self.states)
             set_cpus_allowed_ptr(task, 1 << actor.cpu)
             wake_up_process(task)
             wait_for_completion(self.words.over)
+            actors.append(task)
+        return actors
 
     def run_one(self) -> Finding | None:
         """One trial: what it found, or None."""
         words = self.words
         words.number.add(1)
         self.variables.clear()
-        for step in self.race.prepares:
-            step(self.trial)
+        self.prepare()
         for word in (words.done, words.windows, words.inside, words.met, words.seen):
             word.store(0)
         self.steer()
@@ -82,6 +84,16 @@ class Referee:
         self.rest()
         self.header.gate.fetch_and(~native.GATE_HOLD)
         return self._close()
+
+    def prepare(self) -> None:
+        """What the race does before each trial.  May sleep."""
+        for step in self.race.prepares:
+            step(self.trial)
+
+    def conclude(self) -> None:
+        """What the race does after each trial that found nothing.  May sleep."""
+        for step in self.race.concludes:
+            step(self.trial)
 
     def steer(self) -> None:
         """Arm what steers the trial, if anything does; a subclass has another way.  May sleep."""
@@ -103,8 +115,7 @@ class Referee:
         self.unaudited += 1
         if finding is not None:
             return finding
-        for step in self.race.concludes:
-            step(self.trial)
+        self.conclude()
         return self._audit() if self.unaudited >= self.every else None
 
     def _find(self) -> Finding | None:

@@ -93,8 +93,11 @@ def _frame() -> tuple[CpuStopDone, CpuStopWork]:
     """A done and a work, both zero.
 
     Linux has them on the initiator's stack.  Here a process keeps them for its next stop, because
-    to allocate blocks of the heap and make views of them would cost more than the stop.
+    to allocate blocks of the heap and make views of them would cost more than the stop.  A
+    controlled trial does without: otherwise it would find other blocks than the first trial.
     """
+    if native.is_controlled():
+        return CpuStopDone.alloc(), CpuStopWork.alloc()
     try:
         return _spare.pop()
     except IndexError:
@@ -103,7 +106,7 @@ def _frame() -> tuple[CpuStopDone, CpuStopWork]:
 
 def _give_back(frame: tuple[CpuStopDone, CpuStopWork]) -> None:
     """Keep the frame for the next stop, or free it if this process keeps a frame already."""
-    if _spare:
+    if _spare or native.is_controlled():
         for block in frame:
             block.free()
     else:

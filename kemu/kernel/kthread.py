@@ -51,7 +51,7 @@ from kemu.kernel.sched.wait import wait_task_inactive
 from kemu.kernel.sched.wakeup import home_for_new, wake_up_new_task, wake_up_process, wake_up_state
 from kemu.memory import functions
 from kemu.memory.struct import Embedded, Struct, Word
-from kemu.memory.views import Task, check_alive
+from kemu.memory.views import Task, check_alive, constant
 from kemu.native import current
 from kemu.trace import events
 
@@ -88,7 +88,7 @@ class KThreadCreate(Struct):
 def to_kthread(k: Task) -> KThread:
     """The kthread of a task.  Raises NoTask if the task is not a kernel thread."""
     if k.kt is None:            # once for each life of the task's slot
-        base = k.kthread.load()
+        base = constant(k.kthread)
         if not base:
             raise NoTask(f"{k} is not a kernel thread: create it with kthread_create_on_cpu()")
         k.kt = KThread(system.memory, base)

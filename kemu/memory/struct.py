@@ -226,6 +226,19 @@ def forget(memory: native.Memory) -> None:
             del cache[key]  # type: ignore[arg-type]
 
 
+def place_all() -> None:
+    """Allocate every per-CPU structure that this process knows.
+
+    Otherwise the first use does so, and then the heap of a machine's first trial differs from
+    that of the next.
+    """
+    waiting = [PerCPU]
+    while waiting:
+        for cls in waiting.pop().__subclasses__():
+            cls.on(0)
+            waiting.append(cls)
+
+
 def _resolve_percpu(cls: type[PerCPU], base: int) -> PerCPU:
     return cls(current_memory.get(), base)
 

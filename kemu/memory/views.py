@@ -22,6 +22,15 @@ def words_of(layout: dict[str, int]) -> tuple[str, ...]:
     return tuple(name for name in layout if name not in NO_WORDS)
 
 
+def constant(word: native.Word) -> int:
+    """A word that keeps its value as long as the caller may look at it.
+
+    The read is not an operation that the gate sees: a process reads such a word once and keeps
+    the value, and a controlled trial must have the same steps in a process that has read it before.
+    """
+    return int.from_bytes(word.memory.read(word.offset, WORD), "little")
+
+
 class View:
     """Its fields are slots, and looked up without a hook: the kernel reads little else."""
 
@@ -103,7 +112,7 @@ class Task(View):
         self.run_node: int = base + native.TASK["run_next"]
         self.wait_node: int = base + native.TASK["wait_next"]
         self.timer_node: int = base + native.TASK["timer_next"]
-        self.birth: int = self.generation.load()
+        self.birth: int = constant(self.generation)
         self.kt: Any = None     # this process's view of the kthread, once looked up
 
     def alive(self) -> bool:

@@ -324,6 +324,9 @@ def preempt_enable_no_resched() -> None:
     """Undo one preempt_disable().  Does not switch tasks."""
 def need_resched() -> bool:
     """Whether this CPU must call schedule()."""
+def is_controlled() -> bool:
+    """Whether a chooser decides each step of this machine."""
+
 def irqs_disabled() -> bool:
     """Whether interrupts are off on this CPU."""
 def local_irq_save() -> int:

@@ -83,6 +83,9 @@ static int idle_in_place(struct kemu_self *s, u64 *dead)
 	while (status >= 0 && s->task && s->task != s->thread) {
 		struct kemu_cpu *cpu = kemu_this_cpu(s);
 
+		status = kemu_step(s, OP_LOAD, &s->k->hdr->online_mask, 0);	/* as do_idle() in Python */
+		if (status < 0)
+			return status;
 		if (!(load(&s->k->hdr->online_mask) & 1ULL << (cpu - s->k->cpus)))
 			return resign(s, dead);
 		status = kemu_idle(s, &why);
@@ -142,7 +145,8 @@ static int context_switch(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu
 		kemu_switch_away(s, next);
 		return KEMU_ENDS;
 	}
-	if (next == idle) {
+	/* In a machine that searches, all trials start with the same thread idle at each CPU. */
+	if (next == idle && likely(!load(&s->k->hdr->chooser))) {
 		kemu_stand_in(s);
 		status = kemu_finish_switch(s, last, dead);
 		return status < 0 ? status : idle_in_place(s, dead);

@@ -83,8 +83,8 @@ static u64 choose(struct kemu *k, struct kemu_chooser *ch, struct kemu_cpu *cpu)
 	ch->before = ch->last == KEMU_NOBODY ? KEMU_NOBODY : me;
 	if (ch->last != KEMU_NOBODY && keeps_baton(k, ch, cpu, o.enabled))
 		return take(k, ch, ALT_CPU + me);
-	if (!ch->phase)
-		return take(k, ch, (u64)__builtin_ctzll(o.enabled));
+	if (!ch->phase)		/* in turn: two CPUs that poll for a third would starve it */
+		return take(k, ch, kemu_stay(&o, me));
 	if (is_one(&o) && !o.due)
 		return take(k, ch, o.enabled ? (u64)__builtin_ctzll(o.enabled) :
 			    ALT_DRAIN + (u64)__builtin_ctzll(o.drains));

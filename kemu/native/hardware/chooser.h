@@ -82,6 +82,7 @@ bool kemu_advance_clock(struct kemu *k, struct kemu_chooser *ch);
 void kemu_let_timer_expire(struct kemu *k, struct kemu_cpu *cpu);
 
 /* rule.c: which of these happens */
+u64 kemu_stay(const struct kemu_offer *offer, u64 me);
 u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *offer, u64 me);
 
 /* storebuffer.c: the memory models */

@@ -173,7 +173,8 @@ int kemu_switch_to(struct kemu_self *s, struct kemu_task *next, u64 *last)
 /* Whether next's thread may be running as swapper.  Not on this CPU. */
 bool kemu_stands_in(struct kemu_self *s, struct kemu_task *next)
 {
-	return next != s->thread && load(&next->stands_in);
+	return next != s->thread && load(&next->stands_in) &&
+	       (!kemu_controlled(s->k) || kemu_stands_in_now(s->k, next));
 }
 
 /*

@@ -251,6 +251,7 @@ void kemu_read_barrier(struct kemu_self *s);
 void kemu_drain_at_interrupt(struct kemu_self *s);
 
 /* standin.c: turns under control */
+bool kemu_stands_in_now(struct kemu *k, struct kemu_task *t);
 int kemu_take_turn_by_choice(struct kemu_self *s, u64 last);
 bool kemu_is_busy_elsewhere(struct kemu_self *s, struct kemu_cpu *cpu, struct kemu_task *next);
 void kemu_let_others_go_on(struct kemu_self *s, struct kemu_cpu *cpu);

@@ -37,7 +37,7 @@ static u64 next_after(u64 mask, u64 me)
 }
 
 /* A CPU takes an interrupt early, and a store buffer drains, only if no step can be done. */
-static u64 stay(const struct kemu_offer *o, u64 me)
+u64 kemu_stay(const struct kemu_offer *o, u64 me)
 {
 	if (o->values)
 		return ALT_VALUE;
@@ -126,5 +126,5 @@ u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
 	}
 	if (ch->rule == RULE_RANDOM)
 		return at_random(ch, o);
-	return ch->rule == RULE_PCT ? by_priority(ch, o, me) : stay(o, me);
+	return ch->rule == RULE_PCT ? by_priority(ch, o, me) : kemu_stay(o, me);
 }

@@ -15,6 +15,23 @@
  */
 #include "chooser.h"
 
+/*
+ * Whether the task's thread runs or idles as swapper.  An old task.stands_in does not count: it
+ * would say how old the machine is.
+ */
+bool kemu_stands_in_now(struct kemu *k, struct kemu_task *t)
+{
+	u64 slot = kemu_slot(k, t);
+
+	for (u64 i = 0; i < k->nr_cpus; i++) {
+		struct kemu_cpu *cpu = &k->cpus[i];
+
+		if (load(&cpu->idler) == slot + 1 || (load(&cpu->want) && load(&cpu->want_thread) == slot))
+			return true;
+	}
+	return false;
+}
+
 /* The thread does not idle for a CPU any more.  A CPU that waits to give it a turn can go on. */
 static void release_thread(struct kemu *k, u64 slot)
 {
@@ -76,8 +93,10 @@ int kemu_take_turn_by_choice(struct kemu_self *s, u64 last)
 	status = kemu_await_baton(s);
 	if (load(&cpu->want) == OP_TURN)
 		store(&cpu->want, 0);
-	if (last == KEMU_TURN_IDLE)
+	if (last == KEMU_TURN_IDLE) {
 		kemu_mark_busy(cpu);
+		kemu_record_wakeup(s, cpu);
+	}
 	return status;
 }
 

@@ -59,6 +59,12 @@ static PyObject *py_need_resched(PyObject *module, PyObject *unused)
 	return is_task() ? PyBool_FromLong(!!load(&kemu_this_cpu(&kemu_self)->need_resched)) : NULL;
 }
 
+static PyObject *py_is_controlled(PyObject *module, PyObject *unused)
+{
+	(void)module, (void)unused;
+	return is_task() ? PyBool_FromLong(kemu_controlled(kemu_self.k)) : NULL;
+}
+
 static PyObject *py_irqs_disabled(PyObject *module, PyObject *unused)
 {
 	(void)module, (void)unused;
@@ -111,6 +117,7 @@ PyMethodDef cpu_functions[] = {
 	NOARGS("preempt_enable_no_resched", py_preempt_enable_no_resched,
 	       "Undo one preempt_disable().  Does not switch tasks."),
 	NOARGS("need_resched", py_need_resched, "Whether this CPU must call schedule()."),
+	NOARGS("is_controlled", py_is_controlled, "Whether a chooser decides each step of this machine."),
 	NOARGS("irqs_disabled", py_irqs_disabled, "Whether interrupts are off on this CPU."),
 	NOARGS("local_irq_save", py_local_irq_save,
 	       "Turn interrupts off.  Returns the flags for local_irq_restore()."),
