@@ -80,13 +80,17 @@ class Search:
         if self.preemptions is not None:
             check_int("preemptions", self.preemptions, 0, MAX_PREEMPTIONS, "in a schedule")
 
+    def model(self, race: Race) -> str:
+        """The memory model: what was asked for, otherwise what the race needs."""
+        return self.memory or race.memory
+
     def strategy(self, race: Race) -> Strategy:
         """A fresh one."""
         if self.how == "exhaustive":
             bound = race.preemptions if self.preemptions is None else self.preemptions
-            return every_schedule(bound, self.memory or race.memory, self.reduce)
+            return every_schedule(bound, self.model(race), self.reduce)
         return Random(self.seed) if self.how == "random" else Pct(self.seed, race.cpus, self.depth,
-                                                                          self.memory or race.memory)
+                                                                          self.model(race))
 
     @property
     def max_seconds(self) -> float:
@@ -136,12 +140,12 @@ def _explore_side(race: Race, search: Search, side: Side) -> None:
     began = time.monotonic()
     trials = hold_trials(race, side.side, search.strategy(race),
                          schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds,
-                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.memory or race.memory)
+                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.model(race))
     side.seconds = time.monotonic() - began
     side.placement = trials.placement
     side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
     if trials.finding:
-        _record(race, search.memory or race.memory, side, trials, trials.finding)
+        _record(race, search.model(race), side, trials, trials.finding)
     else:
         side.proof = trials.strategy.proves()
     if trials.strays:

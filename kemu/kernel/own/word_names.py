@@ -22,6 +22,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import re
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -123,10 +124,11 @@ def _variables(of: type[PerCPU] = PerCPU) -> Iterator[type[PerCPU]]:
 
 def _variable(name: str, short: str, field: str) -> type[PerCPU]:
     """The class of that short name; of several, the last one that has the field."""
-    found = {one.__qualname__.rpartition(".")[2]: one for one in _variables()}
-    named = [one for one in _variables() if one.__qualname__.rpartition(".")[2] == short]
-    if named:
-        return ([one for one in named if field in fields_of(one)] or named)[-1]
+    found: dict[str, list[type[PerCPU]]] = defaultdict(list)
+    for one in _variables():
+        found[one.__qualname__.rpartition(".")[2]].append(one)
+    if short in found:
+        return ([one for one in found[short] if field in fields_of(one)] or found[short])[-1]
     close = difflib.get_close_matches(short, found, 1)
     raise UsageError(f"{name!r} is not a word: there is no per-CPU variable {short!r}"
                      + (f"; did you mean {close[0]!r}?" if close else "; a word is TASK.FIELD, "
