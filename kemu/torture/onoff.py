@@ -21,6 +21,7 @@ from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.runqueue import runqueues
 from kemu.kernel.sched.timer import schedule_timeout_uninterruptible
 from kemu.native import now_ns
+from kemu.torture.worker import Control
 
 HZ = 1000
 AUDIT_EVERY = 20            # rounds
@@ -112,7 +113,7 @@ def _round(cpu: int, stats: Stats) -> None:
     online, kernel = cpu_online(cpu), this_kernel()
     direction = stats.down if online else stats.up
     began = now_ns()
-    ret = kernel.cpu_down(cpu) if online else kernel.cpu_up(cpu)
+    ret = _down(cpu) if online else kernel.cpu_up(cpu)
     direction.tried += 1
     stats.rounds += 1
     if ret:
@@ -120,6 +121,15 @@ def _round(cpu: int, stats: Stats) -> None:
     else:
         direction.ok += 1
         direction.ns.append(now_ns() - began)
+
+
+def _down(cpu: int) -> int:
+    """Take the CPU down; Control.downs is odd meanwhile."""
+    downs = Control.on(0).downs
+    downs.add(1)
+    ret = this_kernel().cpu_down(cpu)
+    downs.add(1)
+    return ret
 
 
 def bring_all_up() -> list[str]:

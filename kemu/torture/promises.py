@@ -4,7 +4,7 @@
             an unpark (S21)
     bind    the CPU that kthread_bind() gave a thread stays its only one, whoever sets its mask (S30)
     roam    a task that set_cpus_allowed_ptr() has moved is on a CPU of its mask, also when
-            it was woken on a CPU that just came up
+            it was woken on a CPU that just came up, unless a CPU went down meanwhile
 
 An assertion that fails ends the run.  Each asserts what holds however slowly the host runs.
 
@@ -167,10 +167,22 @@ def _roam_once(t: Turn, k: Task, r: Roaming) -> None:
     _until(t, cpu, online=False)
     _until(t, cpu, online=True)
     with _running(k, r):
-        elsewhere = everywhere & ~cpumask_of(k.cpu.load())
-        if elsewhere and not sched.set_cpus_allowed_ptr(k, elsewhere):
-            where = k.cpu.load()            # before the mask: a CPU that goes down widens the mask
-            mask = k.cpus_allowed.load()
-            assert where in for_each_cpu(mask), (
-                f"S9: set_cpus_allowed_ptr() has returned 0, and {k} is on cpu{where}: its mask is {mask:#x}")
+        _move_away(t, k)
     sched.set_cpus_allowed_ptr(k, everywhere)
+
+
+def _move_away(t: Turn, k: Task) -> None:
+    """Take its CPU from the mask of the roamer, which runs: it must leave.
+
+    As in v4.13, the roamer stays where it is if the CPU that was chosen for it goes down in this
+    moment.  So the promise is judged only if no CPU went down meanwhile.
+    """
+    downs = t.downs()
+    elsewhere = ((1 << system.nr_cpus) - 1) & ~cpumask_of(k.cpu.load())
+    if not elsewhere or sched.set_cpus_allowed_ptr(k, elsewhere):
+        return
+    where = k.cpu.load()            # before the mask: a CPU that goes down widens the mask
+    mask = k.cpus_allowed.load()
+    if downs is not None and t.downs() == downs:
+        assert where in for_each_cpu(mask), (
+            f"S9: set_cpus_allowed_ptr() has returned 0, and {k} is on cpu{where}: its mask is {mask:#x}")

@@ -37,6 +37,7 @@ from kemu.machine.handle import Handle
 from kemu.machine.jitter import arm_jitter
 from kemu.machine.machine import Machine
 from kemu.memory.views import Task
+from kemu.torture.liveness import Liveness
 from kemu.torture.onoff import Stats, bring_all_up, torture_onoff
 from kemu.torture.worker import Control, Worker, Workload, check_invariants, worker_main
 from kemu.torture.workloads import WORKLOADS, default_mix
@@ -121,8 +122,7 @@ class Run:
         self.finished: dict[str, int] = dict.fromkeys((one.name for one in self.workloads), 0)
         self.result: Result = Result()
         self.workers: list[tuple[Workload, Worker, Handle[Any]]] = []
-        self.counted: list[int] = [0] * len(self.workloads)
-        self.moved: float = 0.0                 # when each worker was last seen to live
+        self.liveness: Liveness = Liveness(len(self.workloads), time.monotonic())
         self.batch: int = plan.seed
         self.began: float = time.monotonic()
         self.shuffled: float = self.began
@@ -161,7 +161,7 @@ class Run:
         """Whether a worker, or hotplug, has not done a round yet."""
         if time.monotonic() - self.began > LIVENESS_SECONDS:
             return False
-        return not all(self.counted) or not self.result.audits
+        return not all(self.liveness.rounds) or not self.result.audits
 
     def _is_going(self) -> bool:
         if self.plan.cycles is not None:
@@ -188,8 +188,7 @@ class Run:
 
     def _start_workers(self) -> None:
         self._control("stop", 0)
-        self.moved = time.monotonic()
-        self.counted = [0] * len(self.workloads)
+        self.liveness = Liveness(len(self.workloads), time.monotonic())
         for number, one in enumerate(self.workloads):
             with self.machine.looking():
                 worker = Worker.alloc()
@@ -248,14 +247,11 @@ class Run:
         self.result.rounds = dict(self.finished)
         for one, new in zip(self.workloads, rounds, strict=True):
             self.result.rounds[one.name] += new
-        paused = self._load("paused")
-        now = time.monotonic()
-        if paused or all(new > old for new, old in zip(rounds, self.counted, strict=True)):
-            self.moved, self.counted = now, rounds
-        elif now - self.moved > LIVENESS_SECONDS:
-            still = [one.name for (one, _, _), new, old in
-                     zip(self.workers, rounds, self.counted, strict=True) if new == old]
-            self.result.fail(f"no round of {', '.join(still)} in {LIVENESS_SECONDS:.0f} s",
+        self.liveness.look(time.monotonic(), rounds, bool(self._load("paused")))
+        lost = self.liveness.lost(LIVENESS_SECONDS)
+        if lost:
+            names = ", ".join(self.workloads[number].name for number in lost)
+            self.result.fail(f"no round of {names} in {LIVENESS_SECONDS:.0f} s",
                              self.machine.report(stacks=True))
 
     def _at_rest(self) -> tuple[int, int]:

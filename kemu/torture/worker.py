@@ -6,6 +6,7 @@ Each worker is a task of its own, on whatever CPU it is pushed to.
 
     Control.stop     <- 1 at the end of the run: by the controller's request
     Control.paused   <- 1 while the run stutters: likewise; workers sleep meanwhile
+    Control.downs    <- +1 (full barrier) before and after a CPU is taken down: by onoff; odd meanwhile
     Worker.rounds    <- +1 for each round that its task has done: by the task
     Worker.task      <- the task: by itself, as it begins and after each exec
 
@@ -34,6 +35,7 @@ class Control(PerCPU, keep=True):
 
     stop: Final = Word()
     paused: Final = Word()
+    downs: Final = Word()
 
 
 class Worker(Struct):
@@ -57,6 +59,11 @@ class Turn:
         while self._control.paused.load() and not self._control.stop.load():
             sched.schedule_timeout_uninterruptible(STUTTER_JIFFIES)
         return not self._control.stop.load()
+
+    def downs(self) -> int | None:
+        """How many CPUs were taken down so far; None while one is going down."""
+        count: int = self._control.downs.load()
+        return None if count % 2 else count
 
     def did(self) -> None:
         """A round is done: it counts, and shows that the worker lives."""

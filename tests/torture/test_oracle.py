@@ -123,10 +123,11 @@ def test_what_is_left_over_is_told(machine, function, what):
     assert what in failure
 
 
-def test_a_worker_that_stands_still_is_told(machine, monkeypatch):
-    """With its name, and the machine's report."""
+@pytest.mark.parametrize("stutter", [0, .4])
+def test_a_worker_that_stands_still_is_told(machine, monkeypatch, stutter):
+    """With its name, and the machine's report; also if the run pauses more often than the limit."""
     monkeypatch.setattr(run, "LIVENESS_SECONDS", 2.0)
-    result = tortured(machine, stands_still, seconds=60)
+    result = tortured(machine, stands_still, seconds=60, stutter=stutter)
     assert "no round of stands_still in 2 s" in result.failures[0]
     assert "stands_still" in result.report or "worker_main" in result.report
 

@@ -49,7 +49,9 @@ def set_cpus_allowed_ptr(p: Task, mask: int) -> int:
     """Let p run on these CPUs only, and move p there.  For the kernel's own use.  May sleep.
 
     Returns 0, or -EINVAL if p can use none of these CPUs.  As in v4.13, it also changes the mask of
-    a thread that is bound for good; sched_setaffinity() refuses that.
+    a thread that is bound for good; sched_setaffinity() refuses that.  And as in v4.13, a task that
+    runs stays where it is if the CPU that was chosen for it goes down in this moment; a caller that
+    needs the move holds cpus_read().
     """
     return __set_cpus_allowed_ptr(p, mask, False)
 
