@@ -12,6 +12,8 @@ function again (start_over()).
     home.homes     <- how many tasks live there: by each CPU that makes, frees or moves one
     home.births    <- a stack of slots: any CPU pushes (cmpxchg); the main thread of the home
                       process takes the whole stack, and starts the threads
+    PF_REBORN      <- set by the task before its old thread ends; cleared by its new thread.
+                      wait_task_inactive() takes a task with it for a queued one
     task.usage     <- references: 1 for the scheduler, until the task is dead and off its
                       CPU, and 1 for each get_task_struct()
 
@@ -111,6 +113,8 @@ def schedule_tail(last: int) -> None:
 
 def run_entry(p: Task) -> None:
     """Run the task's entry function.  Runs in the task's own thread; only do_exit() follows."""
+    if p.flags.load() & PF_REBORN:
+        p.flags.fetch_and(~PF_REBORN)       # from here on its state is again what it says
     functions.load(p.fn.load())(p)
 
 
@@ -202,8 +206,10 @@ def settle() -> None:
 
 
 def _begin_again(p: Task) -> None:
-    """Give p a new thread.  p is off its CPU, and its old thread does not touch it any more."""
-    p.flags.fetch_and(~PF_REBORN)
+    """Give p a new thread.  p is off its CPU, and its old thread does not touch it any more.
+
+    PF_REBORN stays until the new thread runs: for wait_task_inactive() p is active all along.
+    """
     p.preempt_count.store(FORK_PREEMPT_COUNT)
     _move_to(p, p.cpu.load())
     p.tid.store(0)

@@ -143,6 +143,26 @@ def test_running_in_another_state(machine):
     assert machine().run(wait_for_a_runner) == 0
 
 
+def begun_when_inactive(rounds):
+    """How many of so many new threads had begun their function when they were seen inactive."""
+    begun = 0
+    for n in range(rounds):
+        shared = Shared.alloc()
+        k = kthread_create(sleeper, shared, "new")
+        sched.set_cpus_allowed_ptr(k, 1 << n % 3)
+        wake_up_process(k)
+        wait_task_inactive(k, 0)
+        begun += shared.ran.done.load()
+        kthread_stop(k)
+        shared.free()
+    return begun
+
+
+def test_a_thread_that_changes_its_process_is_not_inactive(machine):
+    """A thread that was woken away from its home has not slept until its function does."""
+    assert machine(3).run(begun_when_inactive, 60) == 60
+
+
 def switches_counted():
     shared = Shared.alloc()
     k = kthread_run(sleeper, shared, "k")

@@ -18,13 +18,15 @@ int kemu_look_inactive(struct kemu_self *s, struct kemu_task *p, u64 state, u64 
 {
 	u64 flags = kemu_irq_save(s);
 	struct kemu_cpu *rq;
+	bool queued;
 	int status = kemu_task_rq_lock(s, p, &rq);
 
 	if (status < 0)
 		return status;
 	if (load(&s->k->hdr->gate) & GATE_TRACE)
 		kemu_trace(s, EVENT_SCHED_WAIT_TASK, p, load(&p->prio), 0, 0);
-	*what = (load(&p->on_cpu) ? LOOK_RUNNING : 0) | (load(&p->on_rq) ? LOOK_QUEUED : 0) |
+	queued = load(&p->on_rq) || load(&p->flags) & PF_REBORN;	/* between two threads: it did not sleep */
+	*what = (load(&p->on_cpu) ? LOOK_RUNNING : 0) | (queued ? LOOK_QUEUED : 0) |
 		(state && load(&p->state) != state ? LOOK_OTHER_STATE : 0);
 	*switches = load(&p->nvcsw);
 	status = kemu_unlock(s, &rq->rq_lock);
