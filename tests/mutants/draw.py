@@ -11,7 +11,7 @@ A mutant is one function with one change.  The operators:
 Points and traces are left alone: without them the kernel does the same.  A function that the
 override mechanism cannot replace has no mutants (is_replaceable()).
 
-Callers: run, plugin, test_mutants.
+Callers: run, survey, client, judge, swap, test_mutants.
 """
 
 from __future__ import annotations
@@ -22,13 +22,9 @@ import functools
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
-import kemu
+from tests.mutants.modules import file_of, modules
 
-ROOT = Path(kemu.__file__).parents[1]
-FILES = ("kthread.py", "smpboot.py", "cpu_stop.py", "stop_machine.py",
-         "hotplug/*.py", "sched/*.py", "v2_6/*.py")
 STORES = {"store", "store_release", "store_relaxed", "set", "add", "sub"}
 FLAGS = {"set_bit", "clear_bit", "fetch_or", "fetch_and", "test_and_set_bit", "test_and_clear_bit"}
 SILENT = {"point", "trace"}
@@ -56,17 +52,15 @@ class Mutant:
         """Where it is and what it is; no other mutant has the same."""
         return f"{self.file}:{self.line} {self.function}: {self.change}"
 
-
-def modules() -> list[str]:
-    """The modules that mutants are drawn from."""
-    found = {path for pattern in FILES for path in (ROOT / "kemu/kernel").glob(pattern)}
-    return sorted(".".join(path.relative_to(ROOT).with_suffix("").parts) for path in found
-                  if path.name != "__init__.py")
+    @property
+    def key(self) -> str:
+        """A judgement of one key holds as long as the function is the same."""
+        return self.name + self.source
 
 
 def functions(module: str) -> Iterator[tuple[str, ast.FunctionDef]]:
     """The functions of a module and the methods of its classes that can be replaced."""
-    tree = ast.parse((ROOT / (module.replace(".", "/") + ".py")).read_text())
+    tree = ast.parse(file_of(module).read_text())
     for node in tree.body:
         inner = node.body if isinstance(node, ast.ClassDef) else [node]
         prefix = f"{node.name}." if isinstance(node, ast.ClassDef) else ""
@@ -124,13 +118,26 @@ def _sites_of(module: str, name: str, tree: ast.FunctionDef) -> Iterator[Site]:
 def control(module: str, function: str) -> Mutant:
     """A mutant that changes nothing: every test must pass with it, and it must be called."""
     found = dict(functions(module))[function]
-    return _mutant(module, function, found.lineno, NOTHING, copy.deepcopy(found))
+    line = found.body[_first(found)].lineno
+    return _mutant(module, function, line, NOTHING, copy.deepcopy(found))
+
+
+def order(seed: int) -> list[Site]:
+    """Every site of all modules, in an order of which any first part is a fair sample of each module.
+
+    Each module's sites are shuffled, and then spread evenly over the list.
+    """
+    chance, placed = random.Random(seed), list[tuple[float, Site]]()
+    for module in modules():
+        mixed = chance.sample(sites(module), len(sites(module)))
+        placed += [((number + chance.random()) / len(mixed), site) for number, site in enumerate(mixed)]
+    placed.sort(key=lambda one: one[0])
+    return [site for _, site in placed]
 
 
 def draw(count: int, seed: int) -> list[Mutant]:
-    """So many mutants of all modules together, each as likely as the next; all if there are fewer."""
-    every = [site for module in modules() for site in sites(module)]
-    return [site.mutant() for site in random.Random(seed).sample(every, min(count, len(every)))]
+    """The mutants of so many sites, the first of the order; all if there are fewer."""
+    return [site.mutant() for site in order(seed)[:count]]
 
 
 def find(module: str, function: str, change: str) -> Mutant:

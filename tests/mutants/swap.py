@@ -1,28 +1,20 @@
-"""Put a mutant into every machine of this process: a plugin of pytest, and a kemu command.
+"""Put a mutant into this process, and into every machine that it boots.
 
-    KEMU_MUTANT=FILE python -m pytest -p tests.mutants.plugin ...
-    KEMU_MUTANT=FILE python -c 'from tests.mutants.plugin import kemu; kemu()' torture ...
+The mutant is an override (kemu/machine/override.py) and is in effect from the first task on, also
+while the machine boots.  If the machine has overrides of its own, all of them come into effect
+after the boot, because a race would hit during the boot.  The process itself gets the mutant too,
+because some functions, such as the audits, run in the process that holds the machine.
 
-FILE holds the mutant as JSON.  The mutant is an override (kemu/machine/override.py) and is in
-effect from the first task on, also while the machine boots.  If the machine has overrides of its
-own, all of them come into effect after the boot, because a race would hit during the boot.
-The process itself gets the mutant too, because some functions, such as the audits, run in the
-process that holds the machine.
+The calls are counted, for each machine and for the process.  If a machine has an override of its
+own for that function, the machine keeps its own.
 
-The calls are counted in FILE.calls, a line for each machine and one for the process.  If a
-machine has an override of its own for that function, the machine keeps its own.
-
-Callers: run, by command; test_mutants.
+Callers: judge.
 """
 
 from __future__ import annotations
 
-import atexit
 import inspect
-import json
-import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from kemu import Machine
@@ -30,7 +22,6 @@ from kemu.machine import override
 from kemu.machine.override import Override
 from tests.mutants.draw import Mutant
 
-VARIABLE = "KEMU_MUTANT"
 HIDDEN = "__mutant_"
 
 
@@ -130,26 +121,3 @@ def put_in_place(mutant: Mutant, count: Callable[[int], None]) -> Callable[[], N
 
     Machine.__init__, Machine._boot, Machine.close = __init__, _boot, close     # type: ignore
     return take_out
-
-
-def _from_environment() -> None:
-    file = Path(os.environ[VARIABLE])
-
-    def count(calls: int) -> None:
-        with Path(f"{file}.calls").open("a") as out:
-            out.write(f"{calls}\n")
-
-    atexit.register(put_in_place(Mutant(**json.loads(file.read_text())), count))
-
-
-def pytest_configure(config: object) -> None:
-    """Before any test is collected."""
-    _from_environment()
-
-
-def kemu() -> None:
-    """The kemu command, with the mutant in place."""
-    from kemu.cli import main
-
-    _from_environment()
-    main()
