@@ -10,9 +10,13 @@ from kemu import UsageError
 from kemu.errors import KernelBug
 from kemu.kernel import sched
 from kemu.kernel.cpu_stop import CpuStopper, CpuStopWork, stop_one_cpu, stop_one_cpu_nowait
+from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.kthread import kthread_create
+from kemu.kernel.sched.policy import sched_set_stop_task
+from kemu.kernel.sched.runqueue import RT, STOP
 from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_machine_from_inactive_cpu,
                                       stop_two_cpus, try_stop_cpus)
 from kemu.memory.struct import PerCPU, Word
@@ -200,3 +204,26 @@ def test_stop_machine_from_an_active_cpu(machine):
     """A CPU that is active is a BUG: its stopper would be needed twice."""
     with pytest.raises(KernelBug, match="which is active"):
         machine(2).run(stop_machine_from_inactive_cpu, look)
+
+
+def take_the_stoppers_place(cpu):
+    """Give the CPU another stop task, as the stage of stop-class-while-queued does for a trial."""
+    sched_set_stop_task(cpu, kthread_create(look, None, "usurper"))
+
+
+@pytest.mark.parametrize(("wrong", "said"), [
+    (take_the_stoppers_place, "its stop task is <task usurper"),
+    (lambda cpu: sched_set_stop_task(cpu, None), "its stop task is None"),
+    (lambda cpu: CpuStopper.on(cpu).thread.get().sched_class.store(RT), "cpu1's stopper is <task migr")])
+def test_a_cpu_without_its_stopper_is_found(machine, wrong, said):
+    """S57: the audit looks at the stop task of each CPU whose stopper takes works, and at its class."""
+    m = machine(2)
+    assert m.run(audit_hotplug) == []
+    m.run(wrong, 1)
+    assert [said in line for line in m.run(audit_hotplug) if line.startswith("S57: cpu1")] == [True]
+    m.run(put_the_stopper_back, 1)
+
+
+def put_the_stopper_back(cpu):
+    sched_set_stop_task(cpu, CpuStopper.on(cpu).thread.get())
+    CpuStopper.on(cpu).thread.get().sched_class.store(STOP)

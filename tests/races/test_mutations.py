@@ -7,9 +7,11 @@ import pytest
 import kemu
 from kemu import native
 from kemu.kernel import cpu_stop, kthread, sched
+from kemu.kernel.fork import put_task_struct
+from kemu.kernel.hotplug.cpu import cpu_up
 from kemu.kernel.sched import state as sched_state
 from kemu.machine.override import make_override
-from kemu.races import exhibit
+from kemu.races import exhibit, stop_class_while_queued
 from kemu.harness.runner import Plan, run_race
 
 
@@ -51,6 +53,23 @@ def test_broken_fix_is_found(name, broken):
     race.side("before").overrides[:] = [make_override(target, wrong) for target, wrong in broken]
     before = run_race(race, Plan("forced", trials=3), ("before",)).before
     assert before.hits == 3
+
+
+def leaves_no_stop_task(t):
+    """As the exhibit's conclude, but CPU2's own stopper does not take its place again."""
+    sched.sched_set_stop_task(2, None)
+    thread = stop_class_while_queued.Stopper.on(2).kept.get()
+    kthread.kthread_stop(thread)
+    put_task_struct(thread)
+    cpu_up(2)
+
+
+def test_a_stage_that_leaves_a_cpu_without_its_stopper_is_found():
+    """S57: otherwise all trials but the first would run on a machine that is not as it should be."""
+    race = exhibit("stop-class-while-queued").copy()
+    race.concludes[:] = [leaves_no_stop_task]
+    after = run_race(race, Plan("forced", trials=1), ("after",)).after
+    assert (after.verdict.value, "S57: cpu2" in after.failure) == ("BROKEN", True), after.failure
 
 
 def bind_a_running_thread():

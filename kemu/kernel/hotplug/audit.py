@@ -15,7 +15,7 @@ from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.own.system import system
-from kemu.kernel.sched.runqueue import runqueues
+from kemu.kernel.sched.runqueue import STOP, runqueues
 from kemu.kernel.smpboot import registered_threads
 
 
@@ -40,10 +40,21 @@ def _audit_cpu(cpu: int) -> Iterator[str]:
         yield f"S51: the stopper of dead cpu{cpu} is enabled, or has works"
     if online and not stopper.enabled.load():
         yield f"S58: the stopper of cpu{cpu}, which is online, is not enabled"
+    yield from _audit_stop_task(cpu, stopper)
     if not online and runqueues[cpu].nr_running.load():
         yield f"S63: dead cpu{cpu} has {runqueues[cpu].nr_running.load()} tasks queued"
     if not online and not runqueues[cpu].timers.empty():
         yield f"S64: dead cpu{cpu} has timers"
+
+
+def _audit_stop_task(cpu: int, stopper: CpuStopper) -> Iterator[str]:
+    """S57: a stopper that takes works is its CPU's stop task, in the stop class.
+
+    An operation that gives the CPU another stop task puts the stopper into the FIFO class.
+    """
+    thread, stop = stopper.thread.get(), system.tasks.get(runqueues[cpu].stop.load())
+    if stopper.enabled.load() and (thread is None or stop != thread or thread.sched_class.load() != STOP):
+        yield f"S57: cpu{cpu}'s stopper is {thread}, and its stop task is {stop}"
 
 
 def _audit_threads(cpu: int) -> Iterator[str]:
