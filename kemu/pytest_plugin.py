@@ -59,7 +59,7 @@ def kemu_race(tmp_path: Path) -> Callable[..., Outcome]:
 
     The keywords are those of Plan: how="forced", trials=, seconds=, seed=, cpus=.  With how="random",
     "pct" or "exhaustive" they are those of kemu.explore.run.Search: schedules=, seconds=, seed=,
-    depth=, preemptions=, memory=.  A race that needs a memory model is searched exhaustively if
+    depth=, preemptions=, memory=, jobs=.  A race that needs a memory model is searched exhaustively if
     how= is not given.
     """
     from kemu.explore.run import HOWS as SEARCHES

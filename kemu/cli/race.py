@@ -27,7 +27,8 @@ from kemu.races import EXHIBITS, exhibit, find
 from kemu.trace import ftrace
 
 BOTH = "both"
-OF_A_RUN = ("trials", "cpus", "jobs", "grain", "report_dir")
+OF_A_RUN = ("trials", "cpus", "grain", "report_dir")     # what a search does not take
+OF_ITS_WAY = (*OF_A_RUN, "jobs")                        # what does not apply if --all searches a race instead
 
 
 @click.command()
@@ -51,7 +52,8 @@ OF_A_RUN = ("trials", "cpus", "jobs", "grain", "report_dir")
 @options.seed("For the delays of jitter.")
 @options.cpus(1, None, "Boot more CPUs than the race needs.")
 @click.option("--jobs", type=click.IntRange(1, MAX_JOBS), metavar="N",
-              help="How many machines run side by side.  [default: as many as have cores of their own]")
+              help="How many machines run side by side; not with exhaustive.  [default: as many as have "
+              "cores of their own; each takes one core in a search]")
 @click.option("--report-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Write the report of each trial that hangs into a file in DIR.")
 @options.search
@@ -156,7 +158,7 @@ def plan_for(race: Race, given: dict[str, Any], everything: bool) -> dict[str, A
     """
     how = given["how"] or race.default_how
     if everything and race.memory != "sc" and how in HOWS:
-        return given | dict.fromkeys(OF_A_RUN) | {"how": race.default_how}
+        return given | dict.fromkeys(OF_ITS_WAY) | {"how": race.default_how}
     return given | {"how": how}
 
 

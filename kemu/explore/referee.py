@@ -131,7 +131,7 @@ def hold_schedules(side: str, base: int, record: int, memory: str, strategy: Str
     strategy.cpu_words = table.cpu_words()
     held = Held(None, strategy)
     for _ in range(schedules):
-        plan = strategy.next() if now_ns() < until else None
+        plan = None if now_ns() >= until or referee.is_over() else strategy.next()
         if plan is None:
             break
         if not referee.unaudited:

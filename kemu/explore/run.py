@@ -1,10 +1,10 @@
 """Run a race under the chooser: --how random, pct, exhaustive.
 
-Each side is held in one machine, up to the first hit.  A hit is what it is elsewhere: an
-invariant that does not hold, a panic, an actor that sleeps for ever; and a deadlock, which
-the chooser finds when it forms.
+Each side is searched up to the first hit, by one machine or by several side by side (jobs).  A
+hit is what it is elsewhere: an invariant that does not hold, a panic, an actor that sleeps for
+ever; and a deadlock, which the chooser finds when it forms.
 
-The machine is audited after every tenth schedule, as in the other ways to run a race, and at
+A machine is audited after every tenth schedule, as in the other ways to run a race, and at
 the end.  If an audit fails, the schedules since the one before are held again, each with an
 audit of its own, to find the one that broke the machine.
 
@@ -13,7 +13,6 @@ Locks: none.  Callers: cli/race, cli/options.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ from kemu import native
 from kemu.errors import UsageError, refuse
 from kemu.explore.draw import drawing
 from kemu.explore.exhaustive import Exhaustive
+from kemu.explore.jobs import Limits, SearchJobs
 from kemu.explore.minimise import minimise
 from kemu.explore.plan import Plan
 from kemu.explore.reduced import every_schedule
@@ -29,6 +29,7 @@ from kemu.explore.strategy import Pct, Random, Several, Strategy
 from kemu.explore.trials import Trials, hold_trials
 from kemu.harness import doubts
 from kemu.harness.findings import Finding, Kind, is_hit, why_not
+from kemu.harness.plan import MAX_JOBS
 from kemu.harness.race import MAX_PREEMPTIONS, MEMORY, Race
 from kemu.harness.referee import AUDIT_EVERY
 from kemu.harness.runner import Interrupted, Progress
@@ -55,7 +56,8 @@ class Search:
     ``memory``: when a CPU sees what another stores: "sc", at once; "tso", as on x86; "weak", as on
     ARM64; None: as the race says.  ``reduce``: of the schedules that differ only in the order of
     independent steps, exhaustive holds one at least, and not each; under "tso" and "weak" it always
-    holds each.
+    holds each.  ``jobs``: machines side by side, of random and pct; None: one on each host core that this
+    process may use, if there are schedules enough.  The first hit is the same for each number of them.
     """
 
     how: str
@@ -66,6 +68,7 @@ class Search:
     preemptions: int | None = None
     memory: str | None = None
     reduce: bool = True
+    jobs: int | None = None
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
@@ -79,6 +82,11 @@ class Search:
         check_int("depth", self.depth, 1, MAX_DEPTH, "of the bugs that pct looks for")
         if self.preemptions is not None:
             check_int("preemptions", self.preemptions, 0, MAX_PREEMPTIONS, "in a schedule")
+        if self.jobs is not None:
+            check_int("jobs", self.jobs, 1, MAX_JOBS, "a number of machines")
+            if self.jobs > 1 and self.how == "exhaustive":
+                raise refuse("jobs", self.jobs, "1 with exhaustive: which schedules it holds follows from "
+                             "those before, so machines cannot share them.  With random and pct they can")
 
     def model(self, race: Race) -> str:
         """The memory model: what was asked for, otherwise what the race needs."""
@@ -98,11 +106,16 @@ class Search:
             return self.seconds
         return MAX_SECONDS if self.schedules is not None or self.how == "exhaustive" else SECONDS
 
+    def limits(self, race: Race) -> Limits:
+        """Of each side."""
+        return Limits(self.jobs, self.schedules or MAX_SCHEDULES, self.max_seconds,
+                      race.audit_every or AUDIT_EVERY, self.model(race))
+
     @property
     def options(self) -> str:
         """As `kemu race` takes it."""
         given: dict[str, object] = {"schedules": self.schedules, "seconds": self.seconds,
-                                    "memory": self.memory}
+                                    "memory": self.memory, "jobs": self.jobs}
         if self.how == "exhaustive":
             given["preemptions"] = self.preemptions
         else:
@@ -127,7 +140,7 @@ def explore_race(race: Race, search: Search, sides: Sequence[str] | None = None,
         side = Side(name, search.how, expect=race.side(name).expect)
         outcome.sides[name] = side
         try:
-            _explore_side(race, search, side)
+            _explore_side(race, search, side, progress or (lambda side: None))
         except KeyboardInterrupt:
             side.doubts.append("Ctrl-C ended it")
             raise Interrupted(outcome) from None
@@ -136,14 +149,9 @@ def explore_race(race: Race, search: Search, sides: Sequence[str] | None = None,
     return outcome
 
 
-def _explore_side(race: Race, search: Search, side: Side) -> None:
-    began = time.monotonic()
-    trials = hold_trials(race, side.side, search.strategy(race),
-                         schedules=search.schedules or MAX_SCHEDULES, seconds=search.max_seconds,
-                         audit_every=race.audit_every or AUDIT_EVERY, memory=search.model(race))
-    side.seconds = time.monotonic() - began
+def _explore_side(race: Race, search: Search, side: Side, progress: Progress) -> None:
+    trials = SearchJobs(race, side, search.strategy(race), search.limits(race), progress).run()
     side.placement = trials.placement
-    side.trials, side.witnessed, side.audits = trials.schedules, trials.counted, trials.audits
     if trials.finding:
         _record(race, search.model(race), side, trials, trials.finding)
     else:
@@ -171,7 +179,7 @@ def _record(race: Race, memory: str, side: Side, trials: Trials, finding: Findin
     """The failure, as a hit or as a doubt, with its diagram and its schedule."""
     if side.expect != HIT or is_hit(race, side.side, finding):
         side.hits, side.stopped_at_hit = 1, True
-        side.seconds_to_hit = round(side.seconds, 3)
+        side.seconds_to_hit, side.schedules_to_hit = round(side.seconds, 3), trials.number
     else:
         side.doubts.append(why_not(race, side.side, finding))
     side.failure, side.where = finding.text, trials.where

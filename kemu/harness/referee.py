@@ -154,6 +154,11 @@ class Referee:
         broken = audit() + this_kernel().audit()
         return Finding(Kind.AUDIT, "the audit found: " + "; ".join(broken)) if broken else None
 
+    def is_over(self) -> bool:
+        """Whether the controller wants no further trial."""
+        last = self.counters.last.load()
+        return 0 < last <= self.counters.trials.load()
+
     def last_audit(self) -> Finding | None:
         """The audit of the trials since the last one.  May sleep."""
         return self._audit() if self.unaudited else None
@@ -170,6 +175,6 @@ def run_trials(side: str, forced: bool, trials: int, seconds: float) -> Finding 
     until = now_ns() + int(seconds * 1e9)
     for _ in range(trials):
         found = referee.run_one()
-        if found or referee.counters.ending.load() or now_ns() >= until:
+        if found or referee.is_over() or now_ns() >= until:
             break
     return found or referee.last_audit()

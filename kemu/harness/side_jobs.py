@@ -18,6 +18,7 @@ Locks: none.  Callers: runner.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import threading
 from collections.abc import Callable
 from itertools import chain
@@ -25,13 +26,12 @@ from itertools import chain
 from kemu.harness import doubts
 from kemu.harness.plan import Plan
 from kemu.harness.race import Race
+from kemu.harness.side_by_side import run_side_by_side
 from kemu.harness.side_run import SideRun, layout_of
 from kemu.harness.sides import HIT
 from kemu.harness.tally import Totals
 from kemu.harness.verdict import Side
 from kemu.machine.placement import machines_that_fit, share
-
-LOOK_SECONDS = 0.1
 
 
 class SideJobs:
@@ -47,17 +47,14 @@ class SideJobs:
         layout = layout.within(share(jobs, layout.cores()))
         self.runs: list[SideRun] = [SideRun(race, side, one, layout, self._is_over, self._tell)
                      for one in deal(plan, jobs)]
-        self.errors: list[BaseException] = []
 
     def run(self) -> Side:
         """Run all machines to their end; return the sum.  Raises UsageError for a mistake in the file.
 
         After KeyboardInterrupt, so_far() has what was counted.
         """
-        if len(self.runs) == 1:
-            self.runs[0].run()
-        else:
-            self._run_threads()
+        run_side_by_side([functools.partial(self._one, run) for run in self.runs],
+                         lambda: self.progress(self.so_far()), self.stop)
         side, totals = self.so_far(), Totals(self.race)
         called: dict[str, int] = {}
         for run in self.runs:
@@ -72,30 +69,9 @@ class SideJobs:
         side.stopped_at_hit = self._has_enough_hits()
         return side
 
-    def _run_threads(self) -> None:
-        threads = [threading.Thread(target=self._one, args=(run,), name=f"kemu-race-{number}", daemon=True)
-                   for number, run in enumerate(self.runs)]
-        try:
-            for thread in threads:
-                thread.start()
-            for thread in threads:
-                while thread.is_alive():
-                    thread.join(LOOK_SECONDS)
-                    self.progress(self.so_far())
-        finally:                # also after Ctrl-C
-            self.stop.set()
-            for thread in filter(threading.Thread.is_alive, threads):
-                thread.join()
-        if self.errors:
-            raise self.errors[0]
-
     def _one(self, run: SideRun) -> None:
-        try:
-            run.run()
-            if run.failed():
-                self.stop.set()
-        except BaseException as error:
-            self.errors.append(error)
+        run.run()
+        if run.failed():
             self.stop.set()
 
     def _is_over(self) -> bool:

@@ -169,7 +169,7 @@ class SideRun:
     def _end_early(self, machine: Machine) -> None:
         """Have the referee end with the trial that is under way."""
         with machine.looking():
-            Counters.on(0).ending.store(1)
+            Counters.on(0).last.store(1)
 
     def _give_up(self, machine: Machine) -> Finding:
         """A trial neither ends nor comes to rest."""

@@ -41,7 +41,7 @@ class Counters(PerCPU, keep=True):
     met: Final = Word()  # trials in which windows met, of a race without witnesses
     turns: Final = Word()  # trials in which tasks took turns at one interpreter
     windows: Final = Word()  # a bit for each task that ever opened a window
-    ending: Final = Word()  # set by the controller: the trial under way is the last
+    last: Final = Word()  # set by the controller: after so many trials none begins; 0: no limit
 
 
 class Totals:

@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kemu.harness import interval
+from kemu.harness.plan import HOWS
 
 if TYPE_CHECKING:
     from kemu.harness.verdict import Outcome, Side
@@ -98,7 +99,7 @@ def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
     for note in side.notes:
         yield f"{side.side}: {note}"
     if side.machines > 1:
-        yield f"{side.side}: {side.machines} machines ran side by side, with seeds from {outcome.seed} on"
+        yield f"{side.side}: {side.machines} machines ran side by side, {_shared(outcome, side)}"
     for witness, meaning in side.meanings.items():
         yield f"{side.side}: {witness}: {side.seen[witness]:,} of {side.trials:,} trials: {meaning}"
     if side.turns:
@@ -109,6 +110,15 @@ def _remarks(outcome: Outcome, side: Side) -> Iterator[str]:
             yield f"{side.side}: {hold}"
     if side.clean:
         yield f"{side.side}: {side.bound()}{outcome.told_apart(side)}"
+
+
+def _shared(outcome: Outcome, side: Side) -> str:
+    """What the machines shared."""
+    if outcome.how in HOWS:
+        return f"with seeds from {outcome.seed} on"
+    first = f"; schedule {side.schedules_to_hit:,} is the first that hits, with any number of machines" \
+        if side.schedules_to_hit else ""
+    return f"and shared the schedules of seed {outcome.seed}{first}"
 
 
 def _counted(side: Side) -> str:

@@ -100,6 +100,7 @@ class Side:
     failure: str = ""                   # what the first failure said
     where: str = ""                     # in which line, if it was an exception
     seconds_to_hit: float | None = None
+    schedules_to_hit: int | None = None  # the number of the schedule of a search that hit first
     trace: Trace | None = None          # of the first hit, or of the last machine
     proof: str = ""                     # what a search without a hit proves
     schedule: str = ""                  # of the first hit of a search: the text of its file
@@ -146,6 +147,7 @@ class Side:
                 "hits": self.hits, "audits": self.audits, "machines": self.machines,
                 "low": self.low, "high": self.high,
                 "seconds": round(self.seconds, 3), "seconds_to_hit": self.seconds_to_hit,
+                "schedules_to_hit": self.schedules_to_hit,
                 "verdict": self.verdict.value, "doubts": self.doubts, "notes": self.notes,
                 "witnesses": self.seen, "took_turns": self.turns, "holds": self.holds}
 

@@ -4,7 +4,7 @@ When a virtual host resumes after a pause of a minute, its clock has advanced by
 A waiter that compares clock times then gives up on a process that had no chance to run.
 poll_for() counts polls instead, and each poll waits.  A pause of any length is one poll.
 
-Locks: none.  Callers: machine, harness/side_run.
+Locks: none.  Callers: machine, harness/side_run, explore/trials.
 """
 
 from __future__ import annotations

@@ -37,6 +37,7 @@ def test_closed_pipe():
 
 @pytest.mark.parametrize("args", [
     ("race", "unpark-wrong-cpu", "--how", "jitter", "--side", "after", "--seconds", "60"),
+    ("race", "lost-wakeup", "--how", "random", "--side", "after", "--seconds", "60"),
     ("hotplug", "--seconds", "60")])
 def test_ctrl_c_shows_what_was_counted(args, tmp_path):
     """Ctrl-C ends a run with 130 and the table of what was counted until then."""

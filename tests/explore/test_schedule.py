@@ -151,7 +151,8 @@ def test_an_exhaustive_search_that_is_cut_short_proves_nothing():
 
 @pytest.mark.parametrize("wrong", [{"how": "luck"}, {"how": "pct", "depth": 0}, {"how": "pct", "depth": 99},
                                    {"how": "exhaustive", "preemptions": -1},
-                                   {"how": "random", "schedules": 0}])
+                                   {"how": "random", "schedules": 0}, {"how": "pct", "jobs": 0},
+                                   {"how": "exhaustive", "jobs": 2}])
 def test_a_wrong_search_is_refused(wrong):
     """What cannot be searched is an error before anything boots."""
     with pytest.raises(UsageError):
