@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 
 import kemu
@@ -12,10 +11,12 @@ from kemu.kernel import sched
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_run,
                                  kthread_stop)
+from kemu.kernel.own.system import system
 from kemu.kernel.sched import (SCHED_FIFO, SCHED_NORMAL, TASK_INTERRUPTIBLE, sched_setscheduler,
                                set_cpus_allowed_ptr, wake_up_process)
 from kemu.kernel.sched.bug import CLASS_NAMES
 from kemu.kernel.sched.completion import complete, wait_for_completion
+from kemu.memory.struct import PerCPU, Word
 from kemu.memory.views import Header
 from kemu.trace import events
 from tests.kernel.threads import Shared, hog, note, sleeper, until_asleep, until_queued
@@ -294,3 +295,28 @@ def test_a_preempted_task_is_traced_as_running(machine):
     states = {events.state_letters(e.a) for e in m.trace().events
               if e.id == events.SCHED_SWITCH and e.who == "preempt_with_a_"}
     assert {s for s in states if s.endswith("+")} == {"R+"}
+
+
+class Meeting(PerCPU, keep=True):
+    """Of CPU 0: how many tasks have come."""
+
+    came = Word()
+
+
+def works_in_short_slices(rounds, tick_ns):
+    """Wait for two others, then pass so many places where a tick may take the CPU away."""
+    system.header.tick_ns.store(tick_ns)
+    came = Meeting.on(0).came
+    came.add(1)
+    while came.load() < 3:
+        sched.cpu_relax()
+    for _ in range(rounds):
+        sched.cpu_relax()
+    return rounds
+
+
+def test_a_tick_that_is_due_when_a_task_comes_does_not_take_its_cpu(machine):
+    """Three tasks share a CPU, and a switch takes longer than a tick: each goes on all the same."""
+    m = machine(1)
+    tasks = [m.start(works_in_short_slices, 2000, 3000) for _ in range(3)]
+    assert [task.result() for task in tasks] == [2000] * 3

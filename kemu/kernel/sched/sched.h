@@ -24,6 +24,7 @@ int kemu_task_rq_lock(struct kemu_self *s, struct kemu_task *p, struct kemu_cpu 
 /* timer.c: a CPU's next event */
 int kemu_program_event(struct kemu *k, struct kemu_cpu *cpu);
 int kemu_update_tick(struct kemu_self *s, struct kemu_cpu *cpu);
+int kemu_begin_slice(struct kemu_self *s, struct kemu_cpu *cpu);
 
 /* schedule.c: the switch from task to task, and idling in place */
 int kemu_schedule(struct kemu_self *s, bool preempt, u64 *dead);

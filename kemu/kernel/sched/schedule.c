@@ -56,7 +56,10 @@ int kemu_finish_switch(struct kemu_self *s, u64 last, u64 *dead)
 		return status;
 	if (unlikely(load(&s->k->hdr->watchers)))
 		kemu_changed(s->k, &prev->on_cpu);
-	status = kemu_unlock(s, &cpu->rq_lock);
+	if (load(&cpu->tick_at))
+		status = kemu_begin_slice(s, cpu);
+	if (status >= 0)
+		status = kemu_unlock(s, &cpu->rq_lock);
 	if (status < 0)
 		return status;
 	kemu_irq_put(s, 0);

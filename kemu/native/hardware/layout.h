@@ -194,6 +194,7 @@ enum kemu_counts {
 	F(next_event)		/* when the next timer or tick is due, in ns; KEMU_NEVER: none */ \
 	F(ring_head)		/* how many trace events it has ever written */			\
 	F(tick_at)		/* when the tick is due, in ns; 0: no tick */			\
+	F(slice_of)		/* 1 + the slot of the fair task whose slice the tick ends */	\
 	F(took_turns)		/* how often tasks here and elsewhere shared an interpreter (home.c) */ \
 	/* Guarded by rq_lock. */								\
 	L(rq_lock)		/* 0, or 1 + the slot of its owner */				\
