@@ -24,6 +24,7 @@ from kemu.kernel.smpboot import (SmpHotplugThread, registered_threads, smpboot_r
 from kemu.kernel.softirq import raise_softirq
 from kemu.kernel.stop_machine import stop_machine, stop_two_cpus
 from kemu.memory.struct import PerCPU, TaskRef
+from kemu.torture.callbacks import herd, notifier, nowait, states
 from kemu.torture.keventd import flush, helpers
 from kemu.torture.partner import partner
 from kemu.torture.promises import bind, repark, roam
@@ -170,9 +171,11 @@ def _workload(function: Callable[[Turn], None], kernels: tuple[str, ...] = tuple
 WORKLOADS = {one.name: one for one in (
     _workload(park), _workload(stop, NOW), _workload(affinity), _workload(execs), _workload(create),
     _workload(wakers, NOW), _workload(register, NOW), _workload(softirq), _workload(repark),
-    _workload(bind, NOW), _workload(roam, NOW), _workload(helpers, THEN), _workload(flush, THEN))}
+    _workload(bind, NOW), _workload(roam, NOW), _workload(helpers, THEN), _workload(flush, THEN),
+    _workload(states, NOW), _workload(notifier, THEN), _workload(nowait, NOW), _workload(herd, NOW))}
 
-STORM = ("execs", "execs", "execs", "execs", "park", "affinity", "softirq", "repark", "helpers", "flush")
+STORM = ("execs", "execs", "execs", "execs", "park", "affinity", "softirq", "repark", "helpers", "flush",
+         "notifier")
 
 
 def default_mix(kernel: str) -> tuple[str, ...]:
