@@ -9,7 +9,7 @@ import pytest
 from kemu import UsageError
 from kemu.kernel import sched
 from kemu.kernel.hotplug.audit import audit_hotplug
-from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up, cpuhp_online_idle
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
@@ -17,6 +17,7 @@ from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail,
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
 from kemu.kernel.smpboot import registered_threads
+from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
 
 S = CpuhpState
@@ -263,3 +264,14 @@ def test_timer_of_a_dead_cpu_still_fires(machine):
     m = machine(2)
     handle = m.start(sleep_across, 50, cpu=1)
     assert (m.run(cpu_down, 1), handle.result(timeout=30)) == (0, 0)
+
+
+def online_idle_with_interrupts_on(cpu: int) -> None:
+    assert not sched.irqs_disabled()
+    original_of(cpuhp_online_idle)(cpu)
+
+
+def test_a_cpu_takes_interrupts_before_it_says_that_it_is_up(machine):
+    """Otherwise a task that waits for it could send it a call that it does not take."""
+    m = machine(2, overrides=[make_override(cpuhp_online_idle, online_idle_with_interrupts_on)])
+    assert (m.run(cpu_down, 1), m.run(cpu_up, 1)) == (0, 0)

@@ -12,10 +12,22 @@ from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_create, kthread_create_on_cpu, kthread_is_parked,
                                  kthread_park, kthread_run, kthread_should_park, kthread_stop,
-                                 kthread_unpark)
+                                 kthread_unpark, to_kthread)
 from kemu.kernel.sched import (TASK_PARKED, TASK_RUNNING, current, wait_task_inactive, wake_up_process,
                                wake_up_state)
 from tests.kernel.threads import Shared, sleeper, until_asleep, where
+
+def completers_of_a_new_thread():
+    k = kthread_create(sleeper, None, "k")
+    found = [getattr(to_kthread(k), event).completer.load() == k.ref for event in ("parked", "exited")]
+    kthread_stop(k)
+    return found
+
+
+def test_a_hang_can_name_the_thread(machine):
+    """A report says which task is to complete what kthread_park() and kthread_stop() wait for."""
+    assert machine(1).run(completers_of_a_new_thread) == [True, True]
+
 
 # -- parking -------------------------------------------------------------------
 

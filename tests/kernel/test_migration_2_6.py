@@ -39,6 +39,12 @@ def test_a_running_task_is_moved(old):
     assert old().run(go_round) == [1, 2, 0, 2]
 
 
+def test_what_is_no_task_is_refused(old):
+    """With an error that says so, and no request is left behind."""
+    with pytest.raises(kemu.UsageError, match="a task is wanted, not int"):
+        old().run(sched_migrate_task, 1, 1)
+
+
 def migrate_where_it_may_not() -> int:
     sched_migrate_task(sched.current(), 1)
     return sched.smp_processor_id()
@@ -159,7 +165,7 @@ def come_up_with_a_request() -> None:
 
 def test_the_audit_finds(old):
     """A lost thread, a request on a dead CPU."""
-    assert [line[:3] for line in old().run(lose_the_thread)] == ["S81"]
+    assert [line[:19] for line in old().run(lose_the_thread)] == ["S81: cpu1 is online"]
     assert [line[:3] for line in old().run(leave_one_on_the_dead)] == ["S83"]
 
 

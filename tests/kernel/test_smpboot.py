@@ -30,7 +30,13 @@ def has_work(cpu):
     return Board.on(cpu).work.load()
 
 
+def assert_it_may_sleep():
+    """A hook may sleep, so the thread does not stay announced as asleep while the hook runs."""
+    assert sched.current().state.load() == sched.TASK_RUNNING
+
+
 def work(cpu):
+    assert_it_may_sleep()
     board = Board.on(cpu)
     board.work.store(0)
     board.where.store(1000 * sched.smp_processor_id() + native.getcpu())
@@ -38,20 +44,24 @@ def work(cpu):
 
 
 def hook_setup(cpu):
+    assert_it_may_sleep()
     note(Board.on(cpu).digits, SETUP)
     complete(Board.on(cpu).ran)
 
 
 def hook_park(cpu):
+    assert_it_may_sleep()
     note(Board.on(cpu).digits, PARK)
 
 
 def hook_unpark(cpu):
+    assert_it_may_sleep()
     note(Board.on(cpu).digits, UNPARK)
     complete(Board.on(cpu).ran)
 
 
 def hook_cleanup(cpu, online):
+    assert_it_may_sleep()
     note(Board.on(cpu).digits, CLEANUP)
 
 

@@ -335,7 +335,8 @@ def down_with_little_room(room: int) -> tuple[int, int, list[str]]:
     for k in threads[:room]:
         kthread_stop(k)
     little = cpu_down(2)
-    found = audit_hotplug()
+    found = audit_hotplug() + [f"{p} is left" for p in board.tasks.used()
+                               if p.comm.startswith("stopmachine") and not p.ended.load()]
     for k in threads[room:]:
         kthread_stop(k)
     return little, cpu_down(2), found

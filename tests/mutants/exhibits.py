@@ -17,15 +17,19 @@ from kemu.exits import Exit
 from kemu.races import BARRIERS, FORCED
 
 NOT_A_KILL = {Exit.EXPECTED, Exit.UNKNOWN}
+MIXES = [
+    "register --cpus 2 --duration 1",
+    "states,stop,hotplug --cpus 3",
+    "nowait,herd,wakers,hotplug --cpus 2",
+    "park,repark,create,bind,hotplug --cpus 2",
+    "roam,affinity,softirq,register,hotplug --cpus 3 --jitter",
+    "execs,execs,helpers,flush,notifier,hotplug --cpus 2 --kernel 2.6.6",
+    "park,affinity,softirq,repark,execs,hotplug --cpus 2 --jitter --kernel 2.6.6",
+]
 COMMANDS = [
     *(["race", name, "--how", "forced", "--trials", "3"] for name in FORCED),
     *(["race", name, "--seconds", "5"] for name in BARRIERS),
-    ["torture", "--duration", "1", "--mix", "register", "--cpus", "2"],
-    ["torture", "--duration", "3"],
-    ["torture", "--duration", "3", "--jitter", "--cpus", "3"],
-    ["torture", "--duration", "3", "--kernel", "2.6.6"],
-    ["torture", "--duration", "3", "--kernel", "2.6.6", "--jitter", "--cpus", "3"],
-    *(["race", name, "--how", "jitter", "--seconds", "2", "--side", "after"] for name in FORCED),
+    *(["torture", "--duration", "2", "--mix", *mix.split()] for mix in MIXES),
 ]
 
 

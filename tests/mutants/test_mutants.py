@@ -19,7 +19,7 @@ CPUHP = "kemu.kernel.hotplug.cpuhp_thread"
 FILE = "tests/kernel/test_kthread.py"
 PARK = f"{FILE}::test_park"
 EXHIBITS = "tests/mutants/exhibits.py"
-REGISTER = f"{EXHIBITS}::test_command[torture --duration 1 --mix register --cpus 2]"
+REGISTER = f"{EXHIBITS}::test_command[torture --duration 2 --mix register --cpus 2 --duration 1]"
 FORCED = f"{EXHIBITS}::test_command[race unpark-wrong-cpu --how forced --trials 3]"
 UNPARK = find(KTHREAD, "__kthread_unpark", "return at the start")
 
