@@ -12,12 +12,13 @@ from typing import Any, NoReturn
 
 from loguru import logger
 
-from bench import boot, execs, first_hit, host, hotplug, memory, native_ops, roundtrip, steps, stoppers
+from bench import boot, execs, explore, first_hit, host, hotplug, memory, native_ops, roundtrip, search_hits
+from bench import steps, stoppers
 from bench.stats import Report
 
 PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "hotplug": hotplug,
          "stoppers": stoppers, "execs": execs, "boot": boot, "memory": memory,
-         "first_hit": first_hit}
+         "first_hit": first_hit, "explore": explore, "search_hits": search_hits}
 INTERRUPTED = 130
 
 HELP = """\
@@ -36,6 +37,9 @@ Measure kemu beside C and multiprocessing on this host.
   boot        how long a boot of 4 CPUs takes, first and later
   memory      what one more CPU costs, as PSS
   first_hit   how long until each race of the register hits: forced, jittered, free
+  explore     schedules a second on one host core and on two, beside frontrun; what a step
+              costs; exhaustive with and without the reduction
+  search_hits how long until pct hits each race of the register
 """
 EPILOG = """\
 How to read it:
