@@ -125,14 +125,17 @@ def control(module: str, function: str) -> Mutant:
 def order(seed: int) -> list[Site]:
     """Every site of all modules, in an order of which any first part is a fair sample of each module.
 
-    Each module's sites are shuffled, and then spread evenly over the list.
+    Each module's sites are shuffled, and then spread evenly over the list.  A site's luck depends on
+    the seed and on its own names alone, so a change of the kernel elsewhere leaves most of the order.
     """
-    chance, placed = random.Random(seed), list[tuple[float, Site]]()
+    def luck(site: Site) -> float:
+        return random.Random(f"{seed} {site.module} {site.function} {site.change}").random()
+
+    placed = []
     for module in modules():
-        mixed = chance.sample(sites(module), len(sites(module)))
-        placed += [((number + chance.random()) / len(mixed), site) for number, site in enumerate(mixed)]
-    placed.sort(key=lambda one: one[0])
-    return [site for _, site in placed]
+        mixed = sorted(sites(module), key=lambda site: (luck(site), site.line))
+        placed += [((number + luck(site)) / len(mixed), site) for number, site in enumerate(mixed)]
+    return [site for _, site in sorted(placed, key=lambda one: one[0])]
 
 
 def draw(count: int, seed: int) -> list[Mutant]:
