@@ -13,6 +13,7 @@ from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
 from kemu.kernel.kthread import kthread_create, kthread_stop
+from kemu.kernel.own.quiesce import wait_until_quiet
 from kemu.kernel.own.system import system
 from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.completion import complete, wait_for_completion
@@ -116,6 +117,7 @@ def blocks_of_each_life():
     found = []
     for _ in range(3):
         whole_life()
+        wait_until_quiet()      # a thread that has ended frees its last block a moment later
         found.append(system.header.heap_blocks.load())
     return found[0], found[-1]
 
