@@ -14,11 +14,13 @@ from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
                                              cpuhp_states)
+from kemu.kernel.hotplug.cpuhp_thread import cpuhp_invoke_ap_callback
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
 from kemu.kernel.smpboot import registered_threads
 from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
+from kemu.native import irqs_disabled
 
 S = CpuhpState
 
@@ -156,6 +158,24 @@ def test_atomic_callbacks_run_on_the_cpu(machine):
     assert [m.run(cpu_down, 1), m.run(cpu_up, 1)] == [0, 0]
     with m.looking():
         assert Journal.on(1).digits.load() == 21
+
+
+def notes_its_interrupts(cpu: int) -> int:
+    Journal.on(cpu).digits.store(1 + irqs_disabled())
+    return 0
+
+
+def invoke_on_its_own_thread(cpu: int) -> int:
+    at = cpuhp_setup_state(S.CPUHP_AP_STARTING_DYN, "mine", notes_its_interrupts, None, False)
+    return cpuhp_invoke_ap_callback(cpu, at, True)
+
+
+def test_an_atomic_callback_on_the_cpus_own_thread(machine):
+    """It runs with interrupts off, and its result comes back."""
+    m = machine(2)
+    assert m.run(invoke_on_its_own_thread, 1) == 0
+    with m.looking():
+        assert Journal.on(1).digits.load() == 2
 
 
 def test_registration_is_undone_if_a_startup_fails(machine):
