@@ -8,6 +8,7 @@ from kemu.cli import options
 from kemu.cli.show import Answers, Progress, program
 from kemu.exits import Exit, worst
 from kemu.harness.runner import Plan, run_race
+from kemu.harness.sides import AFTER, BEFORE
 from kemu.harness.text import outcome_text, wrapped
 from kemu.races import exhibit
 
@@ -32,7 +33,7 @@ def demo(seconds: float) -> Exit:
 def _part(answers: Answers, story: str, plan: Plan) -> Exit:
     answers.show("\n" + wrapped(story, answers.width, hang="") + "\n")
     with Progress(f"{RACE} {plan.how}") as progress:
-        outcome = run_race(exhibit(RACE), plan, progress=lambda side: progress.say(
+        outcome = run_race(exhibit(RACE), plan, (BEFORE, AFTER), progress=lambda side: progress.say(
             f"{side.side}: {side.trials:,} trials, {side.hits:,} hits"))
     outcome.program = program()
     answers.show(outcome_text(outcome, answers.width))

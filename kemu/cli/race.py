@@ -36,7 +36,8 @@ OF_ITS_WAY = (*OF_A_RUN, "jobs")                        # what does not apply if
                 shell_complete=lambda ctx, param, begun: [n for n in EXHIBITS if n.startswith(begun)])
 @click.option("--all", "everything", is_flag=True, help="Run every race of `kemu races`.")
 @click.option("--side", default=BOTH, show_default=True, metavar="NAME",
-              help="Which side to run: before, after or another side of the race; both: all its sides.")
+              help="Which side to run: before, after or another side of the race, such as a release; "
+              "both: all its sides.")
 @click.option("--how", type=click.Choice([*HOWS, *SEARCHES]),
               help="forced: a script holds tasks at points.  jitter: random delays at points.  free: "
               "nothing is delayed.  random, pct, exhaustive: one CPU runs at a time, and a search "

@@ -125,7 +125,8 @@ class Race:
         """A side of its own, after those declared before it.
 
         ``expect``: "hit" or "clean".  ``expects``: as the race's, which is the default.  A race
-        with named sides has the sides "before" and "after" only if it gives them functions.
+        with named sides has the side "before" only if it gives it functions.  It always has the side
+        "after": the kernel as it is in kemu, or with the functions of ``race.after()``.
         """
         if expect not in (HIT, CLEAN):
             raise refuse("expect", expect, f"for race {self.name}, '{HIT}' or '{CLEAN}'")
@@ -142,7 +143,7 @@ class Race:
         """The names of its sides, in the order in which they run."""
         named = len(self._sides) > 2
         return tuple(name for name, side in self._sides.items()
-                     if not named or name not in (BEFORE, AFTER) or side.overrides)
+                     if name != BEFORE or side.overrides or not named)
 
     def side(self, name: str) -> Variant:
         """One of its sides.  Raises UsageError, with the names there are."""

@@ -1,7 +1,8 @@
 """The sides of a race: for each, which functions stand in the kernel, and what is expected.
 
 A side is a kernel as it was at one time.  ``before`` is expected to hit and ``after`` to be
-clean.  A race through several releases names its sides itself: ``race.variant("3.8")``.
+clean.  ``after`` is the kernel as it is in kemu, or with another fix.  A race through several releases
+names the others: ``race.variant("3.8")``.
 
     @race.before(target)                    on side "before"
     @race.after(target)                     on side "after"

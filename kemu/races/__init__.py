@@ -26,6 +26,7 @@ FORCED = {
     "unpark-wrong-cpu": "unpark_wrong_cpu",
     "stop-class-while-queued": "stop_class_while_queued",
     "parked-store-collides": "parked_store_collides",
+    "park-returns-early": "park_returns_early",
     "stale-is-parked": "stale_is_parked",
     "stopper-drops-work": "stopper_drops_work",
     "stopper-drops-work-up": "stopper_drops_work_up",

@@ -3,7 +3,8 @@
 Fix: b5bf9a90bbeb and 1cef1150ef40 (Linux 4.18), "kthread, sched/core: Fix
 kthread_parkme() (again...)".  Linux: kernel/kthread.c, kernel/sched/core.c.
 
-Before: Linux 3.9 to 4.16.  T is about to sleep in TASK_INTERRUPTIBLE when it is asked to park.
+Before: Linux 3.9 to 4.16, which store TASK_PARKED as any other state.  T is about to sleep in
+TASK_INTERRUPTIBLE when it is asked to park.
 
     CPU0 (parker)                             CPU1 (T)
     kthread_park(T): wake_up_process(T)
@@ -14,6 +15,20 @@ Before: Linux 3.9 to 4.16.  T is about to sleep in TASK_INTERRUPTIBLE when it is
     kthread_unpark(T): __kthread_bind
       T is not in TASK_PARKED: WARN, not bound
 
+In 4.17 the CPU that switches away from T completes `parked`.  There the waker is late when T is off its
+runqueue, and wakes T, of which the parker knows that it is parked:
+
+    kthread_park(T): wake_up_process(T)
+      T is INTERRUPTIBLE: to be woken         state = TASK_PARKED
+                                              schedule(): T leaves: complete(parked)
+      T is not queued: queue it, RUNNING
+      wait_for_completion(): is complete
+    kthread_unpark(T): __kthread_bind
+      T is not in TASK_PARKED: WARN, not bound
+
+3.8 parks in TASK_INTERRUPTIBLE and binds without a look at the state, so it has another race
+(unpark-wrong-cpu), and not this one.
+
 After, T stores TASK_PARKED under pi_lock.  The waker holds pi_lock from its test to its store, so
 the two cannot cross.
 """
@@ -21,15 +36,16 @@ the two cannot cross.
 from __future__ import annotations
 
 import kemu
+from kemu.harness.sides import CLEAN, HIT
 from kemu.harness.trial import Trial, witness
 from kemu.kernel import kthread, sched, smpboot
-from kemu.kernel.sched import state as sched_state
 from kemu.native import current
+from kemu.races import parkme
 from kemu.races.idle_thread import idle_thread
 
 race = kemu.Race(
     "parked-store-collides", cpus=2, fix="1cef1150ef40",
-    origin="released: Linux 3.9 to 4.16, as far as the state is concerned",
+    origin="released: Linux 4.3 to 4.16",
     title="a waker's late store of TASK_RUNNING overwrites TASK_PARKED",
     expects="__kthread_bind", names={"idler/1": "T"},
     labels={"kthread_park[idler/1]": "park(T)", "ttwu:remote[parker]": "  wake: T is INTERRUPTIBLE",
@@ -41,10 +57,9 @@ race = kemu.Race(
 race.witness("waker-inside", "T was about to park while a waker was between its test and its store")
 
 
-@race.before(sched_state.set_special_state)
-def set_special_state(state: int) -> None:
-    """Store it without pi_lock, as any other state."""
-    current().state.store(state)
+parkme.as_of("4.16", race.side("before"))
+for release, expect in {"3.8": CLEAN, "3.9": HIT, "4.17": HIT, "4.18": CLEAN}.items():
+    parkme.as_of(release, race.variant(release, expect=expect))
 
 
 def look_for_a_waker(cpu: int) -> None:
@@ -97,6 +112,11 @@ def unpark_lets_it_run(t: Trial) -> None:
 
 
 race.force(hold=parker, at="nudged", until=("idler/1", "smpboot:announced"), early=True)
-race.force(hold="idler/1", at="smpboot:announced", until=(parker, "ttwu:remote"))
-race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked")
+REMOTE, LATCHED = ("before", "3.8", "3.9", "4.18", "after"), ("4.17",)
+race.force(hold="idler/1", at="smpboot:announced", until=(parker, "ttwu:remote"), sides=REMOTE)
+race.force(hold=parker, at="ttwu:remote", until=("idler/1", "parkme:completed"), kind="locked", sides=REMOTE)
+# In 4.17 T must have left its CPU before the waker goes on.  The second load is that of kthread_park().
+FOUND = kemu.before("load", "idler/1.on_rq", nth=2)
+race.force(hold="idler/1", at="smpboot:announced", until=(parker, FOUND), sides=LATCHED)
+race.force(hold=parker, at=FOUND, until=("idler/1", "parkme:woken"), kind="locked", sides=LATCHED)
 race.force(hold="idler/1", at="parkme:woken", until=(parker, "done"), early=True)

@@ -26,10 +26,11 @@ So unpark begins only when the waker is awake:
 from __future__ import annotations
 
 import kemu
+from kemu.harness.sides import CLEAN
 from kemu.harness.trial import Trial
 from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.fork import put_task_struct
-from kemu.races import parkme_of_3_8 as v38
+from kemu.races import parkme
 from kemu.races.idle_thread import idle_thread
 
 race = kemu.Race(
@@ -43,11 +44,14 @@ race = kemu.Race(
             "parkme:leaving[victim/2]": "leave parkme() due to !SHOULD_PARK",
             "kthread_bind[victim/2]": "  bind_to(CPU{a})", "kemu_panic": "BUG_ON(wrong CPU)"},
     budget="free: first hit within 5 s on 2 cores")
-race.witness("woken-unbound", "the stray wake-up came when SHOULD_PARK was clear, and T not bound")
-
-race.before(kthread.__kthread_parkme)(v38.__kthread_parkme)
-race.before(kthread.__kthread_bind)(v38.__kthread_bind)
-race.before(kthread.__kthread_unpark)(v38.__kthread_unpark)
+parkme.as_of("3.8", race.side("before"))
+for release in ("3.9", "4.16", "4.17", "4.18"):
+    parkme.as_of(release, race.variant(release, expect=CLEAN))
+BIND_LATER, BIND_FIRST = ("before", "3.9", "4.16", "after"), ("4.17", "4.18")
+race.witness("woken-unbound", "the stray wake-up came when SHOULD_PARK was clear, and T not bound",
+             sides=BIND_LATER)
+race.witness("woken-while-bound", "the stray wake-up came when T was parked, and was being bound",
+             sides=BIND_FIRST)
 
 CPU = 2
 VICTIM = idle_thread("victim/%u")
@@ -85,8 +89,8 @@ def waker(t: Trial) -> None:
     kemu.point("waker:ready")
     with t.window():
         asked = flags.test_bit(kthread.KTHREAD_SHOULD_PARK)
-        if not asked and thread.cpus_allowed.load() != 1 << CPU:
-            t.witness("woken-unbound")
+        if thread.cpus_allowed.load() != 1 << CPU:
+            t.witness("woken-while-bound" if asked else "woken-unbound")
         sched.wake_up_process(thread)
 
 
@@ -109,10 +113,13 @@ def destroy(t: Trial) -> None:
 
 # Actors are held by name: an actor that is named by its function would start only when the held one is
 # held, and these two wait for each other before that.
-race.force(hold="waker", at="waker:ready", until=(unparker, "unpark:cleared"), early=True)
+race.force(hold="waker", at="waker:ready", until=(unparker, "unpark:cleared"), early=True,
+           sides=BIND_LATER)
 race.force(hold=unparker, at="unpark:cleared", until=("victim/2", "parkme:leaving"),
            sides=("before",))
 race.force(hold="victim/2", at="parkme:leaving", until=(unparker, "done"), sides=("before",))
 # After, T is held before it sleeps, so that unpark must wait for it, as the fix says.
-race.force(hold="victim/2", at="parkme:completed", until=(unparker, "done"), sides=("after",))
-race.force(hold="unparker", at="unpark:cleared", until=(waker, "done"), sides=("after",))
+race.force(hold="victim/2", at="parkme:completed", until=(unparker, "done"), sides=BIND_LATER[1:])
+race.force(hold="unparker", at="unpark:cleared", until=(waker, "done"), sides=BIND_LATER[1:])
+race.force(hold="waker", at="waker:ready", until=(unparker, "bind:inactive"), sides=BIND_FIRST)
+race.force(hold="unparker", at="bind:inactive", until=(waker, "done"), sides=BIND_FIRST)

@@ -215,8 +215,31 @@ def test_named_sides_in_their_order():
     new.replaces(fixed)(nothing)
     outcome = run_race(race, FREE)
     assert [(name, side.verdict.value) for name, side in outcome.sides.items()] == [
-        ("before", "HIT"), ("3.9", "HIT"), ("4.18", "CLEAN")]
-    assert (outcome.before.side, outcome.after.side, outcome.exit) == ("before", "4.18", 0)
+        ("before", "HIT"), ("3.9", "HIT"), ("4.18", "CLEAN"), ("after", "CLEAN")]
+    assert (outcome.before.side, outcome.after.side, outcome.exit) == ("before", "after", 0)
+
+
+def test_named_sides_do_not_hide_the_side_after():
+    """A race whose fix does not hold in kemu's own kernel: its named sides are as expected, and it is not."""
+    race = a_race(nothing, expects="sky is green")
+    race.variant("3.9", expect="hit").replaces(fixed)(replaced)
+    race.variant("4.18", expect="clean").replaces(fixed)(nothing)
+    race.invariant()(lambda t: None)
+    race.postcondition(holds_nowhere)
+    outcome = run_race(race, FREE, ("3.9", "after"))
+    assert race.sides == ("before", "3.9", "4.18", "after")
+    assert (outcome.sides["3.9"].verdict, outcome.after.verdict) == (Verdict.HIT, Verdict.BROKEN)
+
+
+def test_a_side_before_without_functions_is_left_out_beside_named_sides():
+    """It would be the side after."""
+    race = kemu.Race("one", cpus=2)
+    race.variant("3.9").replaces(fixed)(replaced)
+    assert race.sides == ("3.9", "after")
+
+
+def holds_nowhere(t):
+    raise AssertionError("the fix is not in this kernel")
 
 
 def test_after_is_another_fix():

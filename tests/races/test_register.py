@@ -4,18 +4,42 @@ from __future__ import annotations
 
 import pytest
 
-from kemu.races import FORCED, exhibit
+from kemu.races import FORCED, exhibit, parkme
 from kemu.harness.runner import Plan, run_race
+from kemu.harness.sides import CLEAN, HIT
 
-TRIALS = 5
+TRIALS = 3
 
 
 @pytest.mark.parametrize("name", FORCED)
 def test_forced(name):
-    """The script hits in every trial before the fix, and in none after."""
-    outcome = run_race(exhibit(name), Plan("forced", trials=TRIALS))
-    assert (outcome.before.hits, outcome.after.hits) == (TRIALS, 0)
+    """The script hits in every trial of a side that is expected to hit, and in none of the others."""
+    race = exhibit(name)
+    outcome = run_race(race, Plan("forced", trials=TRIALS))
+    assert {name: side.hits for name, side in outcome.sides.items()} == {
+        name: TRIALS * (race.side(name).expect == HIT) for name in race.sides}
     assert outcome.exit == 0, [side.doubts for side in outcome.sides.values()]
+
+
+@pytest.mark.parametrize(("name", "releases"), [
+    ("unpark-wrong-cpu", {"before": HIT, "3.9": CLEAN, "4.16": CLEAN, "4.17": CLEAN, "4.18": CLEAN}),
+    ("parked-store-collides", {"before": HIT, "3.8": CLEAN, "3.9": HIT, "4.17": HIT, "4.18": CLEAN}),
+    ("park-returns-early", {"before": HIT, "4.17": HIT})])
+def test_what_each_release_did(name, releases):
+    """As the messages of the fixes tell it; test_forced() shows that each side does it."""
+    race = exhibit(name)
+    assert {side: race.side(side).expect for side in race.sides} == releases | {"after": CLEAN}
+
+
+@pytest.mark.parametrize(("name", "side", "release", "verdict"), [
+    ("unpark-wrong-cpu", "3.9", "3.8", "BROKEN"), ("parked-store-collides", "4.18", "4.16", "BROKEN"),
+    ("parked-store-collides", "4.17", "4.18", "MISSED"), ("park-returns-early", "after", "4.16", "BROKEN")])
+def test_a_release_under_the_name_of_another_is_noticed(name, side, release, verdict):
+    """The sides differ by what the releases did, and by nothing else."""
+    race = exhibit(name).copy()
+    race.side(side).overrides.clear()
+    parkme.as_of(release, race.side(side))
+    assert run_race(race, Plan("forced", trials=2), (side,)).sides[side].verdict.value == verdict
 
 
 @pytest.mark.parametrize(("name", "steps"), [

@@ -47,6 +47,7 @@ STORIES: dict[str, list[Callable[..., Any]]] = {
                                 kthread.kthread_create_on_cpu],
     "parked-store-collides": [kthread.__kthread_unpark, kthread.kthread_unpark,
                               kthread.kthread_park, sched_state.set_special_state],
+    "park-returns-early": [kthread.__kthread_parkme, kthread.kthread_park, kthread.kthread_unpark],
     "stale-is-parked": [kthread.__kthread_unpark, kthread.kthread_park],
     "register-misses-cpu": [smpboot.smpboot_register_percpu_thread,
                             smpboot.smpboot_register_online, smpboot.smpboot_unpark_thread],
@@ -129,6 +130,7 @@ REFUSED = {("stopper-drops-work-up", "cpu_stop_queue_two_works"),
 HARMLESS = {
     ("stopper-drops-work", "cpu_stop_park"): "it drains a list that stop_machine_park has left empty",
     ("stopper-drops-work-up", "cpu_stop_queue_two_works"): "CPUs become active last: see test_guards",
+    ("park-returns-early", "__kthread_parkme"): "kthread_park() waits whatever the thread says first",
     ("exec-dest-dies-early", "__migrate_task"): "sched_migrate_task looks at dest before",
     ("exec-dest-dies-early", "sched_migrate_task"): "__migrate_task looks at dest again",
     ("exec-deadlocks-cpu-up", "sched_migrate_task"): "cpu_up and cpu_down do not take that semaphore",
@@ -153,6 +155,8 @@ def wrong_fixes(name: str) -> Iterator[WrongFix]:
 def judge(fix: WrongFix, plan: Plan) -> str:
     """What kemu says of the exhibit's after side with the wrong fix in place."""
     race = exhibit(fix.race).copy()
+    after = race.side("after")      # which may have the fix itself
+    after.overrides[:] = [one for one in after.overrides if one.target is not fix.target]
     race.after(fix.target)(fix.wrong)
     try:
         side = run_race(race, plan, ("after",)).after
