@@ -30,9 +30,10 @@ from kemu.harness.runner import run_race
 from kemu.harness.verdict import Side, Verdict
 from kemu.races import EXHIBITS
 
-PILOT = 5           # trials that say whether a script does it
+PILOT = 3           # trials that say whether a script does it
 TRIALS = 20         # that confirm it
 AFTER_TRIALS = 10
+STUCK_SECONDS = 3.0     # a script that makes a task poll without end is no script: it is given up soon
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def with_script(race: Race, lines: Sequence[ForceLine]) -> Race:
 
 
 def _forced(race: Race, lines: Sequence[ForceLine], side: str, trials: int) -> Side:
-    return run_race(with_script(race, lines), Plan("forced", trials=trials), [side]).sides[side]
+    plan = Plan("forced", trials=trials, stuck_seconds=STUCK_SECONDS)
+    return run_race(with_script(race, lines), plan, [side]).sides[side]
 
 
 def script_text(race: Race, schedule: Schedule, record: Record, found: Confirmed, file: Path,

@@ -36,6 +36,7 @@ class Plan:
     jobs: int | None = None         # machines side by side; None: as many as have cores of their own
     points: bool = True             # False: points are recorded, and do nothing else
     report_dir: str | PathLike[str] | None = None   # the folder for the report of each trial that hung
+    stuck_seconds: float | None = None      # a trial that takes longer is stuck; None: 20
 
     def __post_init__(self) -> None:
         if self.how not in HOWS:
@@ -56,9 +57,11 @@ class Plan:
         check_int("enough_hits", self.enough_hits, 1, MAX_INT, "a number of hits")
         if self.report_dir is not None and not isinstance(self.report_dir, str | PathLike):
             raise refuse("report_dir", self.report_dir, "the path of a folder")
-        if self.seconds is not None and not check_seconds("seconds", self.seconds):
-            raise refuse("seconds", self.seconds, "a number of seconds, more than 0 and "
-                         f"at most {MAX_SECONDS:.0f}")
+        for name in ("seconds", "stuck_seconds"):
+            seconds = getattr(self, name)
+            if seconds is not None and not check_seconds(name, seconds):
+                raise refuse(name, seconds, "a number of seconds, more than 0 and "
+                             f"at most {MAX_SECONDS:.0f}")
 
     @property
     def forced(self) -> bool:

@@ -145,7 +145,7 @@ class SideRun:
                 if self.side.trials != ended:
                     ended, looks = self.side.trials, 0
                 looks += 1
-                if looks * POLL_SECONDS > STUCK_SECONDS:
+                if looks * POLL_SECONDS > self._stuck_seconds:
                     return self._give_up(machine)
                 if time.monotonic() > overtime:
                     self._cut_off()
@@ -171,11 +171,15 @@ class SideRun:
         with machine.looking():
             Counters.on(0).last.store(1)
 
+    @property
+    def _stuck_seconds(self) -> float:
+        return self.plan.stuck_seconds or STUCK_SECONDS
+
     def _give_up(self, machine: Machine) -> Finding:
         """A trial neither ends nor comes to rest."""
         self.stuck = True
         why = unrest(machine, self.race)
-        text = f"a trial did not end in {STUCK_SECONDS:.0f} s"
+        text = f"a trial did not end in {self._stuck_seconds:.0f} s"
         if why.blame:
             self.side.doubts.append(f"{text}: {why.blame}")
         return Finding(Kind.STUCK, f"{text}\n{why.tasks}\n\n{machine.report(stacks=True)}")
