@@ -196,7 +196,8 @@ def test_step_that_raises(when):
 @pytest.mark.parametrize("wrong", [
     {"trials": 0}, {"trials": "x"}, {"trials": 1 << 70}, {"seconds": 0}, {"seconds": float("nan")},
     {"seconds": "x"}, {"seed": 1 << 70}, {"seed": None}, {"cpus": 0}, {"cpus": 99}, {"how": "odd"},
-    {"grain": "x"}, {"grain": "ops", "how": "free"}, {"points": False, "how": "forced"}])
+    {"grain": "x"}, {"stuck_seconds": 0}, {"grain": "ops", "how": "free"},
+    {"points": False, "how": "forced"}])
 def test_wrong_plans(wrong):
     """Nothing is run."""
     with pytest.raises(kemu.UsageError, match=next(iter(wrong))):
