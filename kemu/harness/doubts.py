@@ -14,7 +14,7 @@ from types import FunctionType
 
 from kemu.harness.operation import Operation
 from kemu.harness.race import Race
-from kemu.harness.script import DONE, START, Ended, Hold, did_its_part, told
+from kemu.harness.script import DONE, START, Ended, did_its_part, told
 from kemu.harness.sides import HIT
 from kemu.harness.tally import Totals
 from kemu.harness.verdict import Side
@@ -88,27 +88,31 @@ def _doubts_of_holds(race: Race, side: Side, totals: Totals) -> Iterator[str]:
             continue
         if not any(count for how, count in zip(Ended, ended, strict=True)
                    if did_its_part(hold, how)):
-            yield told(hold, Ended(ended.index(max(ended)))) + _close_point(side, hold.at)
-        elif not totals.passed[number] and not (side.hits and _exists(race, side, hold)):
+            how = Ended(ended.index(max(ended)))
+            if how is not Ended.NEVER_REACHED or not _hit_came_first(race, side, hold.who, hold.at):
+                yield told(hold, how) + _close_point(side, hold.at)
+        elif not totals.passed[number] and not _hit_came_first(race, side, hold.until_who, hold.until):
             what = repr(hold.until) if isinstance(hold.until, str) else f"its {hold.until}"
             yield (f"{hold.until_who} never passed {what}, for which {hold.who} was held "
                    f"({hold.line})" + _close_point(side, hold.until))
 
 
-def _exists(race: Race, side: Side, hold: Hold) -> bool:
-    """Whether there are a task and a point of the names for which the hold waits.
+def _hit_came_first(race: Race, side: Side, who: str, place: str | Operation) -> bool:
+    """Whether a side that is expected to hit has hit, and there are a task and a point of these names.
 
-    A hit may come before that task passes that point.  A misspelt name is passed by no task.
+    A hit may come before the task passes the point.  A misspelt name is passed by no task.
     """
+    if not side.hits or side.expect != HIT:
+        return False
     names = {actor.name for actor in [*race.actors, *race.kthreads]}
-    named = hold.until_who in names | {event.who for event in _events(side)}
+    named = who in names | {event.who for event in _events(side)}
     functions: list[FunctionType] = [
         function for step in race.steps() for function in step.__globals__.values()
         if isinstance(function, FunctionType)]
     codes = [function.__code__ for function in [*race.steps(), *functions]]
     consts = {const for code in codes for const in code.co_consts if isinstance(const, str)}
     points = {START, DONE, *POINTS, *_points(side), *consts}
-    return named and (isinstance(hold.until, Operation) or hold.until in points)
+    return named and (isinstance(place, Operation) or place in points)
 
 
 def _events(side: Side) -> list[Event]:

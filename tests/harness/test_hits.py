@@ -136,6 +136,19 @@ def test_a_hold_that_is_skipped_does_not_count():
                for doubt in after.doubts), after.doubts
 
 
+@pytest.mark.parametrize(("place", "verdict"), [("after", Verdict.HIT), ("aftre", Verdict.UNKNOWN)])
+def test_a_hit_before_the_hold_is_a_hit(place, verdict):
+    """The panic comes before the task is at the point that holds it; no task passes a misspelt point."""
+    race = a_race(expects="sky is green")
+    race.actor(cpu=1)(two)
+    race.force(hold="one", at=place, until=("two", "done"))
+    assert judged(race, plan=FORCED).verdict is verdict
+
+
+def two(t):
+    pass
+
+
 def test_the_nth_pass():
     """A hold waits for the pass that it names: the second here, not the first."""
     race = kemu.Race("passes", cpus=2)
