@@ -22,11 +22,11 @@ MAX_STEPS = 29_000      # of a trial; one that takes more does not end
 class Plan:
     """``choices``: alternatives, one byte each.  ``rule``: "stay", "random" or "pct" after that.
 
-    ``seed``: of "random".  ``priorities``: for "pct", of each alternative; above MAX_CHANGES, a
-    higher one goes first, and one that is not given is the lowest.  ``changes``: the choices at
-    which what would happen next gets a priority below all others; the later in the tuple, the
-    higher.  ``irqs``: whether a CPU may take an interrupt or a reschedule before it must;
-    ``ticks``: whether a timer may expire while a CPU can go on.
+    ``seed``: of "random", and of what "pct" draws (rule.c).  ``priorities``: for "pct", of each
+    alternative; above MAX_CHANGES, a higher one goes first, and one that is not given is the lowest.
+    ``changes``: the choices at which what would happen next gets a priority below all others; the
+    later in the tuple, the higher.  ``irqs``: whether a CPU may take an interrupt or a reschedule
+    before it must; ``ticks``: whether a timer may expire while a CPU can go on.
 
     Raises UsageError for what the table has no room for.
     """

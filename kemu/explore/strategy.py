@@ -132,7 +132,8 @@ class Pct(Drawn):
     by each schedule with probability at least 1 / (n k^(d-1)).  k is the largest number of
     choices that one of the first schedules had, so that a schedule depends on nothing that a machine
     may have held before it or not.  A later one may have more choices.  Then the theorem holds for the
-    bugs that show within k choices.  Under tso each buffer of stores counts as a CPU.
+    bugs that show within k choices.  Beyond FAIR_AFTER choices nothing is left to priorities, so k is not
+    larger.  Under tso each buffer of stores counts as a CPU.
     """
 
     def __init__(self, seed: int, cpus: int, depth: int, memory: str = "sc") -> None:
@@ -150,13 +151,14 @@ class Pct(Drawn):
         priorities = tuple(native.MAX_CHANGES + 1 + place for place in order)
         buffers = (0,) * (native.ALT_DRAIN - self.cpus) + priorities[self.cpus:]
         return Plan(rule="pct", priorities=priorities[:self.cpus] + buffers,
-                    changes=tuple(draw.randrange(self.choices) for _ in range(self.depth - 1)))
+                    changes=tuple(draw.randrange(self.choices) for _ in range(self.depth - 1)),
+                    seed=draw.getrandbits(63))
 
     def learn(self, plan: Plan, choices: int, steps: Sequence[Step]) -> None:
         super().learn(plan, choices, steps)
         self.longest = max(self.longest, choices)
         if self.number <= MEASURED:
-            self.choices = self.longest
+            self.choices = min(self.longest, native.FAIR_AFTER)
 
     def add(self, part: Self) -> None:
         super().add(part)

@@ -10,7 +10,10 @@
  *	RULE_PCT	the highest priority.  At each of the planned changes the alternative that
  *			would be taken gets a priority below all others (Burckhardt 2010).  Of two
  *			values the second, if the CPU's priority is above that of its buffer: so a
- *			store stays in the buffer until no CPU of a higher priority can go on
+ *			store stays in the buffer until no CPU of a higher priority can go on.  Under
+ *			weak a value is drawn instead: no priorities put the later of two stores
+ *			first.  After KEMU_FAIR_AFTER choices each choice is drawn.  Otherwise CPUs
+ *			that poll, and write while they poll, would starve the one that they wait for
  *
  * Locks: none.  The CPU that has the baton calls this, and writes the chooser's words.
  */
@@ -97,6 +100,8 @@ static u64 by_priority(struct kemu_chooser *ch, const struct kemu_offer *o, u64 
 {
 	u64 best;
 
+	if (ch->nr_choices >= KEMU_FAIR_AFTER || (o->values && ch->memory == MEMORY_WEAK))
+		return at_random(ch, o);
 	if (o->values)
 		return ALT_VALUE + (ch->priorities[ALT_CPU + me] > ch->priorities[ALT_DRAIN + me]);
 	best = first_by_priority(ch, o);

@@ -78,6 +78,7 @@ struct kemu_past { u64 word, value, next, passed; };
 
 #define KEMU_MAX_SKIPS	16		/* ranges of words that are not a part of the trial */
 #define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
+#define KEMU_FAIR_AFTER	1500		/* choices that a PCT schedule makes by priority */
 #define KEMU_MAX_PLANNED 32768
 #define KEMU_NO_CHOICE	0xffffffffULL	/* step.choice, where only one CPU could go on */
 
