@@ -116,6 +116,18 @@ def in_time():
         return wait_for_completion_timeout(x, 1000), x.done.load()
 
 
+def timers_after_a_wait_in_time():
+    with completion_on_stack() as x:
+        complete(x)
+        wait_for_completion_timeout(x, 1000)
+        return [rq.timers.nodes() for rq in sched.runqueue.runqueues]
+
+
+def test_a_wait_that_ended_leaves_no_timer(machine):
+    """Otherwise the timer would wake the task out of another sleep."""
+    assert machine(2).run(timers_after_a_wait_in_time) == [[], []]
+
+
 def test_timeout_in_time(machine):
     """An event in time is taken, and the ticks left are returned."""
     assert machine().run(in_time) == (1000, 0)

@@ -9,7 +9,7 @@ import pytest
 from kemu import UsageError
 from kemu.kernel import sched
 from kemu.kernel.hotplug.audit import audit_hotplug
-from kemu.kernel.hotplug.cpu import cpu_down, cpu_up, cpuhp_online_idle
+from kemu.kernel.hotplug.cpu import cpu_down, cpu_up, cpuhp_online_idle, take_cpu_down
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
@@ -295,3 +295,13 @@ def test_a_cpu_takes_interrupts_before_it_says_that_it_is_up(machine):
     """Otherwise a task that waits for it could send it a call that it does not take."""
     m = machine(2, overrides=[make_override(cpuhp_online_idle, online_idle_with_interrupts_on)])
     assert (m.run(cpu_down, 1), m.run(cpu_up, 1)) == (0, 0)
+
+
+def refuses_to_go(cpu: int) -> int:
+    return -EBUSY
+
+
+def test_a_cpu_that_refuses_to_go_stays(machine):
+    """cpu_down() returns its error; the CPU and its threads are as they were."""
+    m = machine(2, overrides=[make_override(take_cpu_down, refuses_to_go)])
+    assert (m.run(cpu_down, 1), m.run(cpu_online, 1), m.run(audit_hotplug)) == (-EBUSY, True, [])

@@ -101,6 +101,19 @@ def test_percpu_thread_at_home(machine):
     assert m.run(process_of_a_percpu_thread, 2) == m.pids[2]
 
 
+def homes_of_percpu_threads():
+    threads = [kthread_create_on_cpu(sleeper, None, 2, "k/%u", *home) for home in ((), (1,))]
+    found = [k.home.load() for k in threads]
+    for k in threads:
+        kthread_stop(k)
+    return found
+
+
+def test_a_percpu_thread_may_be_given_another_home(machine):
+    """Otherwise its home is its CPU."""
+    assert machine(3).run(homes_of_percpu_threads) == [2, 1]
+
+
 def bind_and_stop():
     k = kthread_create(sleeper, None, "k")
     kthread_bind(k, 1)

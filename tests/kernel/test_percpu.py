@@ -11,6 +11,7 @@ from kemu.kernel import sched
 from kemu.kernel.sched.completion import Completion
 from kemu.kernel.kthread import kthread_create, kthread_stop
 from kemu.memory.struct import Embedded, ListHead, Lock, PerCPU, Struct, Word
+from kemu.kernel.sched.runqueue import runqueues
 from tests.kernel.threads import sleeper
 
 
@@ -260,3 +261,12 @@ def word_operations():
 def test_word(machine):
     """The operations on words return what the hardware's do."""
     assert machine().run(word_operations) == (5, 5, 7, 8, 8, False, True, False, 9)
+
+
+def is_mine(rqs):
+    return rqs is runqueues
+
+
+def test_the_runqueues_travel_by_name(machine):
+    """In another process they are that process's own."""
+    assert machine(2).run(is_mine, runqueues, cpu=1)

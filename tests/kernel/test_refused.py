@@ -8,7 +8,7 @@ from kemu.errors import NoTask, OutOfMemory
 from kemu.kernel import kthread, smpboot
 from kemu.kernel.own.system import system as this_machine
 from kemu.kernel.sched import current
-from tests.kernel.threads import sleeper
+from tests.kernel.threads import blocks_at_rest, sleeper
 
 TIMES = 20
 
@@ -90,8 +90,10 @@ def register_in_vain():
         pass
     kthread.kthread_stop(threads.pop())     # room for one CPU's thread, not for two
     mine = smpboot.SmpHotplugThread(thread_comm="mine/%u", thread_should_run=nothing, thread_fn=nothing)
+    before = blocks_at_rest()
     with pytest.raises(OutOfMemory):
         smpboot.smpboot_register_percpu_thread(mine)
+    assert blocks_at_rest() == before
     for k in threads:
         kthread.kthread_stop(k)
     assert smpboot.smpboot_register_percpu_thread(mine) == 0

@@ -13,8 +13,6 @@ from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
 from kemu.kernel.kthread import kthread_create, kthread_stop
-from kemu.kernel.own.quiesce import wait_until_quiet
-from kemu.kernel.own.system import system
 from kemu.kernel.own.version import this_kernel
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched import TASK_PARKED, wake_up_process
@@ -22,7 +20,7 @@ from kemu.kernel.smpboot import (SmpHotplugThread, smpboot_park_threads,
                                  smpboot_register_percpu_thread, smpboot_unpark_threads,
                                  smpboot_unregister_percpu_thread)
 from kemu.trace import events
-from tests.kernel.threads import Board, note
+from tests.kernel.threads import Board, blocks_at_rest, note
 
 SETUP, PARK, UNPARK, CLEANUP = 1, 2, 3, 4
 
@@ -117,8 +115,7 @@ def blocks_of_each_life():
     found = []
     for _ in range(3):
         whole_life()
-        wait_until_quiet()      # a thread that has ended frees its last block a moment later
-        found.append(system.header.heap_blocks.load())
+        found.append(blocks_at_rest())
     return found[0], found[-1]
 
 

@@ -21,6 +21,7 @@ from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_ma
                                       stop_two_cpus, try_stop_cpus)
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import irqs_disabled, preempt_count
+from tests.kernel.threads import blocks_at_rest
 
 
 class Seen(PerCPU):
@@ -57,6 +58,10 @@ def test_stop_function_is_atomic(machine):
         assert Seen.on(1).atomic.load() == 1
 
 
+def nothing(arg: object) -> int:
+    return 0
+
+
 def argument(arg: object) -> int:
     assert arg == {"any": ["thing"]}
     return 1
@@ -67,6 +72,29 @@ def test_stop_function_takes_any_argument(machine):
     assert machine(2).run(stop_one_cpu, 1, argument, {"any": ["thing"]}) == 1
 
 
+def blocks_of_stops() -> tuple[int, int]:
+    """In use after one stop of each kind, and after three more."""
+    found = []
+    for stops in (1, 3):
+        for _ in range(stops):
+            stop_one_cpu(1, argument, {"any": ["thing"]})
+            stop_machine(argument, {"any": ["thing"]})
+        found.append(blocks_at_rest())
+    return found[0], found[1]
+
+
+def test_an_argument_is_freed(machine):
+    """A stop that has run leaves no block of the heap."""
+    first, last = machine(2).run(blocks_of_stops)
+    assert last == first
+
+
+def test_try_stop_cpus_again(machine):
+    """It leaves the mutex free for the next one."""
+    m = machine(2)
+    assert [m.run(try_stop_cpus, 0b11, nothing) for _ in range(2)] == [0, 0]
+
+
 def test_stop_one_dead_cpu(machine):
     """A CPU that is offline answers -ENOENT."""
     m = machine(2)
@@ -74,9 +102,11 @@ def test_stop_one_dead_cpu(machine):
 
 
 def test_stop_one_cpu_there_is_not(machine):
-    """A CPU that the machine has not is the caller's error."""
-    with pytest.raises(UsageError, match="CPUs 0 to 1"):
-        machine(2).run(stop_one_cpu, 7, look)
+    """A CPU that the machine has not is the caller's error, and so is what is no number."""
+    m = machine(2)
+    for cpu in (7, "x"):
+        with pytest.raises(UsageError, match="CPUs 0 to 1"):
+            m.run(stop_one_cpu, cpu, look)
 
 
 def test_stop_two_cpus_runs_on_the_first(machine):

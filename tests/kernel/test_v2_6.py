@@ -16,6 +16,7 @@ from kemu.kernel.hotplug import cpu as modern
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
+from kemu.kernel.v2_6 import kmod
 from kemu.kernel.v2_6.audit import audit_hotplug
 from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, register_cpu_notifier,
                                   unregister_cpu_notifier)
@@ -340,6 +341,19 @@ def down_with_little_room(room: int) -> tuple[int, int, list[str]]:
     for k in threads[room:]:
         kthread_stop(k)
     return little, cpu_down(2), found
+
+
+def where_a_helper_goes() -> list[int]:
+    """With three CPUs, and on the last one that is online."""
+    found = [kmod._destination()]
+    cpu_down(2)
+    cpu_down(1)
+    return [*found, kmod._destination()]
+
+
+def test_a_helper_of_keventd_goes_to_another_cpu(old):
+    """To the highest; it stays if no other CPU is online."""
+    assert old(3).run(where_a_helper_goes) == [2, 0]
 
 
 @pytest.mark.parametrize("room", [0, 1, 2])

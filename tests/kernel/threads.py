@@ -15,6 +15,8 @@ from kemu.kernel.sched.completion import Completion, complete, wait_for_completi
 from kemu.kernel.fork import get_task_struct, put_task_struct
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_parkme, kthread_should_park,
                                  kthread_should_stop, kthread_stop)
+from kemu.kernel.own.quiesce import wait_until_quiet
+from kemu.kernel.own.system import system
 from kemu.kernel.sched import wake_up_process
 from kemu.memory.struct import Embedded, PerCPU, Struct, Word
 from kemu.memory.views import Task
@@ -79,6 +81,13 @@ def where(shared: Shared) -> int:
 def until_queued(p: Task) -> None:
     """Wait until a task is on a runqueue."""
     p.on_rq.wait_while(0)
+
+
+def blocks_at_rest() -> int:
+    """How many blocks of the heap are in use, when every thread that has ended has freed its last one."""
+    wait_until_quiet()
+    blocks: int = system.header.heap_blocks.load()
+    return blocks
 
 
 def until_asleep(p: Task, state: int) -> None:

@@ -46,7 +46,11 @@ class Answer:
 
 
 class Bench:
-    """A fork server that has collected some files.  Close it, or use it in a ``with``."""
+    """A fork server that has collected some files.  Close it, or use it in a ``with``.
+
+    pytest leaves assertions as they are, because otherwise it would load kemu's modules itself, past
+    the hook that records (kemu is a plugin of pytest).
+    """
 
     def __init__(self, files: Sequence[str], recording: bool = False) -> None:
         self.folder = tempfile.TemporaryDirectory(prefix="kemu-mutants-")
@@ -57,7 +61,7 @@ class Bench:
         with its_end, self.said.open("w") as said:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "pytest", "-q", "-p", "tests.mutants.judge", "-p",
-                 "no:cacheprovider", f"--basetemp={self.folder.name}/tmp", *files],
+                 "no:cacheprovider", "--assert=plain", f"--basetemp={self.folder.name}/tmp", *files],
                 cwd=ROOT, pass_fds=[its_end.fileno()], stdin=subprocess.DEVNULL, stdout=said,
                 stderr=subprocess.STDOUT, start_new_session=True,
                 env=os.environ | more | {LINK: str(its_end.fileno())})

@@ -2,7 +2,7 @@
 
     killed        a test failed with it, twice, and passes without it
     survived      every test that reaches its statement passed
-    not called    no test reaches its statement
+    not called    no test reaches its statement, or it runs only before it can be put in place
     undecided     the time was up before every test had run
 
 The tests run one after another, the shortest first, in a fork of a server that has collected them
@@ -44,13 +44,15 @@ class Judgement:
     """What became of a mutant on one side.
 
     ``by``: the test that killed it, and whether it did so by taking too long.  ``ran``: how many
-    tests passed.  ``unsure``: the tests that failed and then did not, or without the mutant too.
+    tests passed.  ``calls``: how often they called the function.  ``unsure``: the tests that failed
+    and then did not, or without the mutant too.
     """
 
     verdict: str
     by: str = ""
     seconds: float = 0
     ran: int = 0
+    calls: int = 0
     unsure: tuple[str, ...] = ()
 
 
@@ -72,21 +74,23 @@ class Judge:
         if not every:
             return Judgement(NOT_CALLED)
         unsure = list(begun.unsure) if begun else []
-        ran = begun.ran if begun else 0
+        ran, calls = (begun.ran, begun.calls) if begun else (0, 0)
         before = begun.seconds if begun else 0.0
         last = self._within(every, budget)
         while ran < last:
             answer = self.run(mutant, every[ran:last])
             ran += sum(not one["failed"] for one in answer.over)
+            calls += answer.calls
             if not answer.failed:
                 break
             if self._confirmed(mutant, answer.failed):
                 by = answer.failed + (" (takes too long)" if answer.late else "")
-                return Judgement(KILLED, by, before + time.monotonic() - began, ran, tuple(unsure))
+                return Judgement(KILLED, by, before + time.monotonic() - began, ran, calls,
+                                 tuple(unsure))
             unsure.append(answer.failed)
             ran += 1
-        verdict = SURVIVED if ran >= len(every) else UNDECIDED
-        return Judgement(verdict, "", before + time.monotonic() - began, ran, tuple(unsure))
+        verdict = UNDECIDED if ran < len(every) else SURVIVED if calls else NOT_CALLED
+        return Judgement(verdict, "", before + time.monotonic() - began, ran, calls, tuple(unsure))
 
     def _within(self, tests: Sequence[str], budget: float) -> int:
         """How many of the tests are within the budget; at least one."""

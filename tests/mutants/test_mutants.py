@@ -17,6 +17,7 @@ from tests.mutants.survey import Survey
 KTHREAD, SMPBOOT = "kemu.kernel.kthread", "kemu.kernel.smpboot"
 CPUHP = "kemu.kernel.hotplug.cpuhp_thread"
 FILE = "tests/kernel/test_kthread.py"
+NAMES = "tests/kernel/test_smpboot.py"
 PARK = f"{FILE}::test_park"
 EXHIBITS = "tests/mutants/exhibits.py"
 REGISTER = f"{EXHIBITS}::test_command[torture --duration 2 --mix register --cpus 2 --duration 1]"
@@ -89,15 +90,15 @@ def test_the_statements_that_a_test_reaches_are_recorded():
 class Told:
     """A bench whose answers are given: the tests that fail, for each order."""
 
-    def __init__(self, *failing):
-        self.failing, self.asked = list(failing), []
+    def __init__(self, *failing, calls=1):
+        self.failing, self.asked, self.calls = list(failing), [], calls
 
     def run(self, mutant, tests):
         names = [test for test, _ in tests]
         self.asked.append((mutant.change, names))
         failed = self.failing.pop(0) if self.failing else ""
         over = names[:names.index(failed)] if failed else names
-        return Answer(failed, over=[{"over": test, "failed": False} for test in over])
+        return Answer(failed, calls=self.calls, over=[{"over": test, "failed": False} for test in over])
 
 
 def test_a_failure_that_comes_without_the_mutant_is_not_a_kill():
@@ -125,6 +126,7 @@ def test_a_mutant_that_nothing_reaches_is_told_apart():
     assert Judge(bench, survey_of(control(SMPBOOT, "smpboot_thread_fn"), "a")).judge(
         UNPARK, 100).verdict == NOT_CALLED
     assert bench.asked == []
+    assert judged(Told(calls=0), UNPARK, "a").verdict == NOT_CALLED
 
 
 def test_a_budget_that_is_spent_leaves_it_undecided():
