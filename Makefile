@@ -50,6 +50,9 @@ wrong-fixes: build	## wrong fixes of every exhibit: none may be judged CLEAN (AR
 grain: build	## which races jitter at operations finds with all points off (ARGS="SECONDS NAME ...")
 	$(BIN)/python -m tests.races.points_removed $(ARGS)
 
+fixed-kernel: build	## search the fixed kernel for a schedule that breaks a promise (ARGS="SECONDS NAME ...")
+	$(BIN)/python -m tests.explore.fixed_kernel $(ARGS)
+
 hotplug: build	## 100,000 hotplug cycles of 4 CPUs under load, audited (an hour, or more)
 	$(BIN)/kemu hotplug --cpus 4 --cycles 100000
 
@@ -110,4 +113,4 @@ clean:		## remove what was built
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	$(MAKE) -C tests/native clean
 
-.PHONY: FORCE help build demo test races forced-busy campaign grain hotplug soak faults false-alarms mutants wrong-fixes bench docs wheel lint fuzz sanitize check clean
+.PHONY: FORCE help build demo test races forced-busy campaign grain fixed-kernel hotplug soak faults false-alarms mutants wrong-fixes bench docs wheel lint fuzz sanitize check clean

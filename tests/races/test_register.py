@@ -65,9 +65,9 @@ def test_diagram_is_the_story(name, steps, monkeypatch):
 
 
 def test_free_after_is_clean():
-    """The fixed kernel, with nothing held."""
+    """The fixed kernel, with nothing held; UNKNOWN if the host was too busy for one trial that counts."""
     after = run_race(exhibit("unpark-wrong-cpu"), Plan("free", trials=300), ("after",)).after
-    assert (after.verdict.value, after.hits) == ("CLEAN", 0)
+    assert (after.verdict.value, after.hits) == ("CLEAN" if after.witnessed else "UNKNOWN", 0)
 
 
 @pytest.mark.parametrize("name", ["lost-wakeup", "stopper-drops-work-up", "unpark-from-idle"])
