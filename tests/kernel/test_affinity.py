@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from errno import EINVAL
+from errno import EINTR, EINVAL
 
 import pytest
 
 from kemu import native
 from kemu.kernel import sched
+from kemu.kernel.cpu_stop import stop_one_cpu
 from kemu.kernel.fork import get_task_struct
+from kemu.kernel.hotplug.sched_cpu import migration_cpu_stop
 from kemu.kernel.kthread import (kthread_create, kthread_create_on_cpu, kthread_stop, kthread_unpark)
 from kemu.kernel.sched import (sched_setaffinity,
                                set_cpus_allowed_ptr, wake_up_process)
@@ -20,6 +22,19 @@ from tests.kernel.threads import Shared, hog, sleeper, until_asleep, until_queue
 def report_cpu(shared):
     shared.seen.store(1 + sched.smp_processor_id())
     complete(shared.ran)
+
+
+def move_one_that_sleeps():
+    k = kthread_create(sleeper, None, "k")
+    until_asleep(k, sched.TASK_UNINTERRUPTIBLE)
+    where = k.cpu.load()
+    found = [stop_one_cpu(where, migration_cpu_stop, (k, 1 - where)) for _ in range(2)]
+    return [*found, k.cpu.load() - where, kthread_stop(k)]
+
+
+def test_a_stopper_leaves_a_sleeper_where_it_is(machine):
+    """And no lock held: it can look again."""
+    assert machine(2).run(move_one_that_sleeps) == [0, 0, 0, -EINTR]
 
 
 def move_sleeper(cpu):

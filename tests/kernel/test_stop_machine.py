@@ -9,7 +9,8 @@ import pytest
 from kemu import UsageError
 from kemu.errors import KernelBug
 from kemu.kernel import sched
-from kemu.kernel.cpu_stop import CpuStopper, CpuStopWork, stop_one_cpu, stop_one_cpu_nowait
+from kemu.kernel.cpu_stop import (CpuStopper, CpuStopWork, cpu_stop_queue_work, stop_one_cpu,
+                                  stop_one_cpu_nowait)
 from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
@@ -19,6 +20,7 @@ from kemu.kernel.sched.policy import sched_set_stop_task
 from kemu.kernel.sched.runqueue import RT, STOP
 from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_machine_from_inactive_cpu,
                                       stop_two_cpus, try_stop_cpus)
+from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import irqs_disabled, preempt_count
 from tests.kernel.threads import blocks_at_rest
@@ -87,6 +89,28 @@ def test_an_argument_is_freed(machine):
     """A stop that has run leaves no block of the heap."""
     first, last = machine(2).run(blocks_of_stops)
     assert last == first
+
+
+class Queueing(PerCPU):
+    """Of each CPU: whether a stop_cpus() was under way when its work was queued."""
+
+    in_progress = Word()
+
+
+def queue_and_note(cpu: int, work: CpuStopWork) -> bool:
+    Queueing.on(cpu).in_progress.store(StopCpus.on(0).in_progress.load())
+    return original_of(cpu_stop_queue_work)(cpu, work)
+
+
+def stop_all() -> list[int]:
+    stop_cpus(0b111, nothing)
+    return [Queueing.on(cpu).in_progress.load() for cpu in range(3)] + [StopCpus.on(0).in_progress.load()]
+
+
+def test_stop_two_cpus_can_see_a_stop_cpus(machine):
+    """in_progress is set while works are queued, and clear afterwards."""
+    m = machine(3, overrides=[make_override(cpu_stop_queue_work, queue_and_note)])
+    assert m.run(stop_all) == [1, 1, 1, 0]
 
 
 def test_try_stop_cpus_again(machine):

@@ -23,7 +23,9 @@ from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, register_cpu_notifier,
 from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
+from kemu.kernel.v2_6.migration import sched_migrate_task, set_cpus_allowed
 from kemu.memory.struct import PerCPU, Word
+from tests.kernel.threads import blocks_at_rest
 
 
 class Journal(PerCPU):
@@ -341,6 +343,29 @@ def down_with_little_room(room: int) -> tuple[int, int, list[str]]:
     for k in threads[room:]:
         kthread_stop(k)
     return little, cpu_down(2), found
+
+
+def never_called(action: int, cpu: int) -> int:
+    return NOTIFY_OK
+
+
+def blocks_of_moves_and_notifiers() -> tuple[int, int]:
+    """In use after one move and one registration, and after three more."""
+    set_cpus_allowed(sched.current(), 0b11)
+    found = []
+    for times in (1, 3):
+        for _ in range(times):
+            register_cpu_notifier(never_called)
+            unregister_cpu_notifier(never_called)
+            sched_migrate_task(sched.current(), 1 - sched.smp_processor_id())
+        found.append(blocks_at_rest())
+    return found[0], found[1]
+
+
+def test_requests_and_notifiers_leave_no_block(old):
+    """Of the heap."""
+    first, last = old(2).run(blocks_of_moves_and_notifiers)
+    assert last == first
 
 
 def where_a_helper_goes() -> list[int]:

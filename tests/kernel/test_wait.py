@@ -201,7 +201,8 @@ def waits_for_whom(waiter_comm):
 
 
 def wait_inactive(k):
-    return wait_task_inactive(k, 0)
+    """Whether the wait has ended with k at rest; and the task that the waiter names afterwards."""
+    return bool(wait_task_inactive(k, 0)), current().waits_for.load()
 
 
 def hog_and_tell(shared, queued):
@@ -213,7 +214,10 @@ def hog_and_tell(shared, queued):
 
 
 def test_queued_not_running(machine):
-    """For a task that is queued and does not run the caller sleeps; it ends when the task sleeps."""
+    """For a task that is queued and does not run the caller sleeps; it ends when the task sleeps.
+
+    The caller then waits for no task any more: otherwise a report could name a cycle that there is not.
+    """
     m = machine(3)
     shared = m.run(Shared.alloc)
     holds = m.start(hog_and_tell, shared, shared.ran, cpu=0)
@@ -223,7 +227,7 @@ def test_queued_not_running(machine):
     waits = m.start(wait_inactive, k, cpu=2)
     assert m.run(waits_for_whom, "wait_inactive", cpu=0) == "k"
     m.run(shared.gate.store, 1, cpu=2)
-    assert (holds.result(), bool(waits.result()), m.run(kthread_stop, k)) == (None, True, 7)
+    assert (holds.result(), waits.result(), m.run(kthread_stop, k)) == (None, (True, 0), 7)
 
 
 # -- schedule_timeout --------------------------------------------------------------
