@@ -209,6 +209,22 @@ def test_running_tasks_are_moved(old):
     assert (down, where != 1) == (0, True)
 
 
+def mask_after_its_cpu_went() -> int:
+    k = kthread_run(sleep_until_stopped, None, "sleeper")
+    sched.set_cpus_allowed_ptr(k, 0b10)
+    sched.wait_task_inactive(k, sched.TASK_INTERRUPTIBLE)
+    sched.migration.do_set_cpus_allowed(k, 0b11)
+    cpu_down(1)
+    mask: int = k.cpus_allowed.load()
+    kthread_stop(k)
+    return mask
+
+
+def test_a_task_that_may_go_elsewhere_keeps_its_mask(old):
+    """Only a task that has no other CPU loses its affinity."""
+    assert old(3).run(mask_after_its_cpu_went) == 0b11
+
+
 def sleep_across() -> int:
     """A task whose timer is on the CPU that dies."""
     sched.schedule_timeout_uninterruptible(100)

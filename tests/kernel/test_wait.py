@@ -7,7 +7,7 @@ from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop)
 from kemu.kernel.sched import (MAX_SCHEDULE_TIMEOUT, TASK_INTERRUPTIBLE, TASK_PARKED,
-                               TASK_UNINTERRUPTIBLE, WaitQueue, current, schedule,
+                               TASK_RUNNING, TASK_UNINTERRUPTIBLE, WaitQueue, current, schedule,
                                schedule_timeout, set_current_state, wait_event, wait_task_inactive,
                                waiting, wake_up, wake_up_process)
 from kemu.memory.struct import Embedded, Struct, Word
@@ -201,8 +201,8 @@ def waits_for_whom(waiter_comm):
 
 
 def wait_inactive(k):
-    """Whether the wait has ended with k at rest; and the task that the waiter names afterwards."""
-    return bool(wait_task_inactive(k, 0)), current().waits_for.load()
+    """Whether the wait has ended with k at rest; then the waiter's state, and the task that it names."""
+    return bool(wait_task_inactive(k, 0)), current().state.load(), current().waits_for.load()
 
 
 def hog_and_tell(shared, queued):
@@ -216,7 +216,8 @@ def hog_and_tell(shared, queued):
 def test_queued_not_running(machine):
     """For a task that is queued and does not run the caller sleeps; it ends when the task sleeps.
 
-    The caller then waits for no task any more: otherwise a report could name a cycle that there is not.
+    The caller then runs, and waits for no task any more: otherwise a report could name a cycle that
+    there is not.
     """
     m = machine(3)
     shared = m.run(Shared.alloc)
@@ -227,7 +228,7 @@ def test_queued_not_running(machine):
     waits = m.start(wait_inactive, k, cpu=2)
     assert m.run(waits_for_whom, "wait_inactive", cpu=0) == "k"
     m.run(shared.gate.store, 1, cpu=2)
-    assert (holds.result(), waits.result(), m.run(kthread_stop, k)) == (None, (True, 0), 7)
+    assert (holds.result(), waits.result(), m.run(kthread_stop, k)) == (None, (True, TASK_RUNNING, 0), 7)
 
 
 # -- schedule_timeout --------------------------------------------------------------
