@@ -12,14 +12,16 @@ from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up, cpuhp_online_idle, take_cpu_down
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
-from kemu.kernel.hotplug.cpuhp_setup import (cpuhp_remove_state, cpuhp_set_fail, cpuhp_setup_state,
-                                             cpuhp_states)
+from kemu.kernel.hotplug.cpuhp_setup import (CpuhpStateMutex, cpuhp_remove_state, cpuhp_set_fail,
+                                             cpuhp_setup_state, cpuhp_states)
 from kemu.kernel.hotplug.cpuhp_thread import cpuhp_invoke_ap_callback
 from kemu.kernel.kthread import kthread_run, kthread_should_stop, kthread_stop
 from kemu.kernel.own.system import system as board
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.smpboot import registered_threads
 from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
+from tests.kernel.threads import Shared
 from kemu.native import irqs_disabled
 
 S = CpuhpState
@@ -305,3 +307,28 @@ def test_a_cpu_that_refuses_to_go_stays(machine):
     """cpu_down() returns its error; the CPU and its threads are as they were."""
     m = machine(2, overrides=[make_override(take_cpu_down, refuses_to_go)])
     assert (m.run(cpu_down, 1), m.run(cpu_online, 1), m.run(audit_hotplug)) == (-EBUSY, True, [])
+
+
+def register_until(shared: Shared) -> None:
+    """Hold the mutex of registrations until the gate opens."""
+    with CpuhpStateMutex.on(0).mutex:
+        complete(shared.ran)
+        shared.gate.wait_while(0)
+
+
+def until_it_waits_for_the_registration(comm: str) -> None:
+    owner = CpuhpStateMutex.on(0).mutex.owner.offset
+    while not any(p.comm == comm and p.waits_on.load() == owner for p in board.tasks.used()):
+        sched.cpu_relax()
+
+
+def test_an_audit_waits_for_a_registration(machine):
+    """It runs callbacks on the CPUs' threads, so a completion may count 1 meanwhile (S67)."""
+    m = machine(3)
+    shared = m.run(Shared.alloc)
+    registers = m.start(register_until, shared, cpu=0)
+    m.run(wait_for_completion, shared.ran, cpu=1)
+    audits = m.start(audit_hotplug, cpu=2)
+    m.run(until_it_waits_for_the_registration, "audit_hotplug", cpu=1)
+    m.run(shared.gate.store, 1, cpu=1)
+    assert (registers.result(), audits.result()) == (None, [])

@@ -1,8 +1,9 @@
 """The invariants of hotplug, stoppers and per-CPU threads at rest (S45 to S67).
 
-kemu's own.  A task calls the audit while no hotplug operation is under way.
+kemu's own.  While a task audits, no CPU comes or goes, and no callbacks are registered: a registration
+runs them on the CPUs' own threads, with the hotplug lock held for reading only.
 
-Locks: the hotplug lock, for reading.  Callers: init.
+Locks: the hotplug lock, for reading; inside it the mutex of registrations.  Callers: init.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from kemu.kernel import kthread
 from kemu.kernel.cpu_stop import CpuStopper
 from kemu.kernel.cpumask import cpu_online
 from kemu.kernel.hotplug.cpuhp import CpuhpCpuState, CpuhpState
+from kemu.kernel.hotplug.cpuhp_setup import CpuhpStateMutex
 from kemu.kernel.hotplug.lock import cpus_read
 from kemu.kernel.own.system import system
 from kemu.kernel.sched.runqueue import STOP, runqueues
@@ -75,7 +77,7 @@ def _audit_threads(cpu: int) -> Iterator[str]:
 def audit_hotplug() -> list[str]:
     """Every violation, in words; empty if there is none.  May sleep."""
     found: list[str] = []
-    with cpus_read():
+    with cpus_read(), CpuhpStateMutex.on(0).mutex:
         found += _audit_masks()
         for cpu in range(len(runqueues)):
             found += _audit_cpu(cpu)

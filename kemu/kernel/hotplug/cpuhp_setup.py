@@ -8,7 +8,7 @@ runs startup(cpu) on every CPU that is past the state, and later on each CPU tha
 teardown(cpu) on each CPU that goes down.  A dynamic state gets the first free number of its
 range.
 
-Locks: the hotplug lock, for reading as in Linux; inside it a mutex of its own.  Callers: users.
+Locks: the hotplug lock, for reading as in Linux; inside it a mutex of its own.  Callers: audit; users.
 """
 
 from __future__ import annotations
