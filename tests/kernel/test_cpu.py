@@ -332,3 +332,20 @@ def test_an_audit_waits_for_a_registration(machine):
     m.run(until_it_waits_for_the_registration, "audit_hotplug", cpu=1)
     m.run(shared.gate.store, 1, cpu=1)
     assert (registers.result(), audits.result()) == (None, [])
+
+
+def test_a_startup_that_failed_is_not_torn_down(machine):
+    """It counts as not run, when cpu_up() turns around."""
+    m = machine(2)
+    m.run(cpu_down, 1)
+    m.run(cpuhp_setup_state, S.CPUHP_AP_ONLINE_DYN, "mine", refuses, went, False)
+    assert m.run(cpu_up, 1) == -7
+    with m.looking():
+        assert Journal.on(1).digits.load() == 0
+
+
+def test_removing_what_is_not_there(machine):
+    """Neither a state of the kernel's own, nor a state without callbacks."""
+    m = machine(1)
+    assert [m.run(cpuhp_remove_state, state) for state in (S.CPUHP_AP_ACTIVE, S.CPUHP_AP_ONLINE_DYN)] == [
+        -EINVAL, -EINVAL]

@@ -119,6 +119,16 @@ def test_try_stop_cpus_again(machine):
     assert [m.run(try_stop_cpus, 0b11, nothing) for _ in range(2)] == [0, 0]
 
 
+def looks_of_a_stopper():
+    p = CpuStopper.on(1).thread.get()
+    return p.sched_class.load(), p.policy.load(), p.prio.load()
+
+
+def test_a_stopper_appears_as_fifo_99(machine):
+    """To ps and in traces; it is of the stop class."""
+    assert machine(2).run(looks_of_a_stopper) == (STOP, sched.SCHED_FIFO, 0)
+
+
 def test_stop_one_dead_cpu(machine):
     """A CPU that is offline answers -ENOENT."""
     m = machine(2)
@@ -244,14 +254,21 @@ def stop_from_here(cpu):
     sched.preempt_enable()
 
 
-def test_stop_machine_from_inactive_cpu(machine):
-    """A CPU on its way up stops the others, and takes part itself."""
+def stop_from_here_on_one(cpu):
+    sched.preempt_disable()
+    stop_machine_from_inactive_cpu(look)
+    sched.preempt_enable()
+
+
+@pytest.mark.parametrize(("call", "runs"), [(stop_from_here, [1, 1, 1]), (stop_from_here_on_one, [1, 0, 0])])
+def test_stop_machine_from_inactive_cpu(machine, call, runs):
+    """A CPU on its way up stops the others, and takes part.  By default the first active CPU runs it."""
     m = machine(3)
     m.run(cpu_down, 1)
-    m.run(cpuhp_setup_state, CpuhpState.CPUHP_AP_ONLINE_DYN, "stops", stop_from_here, None, False)
+    m.run(cpuhp_setup_state, CpuhpState.CPUHP_AP_ONLINE_DYN, "stops", call, None, False)
     assert m.run(cpu_up, 1) == 0
     with m.looking():
-        assert (runs_by_cpu(3), Seen.on(1).irqs_off.load()) == ([1, 1, 1], 1)
+        assert (runs_by_cpu(3), Seen.on(0).irqs_off.load()) == (runs, 1)
 
 
 def test_stop_machine_from_an_active_cpu(machine):
