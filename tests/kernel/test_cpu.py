@@ -349,3 +349,11 @@ def test_removing_what_is_not_there(machine):
     m = machine(1)
     assert [m.run(cpuhp_remove_state, state) for state in (S.CPUHP_AP_ACTIVE, S.CPUHP_AP_ONLINE_DYN)] == [
         -EINVAL, -EINVAL]
+
+
+def test_a_registration_that_fails_after_a_failed_cpu_down(machine):
+    """It is not taken for a failure while rolling back, which would be a WARN."""
+    m = machine(2)
+    m.run(cpuhp_setup_state, S.CPUHP_AP_ONLINE_DYN, "stays", None, refuses, False)
+    assert m.run(cpu_down, 1) == -7
+    assert m.run(cpuhp_setup_state, S.CPUHP_AP_ONLINE_DYN, "no", refuses, went) == -7

@@ -18,12 +18,14 @@ from kemu.kernel.own.system import system as board
 from kemu.kernel.softirq import open_softirq, raise_softirq
 from kemu.kernel.v2_6 import kmod
 from kemu.kernel.v2_6.audit import audit_hotplug
-from kemu.kernel.v2_6.cpu import (cpu_down, cpu_up, register_cpu_notifier,
+from kemu.kernel.v2_6.cpu import (check_for_tasks, cpu_down, cpu_up, register_cpu_notifier,
                                   unregister_cpu_notifier)
 from kemu.kernel.v2_6.cpucontrol import cpu_hotplug_locked
 from kemu.kernel.v2_6.notifier import (CPU_DEAD, CPU_ONLINE, CPU_UP_CANCELED, CPU_UP_PREPARE,
                                        NOTIFY_BAD, NOTIFY_OK)
 from kemu.kernel.v2_6.migration import sched_migrate_task, set_cpus_allowed
+from kemu.kernel.v2_6.stop_machine import restart_machine
+from kemu.machine.override import make_override
 from kemu.memory.struct import PerCPU, Word
 from tests.kernel.threads import blocks_at_rest
 
@@ -433,3 +435,26 @@ def up_and_look(rounds: int) -> list[tuple[int, int]]:
 def test_both_masks_are_set_when_cpu_up_returns(old):
     """The CPU set active after online, which was what cpu_up() waited for."""
     assert set(old(3).run(up_and_look, 60)) == {(0b111, 0b111)}
+
+
+def restart_with_interrupts_off() -> bool:
+    sched.local_irq_save()
+    restart_machine()
+    return bool(sched.irqs_disabled())
+
+
+def test_the_thread_that_stopped_the_machine_takes_interrupts_again(old):
+    """When it has let the other CPUs go."""
+    assert not old(1).run(restart_with_interrupts_off)
+
+
+def note_the_dead(cpu: int) -> None:
+    Journal.on(0).digits.store(7)
+
+
+def test_a_dead_cpu_is_searched_for_tasks(old):
+    """By cpu_down(), at its end (S64)."""
+    m = old(2, overrides=[make_override(check_for_tasks, note_the_dead)])
+    assert m.run(cpu_down, 1) == 0
+    with m.looking():
+        assert Journal.on(0).digits.load() == 7
