@@ -31,8 +31,9 @@ def first_hit(name: str, seconds: float) -> dict[str, Any]:
     search = Search("pct", seconds=seconds, seed=SEED, depth=DEPTHS.get(name, DEPTH))
     trials = SearchJobs(race, side, search.strategy(race), search.limits(race), lambda side: None).run()
     hit = trials.finding is not None and is_hit(race, "before", trials.finding)
+    instead = "" if hit else trials.text.partition("\n")[0] or f"no hit in {seconds:g} s"
     return {"depth": search.depth, "schedule": trials.number if hit else None, "held": side.trials,
-            "seconds": side.seconds, "instead": "" if hit else trials.text.partition("\n")[0] or f"no hit in {seconds:g} s"}
+            "seconds": side.seconds, "instead": instead}
 
 
 def run(report: Report, quick: bool) -> None:
