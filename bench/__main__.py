@@ -19,6 +19,7 @@ from bench.stats import Report
 PARTS = {"native_ops": native_ops, "roundtrip": roundtrip, "steps": steps, "hotplug": hotplug,
          "stoppers": stoppers, "execs": execs, "boot": boot, "memory": memory,
          "first_hit": first_hit, "explore": explore, "search_hits": search_hits}
+TIMED = ("first_hit", "search_hits")    # they take --seconds
 INTERRUPTED = 130
 
 HELP = """\
@@ -78,7 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--only", metavar="NAME", action="append", choices=list(PARTS),
                         help="one part: " + ", ".join(PARTS) + "; may be given again")
     parser.add_argument("--seconds", metavar="S", type=float,
-                        help="first_hit: how long to try a race, instead of 1.5")
+                        help="first_hit: how long to try a race, instead of 1.5; search_hits: instead of 10")
     return parser.parse_args()
 
 
@@ -87,8 +88,8 @@ def run(report: Report, names: list[str], quick: bool, seconds: float | None) ->
     for name in names:
         report.say(f"{PARTS[name].TITLE}  [{name}]\n")
         try:
-            if PARTS[name] is first_hit:
-                first_hit.run(report, quick, seconds)
+            if name in TIMED:
+                PARTS[name].run(report, quick, seconds)
             else:
                 PARTS[name].run(report, quick)
         except Exception as error:

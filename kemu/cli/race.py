@@ -158,7 +158,7 @@ def plan_for(race: Race, given: dict[str, Any], everything: bool) -> dict[str, A
     nothing else shows it.  Then the options of a run do not apply.
     """
     how = given["how"] or race.default_how
-    if everything and race.memory != "sc" and how in HOWS:
+    if everything and race.memory != "sc" and given["how"] not in SEARCHES:
         return given | dict.fromkeys(OF_ITS_WAY) | {"how": race.default_how}
     return given | {"how": how}
 

@@ -98,6 +98,7 @@ def test_all_races_together_search_it():
     given = {"how": "forced", "trials": 3, "memory": None} | dict.fromkeys(OF_A_RUN[1:])
     assert plan_for(exhibit("on-rq-read-early"), given, True)["how"] == "exhaustive"
     assert plan_for(exhibit("on-rq-read-early"), given, True)["trials"] is None
+    assert plan_for(exhibit("on-rq-read-early"), given | {"how": None, "jobs": 2}, True)["jobs"] is None
     assert plan_for(exhibit("on-rq-read-early"), given, False)["how"] == "forced"
     assert plan_for(exhibit("lost-wakeup"), given, True) == given
 
