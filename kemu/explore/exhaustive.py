@@ -59,7 +59,8 @@ class Exhaustive:
         taken = choices_of(made)
         self.count(plan, taken)
         for at in range(len(plan.choices), len(made)):
-            # The rule stays, so up to here nothing was added to the plan's preemptions.
+            # The rule stays, so up to here nothing was added to the plan's preemptions.  The turns that a
+            # long trial gives to each CPU are not counted (rule.c).
             for alt in offered(made[at]):
                 if alt != made[at].alt:
                     self.wait(self.level + preempts(made[at], alt), taken, at, alt)

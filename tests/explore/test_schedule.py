@@ -18,7 +18,7 @@ from kemu.explore.schedule import Schedule, parse
 from kemu.explore.strategy import Pct, Random, Replay
 from kemu.explore.trials import hold_trials
 from kemu.races import exhibit
-from tests.explore import not_deterministic
+from tests.explore import endless, not_deterministic
 
 LOST = "lost-wakeup"
 
@@ -107,9 +107,8 @@ def test_a_trial_that_does_not_end_is_shortened_within_the_room_of_a_machine(mon
     """Its beginnings are 400 MB of choices, and a machine is given a small part of them at a time."""
     monkeypatch.setattr("kemu.explore.minimise.MAX_MACHINES", 1)
     monkeypatch.setattr("kemu.explore.minimise.SEARCHES", 0)
-    race = exhibit("exec-deadlocks-flush")
-    trials = hold_trials(race, "before", Replay(Plan()))
-    shortest, _ = minimise(race, "before", trials.record, trials.text)
+    trials = hold_trials(endless.race, "after", Replay(Plan()))
+    shortest, _ = minimise(endless.race, "after", trials.record, trials.text)
     assert len(trials.record.choices) > 20_000
     assert shortest.text.splitlines()[0] == trials.text.splitlines()[0]
 
@@ -118,7 +117,8 @@ def test_the_command_writes_a_schedule_and_replays_it(tmp_path):
     """kemu race --save, then kemu replay: the same steps, status 0."""
     file = str(tmp_path / "lost.txt")
     run = CliRunner()
-    found = run.invoke(cli, ["race", LOST, "--side", "before", "--how", "pct", "--save", file],
+    found = run.invoke(cli, ["race", LOST, "--side", "before", "--how", "pct", "--schedules", "900",
+                             "--save", file],
                        standalone_mode=False)
     assert found.return_value == Exit.EXPECTED
     again = run.invoke(cli, ["replay", file], standalone_mode=False)
@@ -130,8 +130,8 @@ def test_a_schedule_of_the_users_own_file_can_be_replayed(tmp_path):
     mine, saved = str(tmp_path / "mine.py"), str(tmp_path / "mine.schedule")
     run = CliRunner()
     assert not run.invoke(cli, ["new", mine], standalone_mode=False).exception
-    run.invoke(cli, ["race", mine, "--side", "before", "--how", "random", "--save", saved],
-               standalone_mode=False)
+    run.invoke(cli, ["race", mine, "--side", "before", "--how", "random", "--schedules", "900",
+                     "--save", saved], standalone_mode=False)
     again = run.invoke(cli, ["replay", saved], standalone_mode=False)
     assert again.return_value == Exit.EXPECTED, again.exception
 

@@ -5,15 +5,18 @@
  * offered (chooser.parted_at then says at which choice), one of three rules decides:
  *
  *	RULE_STAY	the CPU that runs, as long as it can; otherwise the next by number.  The
- *			first value
+ *			first value.  After KEMU_FAIR_AFTER choices, at every KEMU_TURN-th choice
+ *			the next by number all the same
  *	RULE_RANDOM	any alternative, each as likely as the others, from the seed
  *	RULE_PCT	the highest priority.  At each of the planned changes the alternative that
  *			would be taken gets a priority below all others (Burckhardt 2010).  Of two
  *			values the second, if the CPU's priority is above that of its buffer: so a
  *			store stays in the buffer until no CPU of a higher priority can go on.  Under
  *			weak a value is drawn instead: no priorities put the later of two stores
- *			first.  After KEMU_FAIR_AFTER choices each choice is drawn.  Otherwise CPUs
- *			that poll, and write while they poll, would starve the one that they wait for
+ *			first.  After KEMU_FAIR_AFTER choices each choice is drawn
+ *
+ * KEMU_FAIR_AFTER is there because otherwise CPUs that poll, and write while they poll, would starve
+ * the CPU that they wait for, and the trial would never end.
  *
  * Locks: none.  The CPU that has the baton calls this, and writes the chooser's words.
  */
@@ -49,6 +52,13 @@ u64 kemu_stay(const struct kemu_offer *o, u64 me)
 	if (o->enabled)
 		return ALT_CPU + next_after(o->enabled, me);
 	return o->due ? ALT_IRQ + next_after(o->due, me) : ALT_DRAIN + next_after(o->drains, me);
+}
+
+static u64 stay_or_turn(const struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
+{
+	if (ch->nr_choices >= KEMU_FAIR_AFTER && ch->nr_choices % KEMU_TURN == 0 && o->enabled)
+		return ALT_CPU + next_after(o->enabled, me);
+	return kemu_stay(o, me);
 }
 
 /* xorshift64*.  The seed is in the plan, so a plan gives the same schedule each time. */
@@ -131,5 +141,5 @@ u64 kemu_decide(struct kemu_chooser *ch, const struct kemu_offer *o, u64 me)
 	}
 	if (ch->rule == RULE_RANDOM)
 		return at_random(ch, o);
-	return ch->rule == RULE_PCT ? by_priority(ch, o, me) : kemu_stay(o, me);
+	return ch->rule == RULE_PCT ? by_priority(ch, o, me) : stay_or_turn(ch, o, me);
 }

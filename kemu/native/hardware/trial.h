@@ -78,7 +78,8 @@ struct kemu_past { u64 word, value, next, passed; };
 
 #define KEMU_MAX_SKIPS	16		/* ranges of words that are not a part of the trial */
 #define KEMU_MAX_CHANGES 16		/* of priorities, in a PCT schedule */
-#define KEMU_FAIR_AFTER	1500		/* choices that a PCT schedule makes by priority */
+#define KEMU_FAIR_AFTER	1500		/* choices of a trial that may starve a CPU */
+#define KEMU_TURN	64		/* choices after which it is another CPU's turn then */
 #define KEMU_MAX_PLANNED 32768
 #define KEMU_NO_CHOICE	0xffffffffULL	/* step.choice, where only one CPU could go on */
 
