@@ -269,6 +269,7 @@ def test_stop_machine_from_inactive_cpu(machine, call, runs):
     assert m.run(cpu_up, 1) == 0
     with m.looking():
         assert (runs_by_cpu(3), Seen.on(0).irqs_off.load()) == (runs, 1)
+    assert m.run(stop_machine, nothing) == 0        # the mutex is free again
 
 
 def test_stop_machine_from_an_active_cpu(machine):
