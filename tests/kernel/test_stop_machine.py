@@ -15,7 +15,9 @@ from kemu.kernel.hotplug.audit import audit_hotplug
 from kemu.kernel.hotplug.cpu import cpu_down, cpu_up
 from kemu.kernel.hotplug.cpuhp import CpuhpState
 from kemu.kernel.hotplug.cpuhp_setup import cpuhp_setup_state
+from kemu.kernel.irq import smp_call_function_single
 from kemu.kernel.kthread import kthread_create
+from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.sched.policy import sched_set_stop_task
 from kemu.kernel.sched.runqueue import RT, STOP
 from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_machine_from_inactive_cpu,
@@ -23,7 +25,7 @@ from kemu.kernel.stop_machine import (StopCpus, stop_cpus, stop_machine, stop_ma
 from kemu.machine.override import make_override, original_of
 from kemu.memory.struct import PerCPU, Word
 from kemu.native import irqs_disabled, preempt_count
-from tests.kernel.threads import blocks_at_rest
+from tests.kernel.threads import Shared, blocks_at_rest
 
 
 class Seen(PerCPU):
@@ -270,6 +272,38 @@ def test_stop_machine_from_inactive_cpu(machine, call, runs):
     with m.looking():
         assert (runs_by_cpu(3), Seen.on(0).irqs_off.load()) == (runs, 1)
     assert m.run(stop_machine, nothing) == 0        # the mutex is free again
+
+
+class Coming(PerCPU):
+    """Of a CPU that comes up: whether it is about to stop the others."""
+
+    here = Word()
+
+
+def announce_and_stop(cpu):
+    sched.preempt_disable()
+    Coming.on(cpu).here.store(1)
+    stop_machine_from_inactive_cpu(nothing)
+    sched.preempt_enable()
+
+
+def hold_the_mutex_and_call(shared):
+    with StopCpus.on(0).mutex:
+        complete(shared.ran)
+        Coming.on(1).here.wait_while(0)
+        for _ in range(5):
+            smp_call_function_single(1, nothing, 0, True)
+
+
+def test_an_inactive_cpu_takes_interrupts_while_it_waits(machine):
+    """For a stop_cpus() that is under way: it answers the calls of other CPUs."""
+    m = machine(3)
+    m.run(cpu_down, 1)
+    m.run(cpuhp_setup_state, CpuhpState.CPUHP_AP_ONLINE_DYN, "stops", announce_and_stop, None, False)
+    shared = m.run(Shared.alloc)
+    holds = m.start(hold_the_mutex_and_call, shared, cpu=0)
+    m.run(wait_for_completion, shared.ran, cpu=2)
+    assert (m.run(cpu_up, 1, cpu=2), holds.result()) == (0, None)
 
 
 def test_stop_machine_from_an_active_cpu(machine):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from kemu.kernel import sched
+from kemu.kernel.irq import smp_call_function_single
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.kthread import (kthread_bind, kthread_create, kthread_create_on_cpu, kthread_run,
                                  kthread_stop)
@@ -179,6 +180,45 @@ def switches_counted():
 def test_counts_switches(machine):
     """The results of two waits differ by how often the task slept in between."""
     assert machine().run(switches_counted) == 1
+
+
+def spin_until_open(shared):
+    complete(shared.ran)
+    while not shared.gate.load():
+        sched.cpu_relax()
+    sleeper(None)
+
+
+def start_spinner(shared):
+    k = kthread_create(spin_until_open, shared, "k")
+    kthread_bind(k, 1)
+    wake_up_process(k)
+    wait_for_completion(shared.ran)
+    return k
+
+
+def nothing(argument):
+    pass
+
+
+def call_the_waiter():
+    """Once the waiter has CPU 0, and often enough to come while it polls."""
+    while sched.runqueue.system.tasks.at(sched.runqueue.runqueues[0].curr.load()).comm != "wait_inactive":
+        sched.cpu_relax()
+    for _ in range(10):
+        smp_call_function_single(0, nothing, 0, True)
+
+
+def test_takes_interrupts_while_it_waits(machine):
+    """For a task that runs the caller polls, and answers the calls of other CPUs meanwhile."""
+    m = machine(3)
+    shared = m.run(Shared.alloc)
+    k = m.run(start_spinner, shared)
+    waits = m.start(wait_inactive, k, cpu=0)
+    m.run(call_the_waiter, cpu=2)
+    m.run(shared.gate.store, 1, cpu=2)
+    assert waits.result() == (True, TASK_RUNNING, 0)
+    m.run(kthread_stop, k)
 
 
 def queue_behind(hogged):

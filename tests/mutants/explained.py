@@ -13,8 +13,8 @@ from tests.mutants.draw import Mutant, Site, sites
 
 NOT_READ = "no caller reads the result"
 EXIT_CODE = "the thread's exit code is not read"
+NODE = "the NUMA node, which kemu does not use"
 ONCE_MORE = "the loop goes round once more, stores the state, and then sleeps"
-POLLS = "the caller polls without a pause: slower, with the same result"
 ELSEWHERE = ("a wake-up places a task whose CPU is offline on another CPU by itself; Linux 2.6.6 needs "
              "the bind for that")
 
@@ -31,13 +31,12 @@ EQUIVALENT: dict[Key, str] = {
         "not reached: every other CPU stands still, so no task leaves the queue meanwhile",
     ("kemu.kernel.sched.runqueue", "_PerProcess.__init__", "return at the start", 1):
         "runs at import only, before a mutant can be put in place",
-    ("kemu.kernel.sched.wait", "wait_task_inactive", "drop `p.on_cpu.relax_while(1)`", 1): POLLS,
     ("kemu.kernel.stop_machine", "queue_stop_cpus_work", "negate `return queued`", 1):
         NOT_READ + ": if no work was queued, Stop.wait() says -ENOENT",
-    ("kemu.kernel.stop_machine", "stop_machine_from_inactive_cpu", "drop `cpu_relax()`", 1): POLLS,
     ("kemu.kernel.stop_machine", "stop_machine_from_inactive_cpu", "swap `0` in column 68", 1):
         "one work more is taken, not used, and given back",
     ("kemu.kernel.v2_6.kmod", "____call_usermodehelper", "swap `0` in column 11", 1): EXIT_CODE,
+    ("kemu.kernel.v2_6.kmod", "__call_usermodehelper", "swap `1` in column 68", 1): NODE,
     ("kemu.kernel.v2_6.migration_call", "migration_call",
      "drop `kthread_bind(_thread(cpu), online_cpus()[0])`", 1): ELSEWHERE,
     ("kemu.kernel.v2_6.softirq", "ksoftirqd", "drop `set_current_state(TASK_INTERRUPTIBLE)`", 1): ONCE_MORE,
@@ -48,8 +47,7 @@ EQUIVALENT: dict[Key, str] = {
         "after a wake-up for no reason the thread polls until it is stopped",
     ("kemu.kernel.v2_6.stop_machine", "do_stop", "negate `return ret`", 1): EXIT_CODE,
     ("kemu.kernel.v2_6.stop_machine", "stopmachine", "swap `0` in column 11", 1): EXIT_CODE,
-    ("kemu.kernel.v2_6.workqueue", "start_workqueue", "swap `1` in column 56", 1):
-        "the NUMA node, which kemu does not use",
+    ("kemu.kernel.v2_6.workqueue", "start_workqueue", "swap `1` in column 56", 1): NODE,
 }
 
 
