@@ -27,7 +27,7 @@ from tests.mutants.survey import Survey
 KILLED, SURVIVED, NOT_CALLED, UNDECIDED = "killed", "survived", "not called", "undecided"
 SUITE, EXHIBITS = SIDES = "suite", "exhibits"
 ROOMS = ("kernel", "races", "harness", "torture", "machine", "explore", "trace", "cli", "latency")
-TIMES_SLOWER, MORE_SECONDS = 6, 6       # what a test may take, beyond what it took in the survey
+TIMES_SLOWER, MORE_SECONDS = 6, 20      # what a test may take, beyond what it took in the survey
 AGAIN = 3                               # how often a test that failed runs again, until it fails
 
 
