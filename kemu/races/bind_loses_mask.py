@@ -75,7 +75,8 @@ def work(data: None) -> int:
 
 @race.prepare
 def create(t: Trial) -> None:
-    Subject.on(0).thread.set(kthread.kthread_create(work, None, "worker"))
+    """T's thread is in CPU0's process."""
+    Subject.on(0).thread.set(kthread.kthread_create_on_node(work, None, 0, "worker", home=0))
 
 
 @race.actor(cpu=0)
@@ -106,9 +107,10 @@ def a_bound_thread_keeps_its_mask(t: Trial) -> None:
 
 @race.postcondition
 def bound_thread_runs_on_its_cpu(t: Trial) -> None:
-    """T is bound for good, and runs on CPU1.  It ends here: the next trial has another."""
+    """T is bound for good, and runs on CPU1, in its process.  It ends here: the next trial has another."""
     thread = Subject.on(0).thread.get()
     assert thread.flags.load() & PF_NO_SETAFFINITY, "T is not bound for good"
+    assert thread.home.load() == CPU, f"T's thread is in the process of CPU{thread.home.load()}"
     sched.wake_up_process(thread)
     sched.wait_task_inactive(thread, 0)
     assert Stage.on(0).ran_on.load() == CPU + 1, f"T ran on CPU{Stage.on(0).ran_on.load() - 1}"

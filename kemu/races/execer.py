@@ -116,9 +116,11 @@ def requests_are_carried_out(t: Trial) -> None:
 
 
 def dead_cpu_keeps_nothing(t: Trial) -> None:
-    """With the CPU down, its migration thread and its requests are gone (S81, S83)."""
+    """With the CPU down, its migration thread and its requests are gone (S81, S83), and its tasks freed."""
     found = audit_hotplug()
     assert not found, found[0]
+    ended = [p.comm for p in system.tasks.used() if p.ended.load()]
+    assert not ended, f"{ended[0]} has ended, and is not freed: a reference to it is left"
 
 
 def race_of_execs(name: str, labels: dict[str, str], **options: Any) -> Race:

@@ -36,6 +36,7 @@ class Reactor(kemu.PerCPU):
     work = kemu.Word()
     looked = kemu.Word()        # T has found no work, and has not been woken since
     served = kemu.Word()        # there was work when T had waited for it
+    state = kemu.Word()         # of T, when it had waited
 
 
 def wait_for_work(reactor: Reactor) -> None:
@@ -64,6 +65,7 @@ def wait_for_work_looking_first(reactor: Reactor) -> None:
 def sleeper(t: Trial) -> None:
     with t.window():
         wait_for_work(Reactor.on(1))
+    Reactor.on(1).state.store(sched.current().state.load())
     Reactor.on(1).served.store(Reactor.on(1).work.load())
 
 
@@ -87,8 +89,9 @@ def nobody_sleeps_with_work(t: Trial) -> None:
 
 @race.postcondition
 def waits_until_there_is_work(t: Trial) -> None:
-    """The wait returns when there is work, and not before."""
+    """The wait returns when there is work, and not before; T does not go on as one that is to sleep."""
     assert Reactor.on(1).served.load(), "the sleeper went on without work"
+    assert Reactor.on(1).state.load() == sched.TASK_RUNNING, "the sleeper went on, and is not RUNNING"
 
 
 race.force(hold=sleeper, at="looked", until=(waker, "done"))

@@ -23,10 +23,13 @@ goes wrong, and what was done about it before.
 
 from __future__ import annotations
 
+from typing import cast
+
 import kemu
 from kemu.harness.sides import HIT
 from kemu.harness.trial import Trial
 from kemu.kernel import kthread, sched, smpboot
+from kemu.memory.views import Task
 from kemu.races import parkme
 from kemu.races.idle_thread import idle_thread
 
@@ -52,18 +55,22 @@ class Subject(kemu.PerCPU, keep=True):
     """Of CPU 1: T."""
 
     thread = kemu.TaskRef()
+    usage = kemu.Word()         # references to T while no task parks it
 
 
 class Stage(kemu.PerCPU):
     """Of CPU 1."""
 
     queued = kemu.Word()        # T was on its runqueue when kthread_park(T) had returned
+    parked = kemu.Word()        # kthread_park(T) returned 0
 
 
 @race.setup
 def register(t: Trial) -> None:
     smpboot.smpboot_register_percpu_thread(IDLER)
-    Subject.on(CPU).thread.set(smpboot.smpboot_thread(IDLER, CPU))
+    thread = cast(Task, smpboot.smpboot_thread(IDLER, CPU))
+    Subject.on(CPU).thread.set(thread)
+    Subject.on(CPU).usage.store(thread.usage.load())
     sched.sched_setscheduler(t.task(rival), sched.SCHED_FIFO, 10)
 
 
@@ -83,9 +90,10 @@ def rival(t: Trial) -> None:
 def parker(t: Trial) -> None:
     thread, stage = Subject.on(CPU).thread.get(), Stage.on(CPU)
     with t.window():
-        kthread.kthread_park(thread)
+        ret = kthread.kthread_park(thread)
         stage.queued.store(thread.on_rq.load())
         kemu.point("parked")
+    stage.parked.store(int(ret == 0))
     if stage.queued.load() or parkme.Parking.on(CPU).waited.load():
         t.witness("still-queued")
     sched.wait_task_inactive(thread, sched.TASK_PARKED)
@@ -99,11 +107,15 @@ def a_parked_thread_is_off_its_runqueue(t: Trial) -> None:
 
 
 @race.postcondition
-def unpark_lets_it_run(t: Trial) -> None:
-    """T has left the park loop, and is bound to CPU1."""
-    thread = Subject.on(CPU).thread.get()
+def park_and_unpark_do_their_part(t: Trial) -> None:
+    """Park returned 0, T has left the park loop, is bound to CPU1, and no reference to T is left over."""
+    subject = Subject.on(CPU)
+    thread = subject.thread.get()
+    assert Stage.on(CPU).parked.load(), "kthread_park() did not return 0"
     assert thread.state.load() == sched.TASK_INTERRUPTIBLE, "T does not wait for work in its loop"
     assert thread.cpus_allowed.load() == 1 << CPU, f"T's mask is {thread.cpus_allowed.load():#b}"
+    usage, then = thread.usage.load(), subject.usage.load()
+    assert usage == then, f"T has {usage} references; before it was parked there were {then}"
 
 
 race.force(hold="idler/1", at="parkme:completed", until=(parker, "parked"), sides=("before", "after"))

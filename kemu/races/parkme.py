@@ -37,7 +37,7 @@ from kemu.kernel import kthread, sched
 from kemu.kernel.fork import put_task_struct
 from kemu.kernel.panic import WARN
 from kemu.kernel.sched.completion import complete, reinit_completion, wait_for_completion
-from kemu.kernel.sched.state import set_special_state
+from kemu.kernel.sched.state import PF_NO_SETAFFINITY, set_special_state
 from kemu.memory.views import Task
 from kemu.trace import events
 
@@ -73,6 +73,7 @@ def parkme_of_3_8(self: kthread.KThread) -> None:
 def bind_of_3_8(p: Task, cpu: int, state: int) -> bool:
     """Bind without waiting for the thread to be inactive."""
     sched.do_set_cpus_allowed(p, sched.cpumask_of(cpu))
+    p.flags.fetch_or(PF_NO_SETAFFINITY)     # PF_THREAD_BOUND until 3.9
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
     return True
 
@@ -106,12 +107,13 @@ def parkme_of_3_9(self: kthread.KThread) -> None:
 
 
 def bind_of_3_9(p: Task, cpu: int, state: int) -> bool:
-    """Store the mask without pi_lock."""
+    """Store the mask and the flag without pi_lock."""
     if not sched.wait_task_inactive(p, state):
         WARN(f"__kthread_bind: {p} is not asleep in state {state:#x}: not bound to cpu{cpu}")
         return False
     kemu.point("bind:inactive")
     sched.do_set_cpus_allowed(p, sched.cpumask_of(cpu))
+    p.flags.fetch_or(PF_NO_SETAFFINITY)     # PF_THREAD_BOUND until 3.9
     native.trace(events.KTHREAD_BIND, p.slot, cpu, 0, 0)
     return True
 

@@ -105,9 +105,11 @@ race.asleep(stopper)
 
 @race.postcondition
 def stop_returns_the_result(t: Trial) -> None:
-    """T has ended, and kthread_stop() has returned what its function returned."""
+    """T has ended, kthread_stop() has returned its result, and only this race has a reference to it."""
     subject = Subject.on(CPU)
-    assert subject.thread.get().ended.load(), "T has not ended"
+    thread = subject.thread.get()
+    assert thread.ended.load(), "T has not ended"
+    assert thread.usage.load() == 1, f"{thread.usage.load()} references to T are left"
     assert subject.result.load() == RESULT, f"kthread_stop() returned {subject.result.load()}"
 
 

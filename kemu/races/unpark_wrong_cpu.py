@@ -30,6 +30,7 @@ from kemu.harness.sides import CLEAN
 from kemu.harness.trial import Trial
 from kemu.kernel import kthread, sched, smpboot
 from kemu.kernel.fork import put_task_struct
+from kemu.kernel.sched.state import PF_NO_SETAFFINITY
 from kemu.races import parkme
 from kemu.races.idle_thread import idle_thread
 
@@ -96,11 +97,12 @@ def waker(t: Trial) -> None:
 
 @race.postcondition
 def unpark_lets_it_run_on_its_cpu(t: Trial) -> None:
-    """T has left the park loop, is bound to CPU2, and last ran there."""
+    """T has left the park loop, is bound to CPU2 for good, and last ran there."""
     thread = Subject.on(CPU).thread.get()
     assert not kthread.kthread_is_parked(thread), "T is still parked"
     assert thread.state.load() == sched.TASK_INTERRUPTIBLE, "T does not wait for work in its loop"
     assert thread.cpus_allowed.load() == 1 << CPU, f"T's mask is {thread.cpus_allowed.load():#b}"
+    assert thread.flags.load() & PF_NO_SETAFFINITY, "T is not bound for good"
     assert thread.cpu.load() == CPU, f"T is on CPU{thread.cpu.load()}"
 
 

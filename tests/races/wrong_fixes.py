@@ -1,7 +1,17 @@
 """Wrong fixes: for each exhibit, the functions of its story, each of them broken in some way.
 
-No wrong fix may be judged CLEAN.  The test runs them forced.  By hand, with jitter or with
-more trials:
+No wrong fix may be judged CLEAN.  Each one breaks the side after:
+
+    left out        a function of the fix is as it was before
+    empty           a function of the story does nothing
+    refuses         it returns an errno
+    twice           it does twice what it does
+    without `...`   a function of the fix lacks one statement (left_out)
+
+equivalent.py lists those that do what the fix does, each with its reason.
+
+The suite tries all but the last kind, and what is not equivalent.  All of them, in many minutes, or with
+jitter or more trials:
 
     python -m tests.races.wrong_fixes [--how HOW] [--seconds S] [NAME ...]
 """
@@ -10,12 +20,14 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import kemu
 from kemu.harness import side_run
+from kemu.harness.race import Race
 from kemu.harness.runner import Plan, run_race
 from kemu.harness.verdict import Verdict
 from kemu.kernel import cpu_stop, kthread, smpboot, stop_machine
@@ -26,8 +38,10 @@ from kemu.kernel.sched import state as sched_state
 from kemu.kernel.v2_6 import cpu as old_cpu
 from kemu.kernel.v2_6 import kthread as old_kthread
 from kemu.kernel.v2_6 import migration, migration_call, workqueue
-from kemu.machine.override import original_of
+from kemu.machine.override import Override
 from kemu.races import FORCED, exhibit, lost_wakeup
+from tests.races.equivalent import ANYWHERE, BY_CHANCE, IN_RACE
+from tests.races.left_out import without_each_statement
 
 PARK = [kthread.__kthread_parkme, kthread.__kthread_bind, kthread.__kthread_unpark,
         kthread.kthread_unpark, kthread.kthread_park, sched_state.set_special_state]
@@ -66,17 +80,37 @@ STORIES: dict[str, list[Callable[..., Any]]] = {
 }
 
 
-def empty(target: Callable[..., Any], names: str) -> str:
-    return f"def wrong({names}): return None"
+HEAD = "def {name}({names}):\n    "
+WRONG = {"empty": "return None", "refuses": "return -22",
+         "twice": "{whole}({names})\n    return {whole}({names})"}
 
 
-def refuses(target: Callable[..., Any], names: str) -> str:
-    return f"def wrong({names}): return -22"
+class WrongOverride(Override):
+    """An override whose replacement is compiled anew in each process, in the module of its function.
+
+    A replacement that travels by value would have a copy of the module's globals.
+    """
+
+    def __reduce__(self) -> Any:
+        return compiled, self.arguments     # type: ignore[attr-defined]
 
 
-def twice(target: Callable[..., Any], names: str) -> str:
-    return (f"def wrong({names}):\n    original_of(target)({names})\n"
-            f"    return original_of(target)({names})")
+def compiled(target: Callable[..., Any], module: str, name: str, source: str) -> Override:
+    """The override of ``target`` by the function of that name in ``source``, which is code of ``module``.
+
+    It travels by value, and therefore imports what it needs.  ``original`` is the replaced function there.
+    """
+    import __future__
+    import importlib
+
+    from kemu.machine.override import Override, original_of
+
+    scope: dict[str, Any] = {}
+    code = compile(source, f"<wrong {name}>", "exec", __future__.annotations.compiler_flag, True)
+    there = vars(importlib.import_module(module))
+    there.setdefault("original_of", original_of)
+    exec(code, there, scope)
+    return Override(target, scope[name])    # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -86,78 +120,89 @@ class WrongFix:
     race: str
     target: Callable[..., Any]
     how: str
-    wrong: Callable[..., Any]
+    override: Override
 
     def __str__(self) -> str:
         return f"{self.race}-{self.target.__name__}-{self.how}"
 
+    @property
+    def equivalent(self) -> str:
+        """Why it does what the fix does; "" if it does not."""
+        entry = self.race, *self.anywhere
+        return ANYWHERE.get(self.anywhere, "") or IN_RACE.get(entry, "") or BY_CHANCE.get(entry, "")
 
-def _written(target: Callable[..., Any], how: Callable[..., str]) -> Callable[..., Any]:
-    names = ", ".join(inspect.signature(target).parameters)
-    scope: dict[str, Any] = {"target": target, "original_of": original_of, "__name__": "__main__"}
-    exec(how(target, names), scope)
-    wrong: Callable[..., Any] = scope["wrong"]
-    return wrong
-
-
-# Done twice, these do what they do once: that is no wrong fix.  What each is twice:
-IDEMPOTENT = {
-    "wait_for_work": "the second wait finds the work", "__kthread_parkme": "the second sees no SHOULD_PARK",
-    "__kthread_bind": "the same mask, the same flag", "__kthread_unpark": "IS_PARKED is clear",
-    "kthread_unpark": "IS_PARKED is clear", "kthread_park": "IS_PARKED is set",
-    "set_special_state": "the same state", "kthread_bind": "the same mask, the same flag",
-    "sched_set_stop_task": "the same office", "smpboot_unpark_thread": "IS_PARKED is clear",
-    "run_create_hook": "the same office", "cpu_stopper_thread": "the list is empty",
-    "stop_machine_park": "the same flag, IS_PARKED is clear until the thread parks",
-    "stop_machine_unpark": "the same flag", "cpu_down": "-EINVAL is not looked at",
-    "cpu_up": "the CPU is up", "sched_cpu_activate": "the same bit",
-    "set_cpus_allowed_ptr": "the same mask", "sched_migrate_task": "the task is there",
-    "sched_balance_exec": "the task is there", "__migrate_task": "the task is not here any more",
-    "migration_dead": "see stop_migration_thread", "drain_requests": "the queue is empty",
-    "run_workqueue": "the list is empty", "queue_work": "the work is pending",
-    "flush_workqueue": "nothing is left", "flush_cpu_workqueue": "nothing is left",
-    "smpboot_register_percpu_thread": "refused, which ends the trial",
-    "smpboot_register_online": "refused, which ends the trial",
-    "kthread_stop": "it returns what it returned",
-}
+    @property
+    def anywhere(self) -> tuple[str, str]:
+        """What it is in any race."""
+        return self.target.__name__, self.how
 
 
-# A part of a fix that, left out alone, changes nothing: the race does not come back.
-# Pairs of a race and a function that refuses in its trials, so that a second call refuses too.
-REFUSED = {("stopper-drops-work-up", "cpu_stop_queue_two_works"),
-           ("stopper-drops-work-up", "stop_two_cpus")}
-
-HARMLESS = {
-    ("stopper-drops-work", "cpu_stop_park"): "it drains a list that stop_machine_park has left empty",
-    ("stopper-drops-work-up", "cpu_stop_queue_two_works"): "CPUs become active last: see test_guards",
-    ("park-returns-early", "__kthread_parkme"): "kthread_park() waits whatever the thread says first",
-    ("exec-dest-dies-early", "__migrate_task"): "sched_migrate_task looks at dest before",
-    ("exec-dest-dies-early", "sched_migrate_task"): "__migrate_task looks at dest again",
-    ("exec-deadlocks-cpu-up", "sched_migrate_task"): "cpu_up and cpu_down do not take that semaphore",
-    ("stopper-enabled-late", "bringup_wait_for_ap"): "it enables a stopper that is enabled",
-    ("stopper-drops-work-up", "sched_cpu_starting"): "nothing looks at active: see test_guards",
-}
+def fixed_by(race: Race, target: Callable[..., Any]) -> Callable[..., Any]:
+    """The function that stands in the place of ``target`` on the side after."""
+    found = [one.replacement for one in race.side("after").overrides if one.target is target]
+    return found[0] if found else target
 
 
-def wrong_fixes(name: str) -> Iterator[WrongFix]:
-    """Every wrong fix of an exhibit: broken functions, and each part of the fix left out alone."""
-    for override in exhibit(name).side("before").overrides:
-        if (name, override.target.__name__) not in HARMLESS:
-            yield WrongFix(name, override.target, "left out", override.replacement)
-    for target in STORIES[name]:
-        for how in (empty, refuses, twice):
-            if how is refuses and inspect.signature(target).return_annotation == "None":
-                continue        # it has no result, so to refuse is to do nothing
-            if how is not twice or not (target.__name__ in IDEMPOTENT or (name, target.__name__) in REFUSED):
-                yield WrongFix(name, target, how.__name__, _written(target, how))
+def of_the_fix(race: Race) -> list[Callable[..., Any]]:
+    """The functions that the fix changed."""
+    sides = [*race.side("before").overrides, *race.side("after").overrides]
+    return list(dict.fromkeys(one.target for one in sides))
+
+
+def _wrong(race: Race, target: Callable[..., Any], how: str, source: str) -> WrongFix:
+    fixed = fixed_by(race, target)
+    given = target, fixed.__module__, fixed.__name__, source
+    override = WrongOverride(target, compiled(*given).replacement)      # type: ignore[arg-type]
+    object.__setattr__(override, "arguments", given)
+    return WrongFix(race.name, target, how, override)
+
+
+def _broken(race: Race, target: Callable[..., Any], how: str) -> WrongFix:
+    """A function of the story that is empty, that refuses, or that does all twice."""
+    fixed, names = fixed_by(race, target), ", ".join(inspect.signature(target).parameters)
+    whole = fixed.__name__ if fixed is not target else f"original_of({target.__name__})"
+    words = {"name": fixed.__name__, "names": names, "whole": whole}
+    return _wrong(race, target, how, (HEAD + WRONG[how]).format(**words))
+
+
+def parts_left_out(race: Race) -> Iterator[WrongFix]:
+    """Each function of the fix as it was before; of a fix that is not in kemu's kernel, as it is there."""
+    for override in race.side("before").overrides:
+        yield WrongFix(race.name, override.target, "left out", override)
+
+
+def broken_functions(race: Race) -> Iterator[WrongFix]:
+    """Each function of the story, broken as a whole."""
+    for target in STORIES[race.name]:
+        for how in WRONG:
+            if how != "refuses" or inspect.signature(target).return_annotation != "None":
+                yield _broken(race, target, how)    # without a result, to refuse is to do nothing
+
+
+def statements_left_out(race: Race) -> Iterator[WrongFix]:
+    """Each function of the fix without one of its statements."""
+    for target in of_the_fix(race):
+        for statement, source in without_each_statement(fixed_by(race, target)):
+            yield _wrong(race, target, f"without `{statement}`", source)
+
+
+def wrong_fixes(name: str) -> list[WrongFix]:
+    """What the suite tries of an exhibit."""
+    race = exhibit(name)
+    return [fix for fix in [*parts_left_out(race), *broken_functions(race)] if not fix.equivalent]
+
+
+def every_wrong_fix(name: str) -> list[WrongFix]:
+    """All of an exhibit, also those that do what the fix does."""
+    race = exhibit(name)
+    return [*parts_left_out(race), *broken_functions(race), *statements_left_out(race)]
 
 
 def judge(fix: WrongFix, plan: Plan) -> str:
     """What kemu says of the exhibit's after side with the wrong fix in place."""
     race = exhibit(fix.race).copy()
     after = race.side("after")      # which may have the fix itself
-    after.overrides[:] = [one for one in after.overrides if one.target is not fix.target]
-    race.after(fix.target)(fix.wrong)
+    after.overrides[:] = [one for one in after.overrides if one.target is not fix.target] + [fix.override]
     try:
         side = run_race(race, plan, ("after",)).after
     except kemu.KemuError as error:
@@ -171,24 +216,37 @@ def is_clean(said: str) -> bool:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="*", default=list(FORCED))
     parser.add_argument("--how", default="forced")
     parser.add_argument("--trials", type=int, default=3)
     parser.add_argument("--seconds", type=float)
     given = parser.parse_args()
     side_run.STUCK_SECONDS = 2.0
-    clean = total = 0
-    for name in given.names or FORCED:
-        for fix in wrong_fixes(name):
-            said = judge(fix, Plan(given.how, trials=None if given.seconds else given.trials,
-                                   seconds=given.seconds))
-            total += 1
-            clean += is_clean(said)
-            print(f"{fix!s:<70} {said:.120}", flush=True)
-    print(f"{total} wrong fixes, {clean} judged CLEAN")
-    return int(clean > 0)
+    plan = Plan(given.how, trials=None if given.seconds else given.trials, seconds=given.seconds)
+    tried, clean = [], set()
+    for fix in (fix for name in given.names or FORCED for fix in every_wrong_fix(name)):
+        said = judge(fix, plan)
+        print(f"{fix!s:<90} {said:.120}", flush=True)
+        tried.append(fix)
+        clean |= {fix} if is_clean(said) else set()
+    wrong = [str(fix) for fix in clean if not fix.equivalent]
+    stale = list(stale_entries(tried, clean))
+    listed = sum(bool(fix.equivalent) for fix in tried)
+    print(f"{len(tried)} wrong fixes.  {listed} are listed as equivalent.  Of the others {len(wrong)} are "
+          "judged CLEAN.", *wrong, sep="\n    ")
+    print(f"{len(stale)} entries of equivalent.py were not judged CLEAN.", *stale, sep="\n    ")
+    return int(bool(wrong or stale))
+
+
+def stale_entries(tried: list[WrongFix], clean: set[WrongFix]) -> Iterator[str]:
+    """What the tables call equivalent, of what was tried, and no run has judged CLEAN."""
+    for entry in sorted({fix.anywhere for fix in tried} & set(ANYWHERE) - {fix.anywhere for fix in clean}):
+        yield "-".join(entry)
+    for fix in tried:
+        if (fix.race, *fix.anywhere) in IN_RACE and fix not in clean:
+            yield str(fix)
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    sys.exit(main())
