@@ -57,17 +57,17 @@ def _doubts_of_witnesses(race: Race, side: Side, totals: Totals) -> Iterator[str
         if witness in race.witnesses_of(side.side):
             side.seen[witness.name] = totals.seen[number]
             side.meanings[witness.name] = witness.meaning
-            if not totals.seen[number] and not (side.hits and side.expect == HIT and _by_operations(race)):
+            if not totals.seen[number] and not _follows_a_failing_order(race, side):
                 yield f"the witness {witness.name!r} was never seen: {witness.meaning}"
 
 
-def _by_operations(race: Race) -> bool:
-    """Whether the script holds tasks before operations, as one that a search wrote does.
+def _follows_a_failing_order(race: Race, side: Side) -> bool:
+    """Whether the side has hit by a script that follows one failing order, as a search writes it.
 
-    Such a script follows one failing order, which need not come by the place where a task looks for
-    the witness.  Then a hit is proof enough.
+    The order need not come by the place where a task looks for the witness.  Then a hit is proof enough.
     """
-    return any(isinstance(hold.at, Operation) for hold in race.holds)
+    hit = side.hits and side.expect == HIT and side.how == "forced"
+    return bool(hit) and race.is_held_at_operations(side.side)
 
 
 def _doubt_of_windows(totals: Totals) -> str:

@@ -313,6 +313,11 @@ class Race:
         return any((hold.who, hold.at, hold.until_who, hold.trial, hold.sides)
                    == (one, START, other, step.trial, step.sides) for hold in self.holds)
 
+    def is_held_at_operations(self, side: str) -> bool:
+        """Whether the side's script holds tasks at their start and before operations only."""
+        holds = [hold for hold in self.holds if not hold.sides or side in hold.sides]
+        return bool(holds) and all(hold.at == START or isinstance(hold.at, Operation) for hold in holds)
+
     def without_script(self) -> Self:
         """The same race with no step of a script, to which another script can be declared."""
         other = self.copy()

@@ -5,14 +5,16 @@ kemu.kernel.v2_6.kmod starts the program.  H is the task that execs it.
 
 from __future__ import annotations
 
+from typing import Any
+
 import kemu
+from kemu.harness.race import Race
 from kemu.harness.trial import Trial
 from kemu.kernel import sched
 from kemu.kernel.v2_6 import kmod
 from kemu.kernel.v2_6.kmod import HELPER, SubprocessInfo
 
-__all__ = ["HELPER", "call_usermodehelper", "exec_is_under_way", "helper_has_executed",
-           "wait_for_the_work"]
+__all__ = ["HELPER", "exec_is_under_way", "race_with_a_helper", "wait_for_the_work"]
 
 
 class Stage(kemu.PerCPU, keep=True):
@@ -42,7 +44,20 @@ def helper_has_executed(t: Trial) -> None:
     assert info.moved.load() == t.number, f"{info.moved.load()} of {t.number} were moved by exec"
 
 
-def call_usermodehelper(t: Trial) -> None:
-    """What the caller does: have the program started."""
+def caller(t: Trial) -> None:
+    """Have the program started."""
     with t.window():
         kmod.call_usermodehelper(Stage.on(0).info)
+
+
+def race_with_a_helper(name: str, caller_cpu: int, labels: dict[str, str], **options: Any) -> Race:
+    """A race on this stage.  Its file adds who waits for keventd, and what the fix replaced."""
+    race = Race(name, kernel="2.6.6", fix="sched_balance_exec-fix", expects="a cycle of waits",
+                names={HELPER: "H"}, labels=LABELS | labels, budget="jitter: a hit within 5 s", **options)
+    race.actor(cpu=caller_cpu)(caller)
+    race.postcondition(helper_has_executed)
+    return race
+
+
+LABELS = {"start[caller]": "call_usermodehelper()", "helper:execs[helper]": "H: exec",
+          "kemu_panic": "{who} waits for ever"}

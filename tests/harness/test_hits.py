@@ -149,6 +149,23 @@ def two(t):
     pass
 
 
+@pytest.mark.parametrize(("points", "verdict"), [((), Verdict.HIT), (("stored",), Verdict.UNKNOWN)])
+def test_only_a_script_of_operations_needs_no_witness(points, verdict):
+    """Such a script follows one failing order, as a search found it.  Any other must show the witness."""
+    race = a_race(stores_and_panics, expects="sky is green")
+    race.witness("never", "no code sees it")
+    race.actor(cpu=1)(two)
+    for place in (kemu.before("store", "Seen[0].passes"), *points):
+        race.force(hold="one", at=place, until=("two", "done"), early=True)
+    assert judged(race, plan=FORCED).verdict is verdict
+
+
+def stores_and_panics():
+    Seen.on(0).passes.store(1)
+    kemu.point("stored")
+    BUG("the sky is green")
+
+
 def test_the_nth_pass():
     """A hold waits for the pass that it names: the second here, not the first."""
     race = kemu.Race("passes", cpus=2)
