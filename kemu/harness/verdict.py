@@ -32,8 +32,8 @@ clean.  The row of a side says:
         UNKNOWN     the run proves nothing: see below
 
     UNKNOWN on either side comes with its reasons: a witness was never seen, no trial counts, an
-    override was never called, no invariant was ever evaluated, a hold never did its part, or the
-    script or another task kept the machine from coming to rest.
+    override was never called, no invariant was ever evaluated, a hold never did its part (unless the
+    hit came before), or the script or another task kept the machine from coming to rest.
 
 A mistake of the race's file is not a verdict.  The run ends at its first trial with status 64.
 

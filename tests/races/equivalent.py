@@ -1,7 +1,7 @@
 """Wrong fixes that do what the fix does: the race does not come back, and no promise is broken.
 
 Each has its reason.  `make wrong-fixes` tries them too.  An entry of IN_RACE must then be judged CLEAN, and
-one of ANYWHERE in some race.  So no entry outlives its reason.  BY_CHANCE has those that a few trials may miss.
+one of ANYWHERE in some race.  So no entry outlives its reason.  BY_CHANCE has what a few trials may miss.
 
 Callers: wrong_fixes.
 """
