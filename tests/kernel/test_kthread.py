@@ -10,7 +10,7 @@ import pytest
 from kemu.errors import OutOfMemory, UsageError
 from kemu.kernel.sched.completion import complete, wait_for_completion
 from kemu.kernel.fork import get_task_struct, put_task_struct
-from kemu.kernel.kthread import (kthread_create, kthread_create_on_cpu, kthread_is_parked,
+from kemu.kernel.kthread import (kthread_create, kthread_create_on_cpu, kthread_data, kthread_is_parked,
                                  kthread_park, kthread_run, kthread_should_park, kthread_stop,
                                  kthread_unpark, to_kthread)
 from kemu.kernel.sched import (TASK_PARKED, TASK_RUNNING, current, wait_task_inactive, wake_up_process,
@@ -27,6 +27,21 @@ def completers_of_a_new_thread():
 def test_a_hang_can_name_the_thread(machine):
     """A report says which task is to complete what kthread_park() and kthread_stop() wait for."""
     assert machine(1).run(completers_of_a_new_thread) == [True, True]
+
+
+def data_before_and_after_the_end():
+    k = kthread_create(sleeper, Shared.alloc(), "k")
+    get_task_struct(k)
+    found = [kthread_data(k) is not None]
+    kthread_stop(k)
+    found.append(kthread_data(k) is not None)
+    put_task_struct(k)
+    return found
+
+
+def test_a_thread_that_has_ended_has_no_data(machine):
+    """Its block is freed, so the thread does not name it any more."""
+    assert machine(1).run(data_before_and_after_the_end) == [True, False]
 
 
 # -- parking -------------------------------------------------------------------
